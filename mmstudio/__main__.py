@@ -1,0 +1,23 @@
+"""``mmstudio``: the studio, or with a command its headless twin."""
+
+from __future__ import annotations
+
+import sys
+
+HEADLESS = ("encode", "search", "explain", "models", "new", "add", "-h", "--help", "--version")
+
+
+def main() -> int:
+    """Send the arguments to the window or to the command line. A file named like a command is given as ./encode."""
+    arguments = sys.argv[1:]
+    if arguments and arguments[0] in HEADLESS:
+        from mmstudio import cli
+
+        return cli.main(arguments)
+    from mmstudio.desktop import app
+
+    return app.main(arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,254 @@
+"""The studio without a window: every long job as a command.
+
+Progress goes to stderr, results to stdout or into the file. Exit code 0: all done; 1: some inputs could not be read
+(they are listed); 2: it could not run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from mmstudio import __version__, project, settings
+from mmstudio.encoders.base import Encoder
+from mmstudio.errors import StudioError
+from mmstudio.media import MODALITIES, Limits
+from mmstudio.media.scan import printable
+from mmstudio.progress import Progress, Work
+
+COMMANDS = ("encode", "search", "explain", "models", "new", "add")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
+    top = argparse.ArgumentParser(
+        prog="mmstudio", description="Explore images, sounds, texts and videos through multimodal models.",
+        epilog="“mmstudio” alone opens the studio; “mmstudio PATH...” opens it with those files.")
+    top.add_argument("--version", action="version", version=f"mmstudio {__version__}")
+    commands = top.add_subparsers(dest="command", required=True)
+
+    def command(name: str, text: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(run=run)
+        return made
+
+    def with_model(made: argparse.ArgumentParser) -> None:
+        made.add_argument("--model", default="starter", help="“starter”, a folder, or a hub name in the local cache")
+        made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+
+    made = command("encode", "Turn files into vectors, one row per input.", encode)
+    made.add_argument("paths", nargs="+", type=Path)
+    with_model(made)
+    made.add_argument("--batch", default="auto", type=_batch, help="items per model call, or “auto”")
+    made.add_argument("--out", required=True, type=Path, help="a .parquet, .npz or .jsonl file")
+
+    made = command("search", "Find the items of a project that are nearest to a text or a file.", search)
+    made.add_argument("project", type=Path)
+    made.add_argument("query", help="a text, or the path of a picture, sound or text file")
+    with_model(made)
+    made.add_argument("-k", type=int, default=5, help="hits per modality")
+    made.add_argument("--measure", default="cosine", choices=("cosine", "euclid", "pearson"))
+
+    made = command("explain", "Show which parts of an item carry it.", explain)
+    made.add_argument("--item", required=True, type=Path)
+    made.add_argument("--query", default="", help="a text or a file to compare the item's parts with")
+    made.add_argument("--method", default="auto", choices=("auto", "similarity", "pooling", "attention", "rollout"))
+    made.add_argument("--layer", type=int, default=0, help="layer of “attention”, from 1; 0 is the last")
+    made.add_argument("--out", required=True, type=Path, help="a .npz or .png file")
+    with_model(made)
+
+    command("models", "List the models the studio knows, and which are on this computer.", models)
+    made = command("new", "Make an empty project.", new)
+    made.add_argument("project", type=Path)
+    made = command("add", "Add files to a project and encode them.", add)
+    made.add_argument("project", type=Path)
+    made.add_argument("paths", nargs="+", type=Path)
+    with_model(made)
+    made.add_argument("--batch", default="auto", type=_batch)
+    return top
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command and give its exit code."""
+    asked = parser().parse_args(arguments)
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    try:
+        return int(asked.run(asked))
+    except StudioError as error:
+        where = f"{printable(error.path)}: " if error.path else ""
+        print(f"mmstudio: {where}{error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("mmstudio: stopped; what was done is kept.", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 2
+
+
+def encode(asked: argparse.Namespace) -> int:
+    """Write one row per input: path, part, modality, space, dim, vector, error."""
+    from mmstudio.vector_files import encode_files, writer_for
+
+    writer = writer_for(asked.out)
+    limits, encoder = _limits(), _encoder(asked)
+    with _pool() as pool:
+        rows = _shown(encode_files(asked.paths, encoder, limits, pool, asked.batch))
+    writer(asked.out, rows)
+    failed = [row for row in rows if row.error]
+    for row in failed:
+        print(f"{row.path}{' · ' + row.part if row.part else ''}: {row.error}", file=sys.stderr)
+    print(f"{len(rows) - len(failed)} encoded, {len(failed)} unreadable → {asked.out}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def search(asked: argparse.Namespace) -> int:
+    """Print hits as JSON lines: modality, rank, score, measure, path, part, text."""
+    opened = project.Project.open(asked.project, _settings(), create=False)
+    try:
+        encoder = _encoder(asked)
+        file = Path(asked.query)
+        question: str | Path = file if _exists(file) else asked.query
+        view = opened.vectors(encoder)
+        hits = project.search(view, opened.query(encoder, question), asked.k, asked.measure)
+        for modality in MODALITIES:
+            for rank, hit in enumerate(hits[modality], 1):
+                item = opened.item(hit.item_id)
+                print(json.dumps({
+                    "modality": modality, "rank": rank, "score": round(hit.score, 6), "measure": asked.measure,
+                    "path": printable(item.path), "part": item.part, "text": item.text}, ensure_ascii=False))
+        return 0
+    finally:
+        opened.close()
+
+
+def explain(asked: argparse.Namespace) -> int:
+    """Write the map of one explanation as numbers or as a picture."""
+    from mmstudio.explain import figure
+
+    limits, encoder = _limits(), _encoder(asked)
+    figure.check_target(asked.out)
+    ref = project.question_ref(asked.item, limits)
+    query = None
+    if asked.query:
+        file = Path(asked.query)
+        query = project.vector_of(encoder, project.question_ref(file if _exists(file) else asked.query, limits), limits)
+    found = figure.explained(encoder, ref, limits, asked.method, asked.layer, query)
+    figure.write(found, ref, limits, asked.out)
+    print(f"{found.title} → {asked.out}", file=sys.stderr)
+    return 0
+
+
+def models(asked: argparse.Namespace) -> int:
+    """Print the catalogue."""
+    from mmstudio.encoders import catalog
+
+    for card in catalog():
+        state = "here" if card.present else "not downloaded"
+        print(f"{card.name:48} {'+'.join(card.modalities):18} {card.size_mb:>6} MB  {card.licence:14} {state}")
+    return 0
+
+
+def new(asked: argparse.Namespace) -> int:
+    """Make a project's folder."""
+    project.Project.open(asked.project, _settings()).close()
+    print(asked.project)
+    return 0
+
+
+def add(asked: argparse.Namespace) -> int:
+    """Add files and encode what has no vector yet."""
+    opened = project.Project.open(asked.project, _settings())
+    try:
+        with _pool() as pool:
+            added = _shown(opened.add(asked.paths, pool))
+            encoded = _shown(opened.encode(_encoder(asked), pool, asked.batch))
+    finally:
+        opened.close()
+    failures = [*added.failures, *encoded.failures]
+    for path, reason in failures:
+        print(f"{printable(path)}: {reason}", file=sys.stderr)
+    print(f"{len(added.added)} added, {added.known} known already, {encoded.encoded} encoded, "
+          f"{encoded.cached} from the cache, {len(failures)} unreadable")
+    return 1 if failures else 0
+
+
+def _shown(work: Work[Any]) -> Any:
+    """Run work and draw its progress on stderr, at most five times a second on a terminal and once at the end."""
+    last, step = 0.0, Progress(0, 0)
+    steps = _steps(work)
+    for step in steps:
+        if sys.stderr.isatty() and time.monotonic() - last > 0.2:
+            last = time.monotonic()
+            text = printable(step.text)[:50]
+            print(f"\r\x1b[K{step.done:,} / {step.total:,} {text}", end="", file=sys.stderr, flush=True)
+    end = "\r\x1b[K" if sys.stderr.isatty() else ""
+    print(f"{end}{step.done:,} / {step.total:,} done", file=sys.stderr)
+    return steps.outcome
+
+
+class _steps(Iterator[Progress]):  # noqa: N801 - reads as a function
+    """A generator's steps, then its outcome."""
+
+    def __init__(self, work: Work[Any]) -> None:
+        self._work = work
+        self.outcome: Any = None
+
+    def __next__(self) -> Progress:
+        try:
+            return next(self._work)
+        except StopIteration as stop:
+            self.outcome = stop.value
+            raise StopIteration from None
+
+
+def _settings() -> settings.Settings:
+    loaded, complaints = settings.load()
+    for complaint in complaints:
+        print(f"mmstudio: {complaint}", file=sys.stderr)
+    return loaded
+
+
+def _limits() -> Limits:
+    return Limits.of(_settings())
+
+
+def _encoder(asked: argparse.Namespace) -> Encoder:
+    from mmstudio.encoders import load_encoder
+
+    encoder = load_encoder(asked.model, asked.device)
+    note = getattr(encoder, "note", "")
+    if note:
+        print(f"mmstudio: {note}", file=sys.stderr)
+    return encoder
+
+
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2)))
+
+
+def _batch(text: str) -> int:
+    if text == "auto":
+        return 0
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError("“auto” or a whole number from 1")
+    return number
+
+
+def _exists(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except (OSError, ValueError):
+        return False
+
+

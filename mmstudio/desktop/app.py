@@ -1,0 +1,67 @@
+"""Start: the window first, everything heavy after it is painted."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+
+def main(arguments: list[str]) -> int:
+    """Open the studio with these files; gives the exit code."""
+    sys.setswitchinterval(0.001)  # a waiting GUI thread gets the interpreter within a millisecond
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from PySide6.QtWidgets import QApplication
+
+    application = QApplication([sys.argv[0]])
+    application.setApplicationName("Multimodal Studio")
+    application.setDesktopFileName("mmstudio")
+    application.setStyle("Fusion")
+    from mmstudio import paths, settings
+    from mmstudio.desktop.session import Session
+    from mmstudio.desktop.theme import THEME
+    from mmstudio.desktop.window import MainWindow
+
+    chosen, complaints = settings.load()
+    THEME.apply(chosen["theme"])
+    THEME.follow_desktop()
+    session = Session(chosen)
+    window = MainWindow(session)
+    files = [Path(argument) for argument in arguments if not argument.startswith("-")]
+    window.painted.connect(lambda: session.start(paths.default_project(), files))
+    for complaint in complaints:
+        session.noted.emit(complaint)
+    if os.environ.get("MMSTUDIO_TIMINGS"):
+        _tell_timings(window, session, application)
+    window.show()
+    return application.exec()
+
+
+def _tell_timings(window: object, session: object, application: object) -> None:
+    """For tests/bench/bench_startup.py: print when the window was painted and the model ready, then quit."""
+    started = time.time() - _process_age_seconds()
+
+    def tell(name: str) -> None:
+        torch_loaded = "torch" in sys.modules
+        print(f"{name} {time.time() - started:.3f} torch={torch_loaded}", flush=True)
+
+    def ready() -> None:
+        if session.encoder is not None:  # type: ignore[attr-defined]
+            tell("ready")
+            window.close()  # type: ignore[attr-defined]
+            application.quit()  # type: ignore[attr-defined]
+
+    window.painted.connect(lambda: tell("painted"))  # type: ignore[attr-defined]
+    session.encoderChanged.connect(ready)  # type: ignore[attr-defined]
+
+
+def _process_age_seconds() -> float:
+    """How long this process has run, by the kernel's clock where there is one."""
+    try:
+        with open("/proc/self/stat", encoding="ascii") as file:
+            ticks = int(file.read().rsplit(")", 1)[1].split()[19])
+        with open("/proc/uptime", encoding="ascii") as file:
+            return float(file.read().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        return time.perf_counter()

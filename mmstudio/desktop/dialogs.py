@@ -1,0 +1,310 @@
+"""Small windows: settings, models, recording, shortcuts, the command palette."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QAction, QKeyEvent, QKeySequence
+from PySide6.QtWidgets import (
+    QCheckBox, QComboBox, QDialog, QDialogButtonBox, QDoubleSpinBox, QFileDialog, QFormLayout, QGridLayout, QGroupBox,
+    QLabel, QLineEdit, QListWidget, QListWidgetItem, QProgressBar, QPushButton, QSpinBox, QVBoxLayout, QWidget,
+)
+
+from mmstudio.desktop.audio import LONGEST_RECORDING_SECONDS, Microphone, Recorder, microphones
+from mmstudio.desktop.session import Session
+from mmstudio.desktop.text import clock, megabytes, modality_name, tr
+from mmstudio.encoders import ModelCard, catalog
+from mmstudio.errors import StudioError
+from mmstudio.settings import TABLE, Setting, Settings
+
+
+class SettingsDialog(QDialog):
+    """Made from the settings' table; a value is kept as soon as it is chosen."""
+
+    changed = Signal(str)
+
+    def __init__(self, settings: Settings, parent: QWidget) -> None:
+        super().__init__(parent, windowTitle=tr("Settings"))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._settings = settings
+        self.editors: dict[str, QWidget] = {}
+        layout = QVBoxLayout(self)
+        groups: dict[str, QFormLayout] = {}
+        for setting in TABLE:
+            if setting.group not in groups:
+                box = QGroupBox(tr(setting.group))
+                groups[setting.group] = QFormLayout(box)
+                layout.addWidget(box)
+            editor = self._editor(setting)
+            editor.setToolTip(tr(setting.text))
+            editor.setAccessibleDescription(tr(setting.text))
+            self.editors[setting.name] = editor
+            groups[setting.group].addRow(tr(setting.label), editor)
+        self._complaint = QLabel()
+        self._complaint.setWordWrap(True)
+        layout.addWidget(self._complaint)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout.addWidget(buttons)
+        self.setMinimumWidth(440)
+
+    def _editor(self, setting: Setting) -> QWidget:
+        value = self._settings[setting.name]
+        keep: Callable[[Any], None] = lambda new: self._keep(setting.name, new)  # noqa: E731
+        if setting.choices:
+            box = QComboBox()
+            box.addItems(setting.choices)
+            box.setCurrentText(value)
+            box.currentTextChanged.connect(keep)
+            return box
+        if isinstance(setting.default, bool):
+            check = QCheckBox(checked=value)
+            check.toggled.connect(keep)
+            return check
+        if isinstance(setting.default, int | float):
+            spin = QSpinBox() if isinstance(setting.default, int) else QDoubleSpinBox()
+            spin.setRange(setting.low, setting.high)  # type: ignore[arg-type]
+            spin.setValue(value)
+            spin.valueChanged.connect(keep)
+            return spin
+        line = QLineEdit(value)
+        line.editingFinished.connect(lambda: keep(line.text()))
+        return line
+
+    def _keep(self, name: str, value: Any) -> None:
+        if self._settings[name] == value:
+            return
+        try:
+            self._settings.set(name, value)
+            self._complaint.setText("")
+            self.changed.emit(name)
+        except (StudioError, OSError) as error:
+            self._complaint.setText(str(error))
+
+
+class ModelsDialog(QDialog):
+    """Which encoder reads the items: the starter, a model in the local cache, or a folder."""
+
+    chosen = Signal(str)
+
+    def __init__(self, current: str, parent: QWidget) -> None:
+        super().__init__(parent, windowTitle=tr("Models"))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.resize(680, 460)
+        layout = QVBoxLayout(self)
+        hint = QLabel(tr("Models on this computer can be used at once. A model that is not here has to be put into the "
+                         "Hugging Face cache, or into a folder, first; the studio never goes to the network by "
+                         "itself."))
+        hint.setWordWrap(True)
+        hint.setProperty("faint", True)
+        layout.addWidget(hint)
+        self.list = QListWidget()
+        for card in sorted(catalog(), key=lambda c: not c.present):
+            self._add(card, current)
+        self.list.itemActivated.connect(lambda _: self._use())
+        layout.addWidget(self.list, 1)
+        self._about = QLabel()
+        self._about.setWordWrap(True)
+        self._about.setTextFormat(Qt.TextFormat.PlainText)
+        layout.addWidget(self._about)
+        buttons = QDialogButtonBox()
+        self.use = buttons.addButton(tr("Use"), QDialogButtonBox.ButtonRole.AcceptRole)
+        folder = buttons.addButton(tr("Open a folder…"), QDialogButtonBox.ButtonRole.ActionRole)
+        buttons.addButton(QDialogButtonBox.StandardButton.Close)
+        self.use.clicked.connect(self._use)
+        folder.clicked.connect(self._folder)
+        buttons.rejected.connect(self.reject)
+        layout.addWidget(buttons)
+        self.list.currentItemChanged.connect(lambda *_: self._tell())
+        self.list.setCurrentRow(0)
+
+    def _add(self, card: ModelCard, current: str) -> None:
+        reads = ", ".join(modality_name(m).lower() for m in card.modalities)
+        state = tr("in use") if card.name == current else tr("here") if card.present else tr("not on this computer")
+        line = QListWidgetItem(f"{card.title}    {reads} · {megabytes(card.size_mb * 1e6)} · {state}")
+        line.setData(Qt.ItemDataRole.UserRole, card)
+        if not card.present:
+            line.setForeground(self.palette().placeholderText())
+        self.list.addItem(line)
+
+    def _card(self) -> ModelCard | None:
+        line = self.list.currentItem()
+        return line.data(Qt.ItemDataRole.UserRole) if line else None
+
+    def _tell(self) -> None:
+        card = self._card()
+        self.use.setEnabled(card is not None and card.present)
+        self._about.setText(f"{card.name} · {card.licence}\n{card.text}" if card else "")
+
+    def _use(self) -> None:
+        card = self._card()
+        if card is not None and card.present:
+            self.chosen.emit(card.name)
+            self.accept()
+
+    def _folder(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, tr("A folder with config.json and safetensors"))
+        if folder:
+            self.chosen.emit(folder)
+            self.accept()
+
+
+class RecordDialog(QDialog):
+    """Speak to search: choose the microphone, see the level, record, ask."""
+
+    recorded = Signal(object)
+
+    def __init__(self, session: Session, parent: QWidget) -> None:
+        super().__init__(parent, windowTitle=tr("Record"))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._session = session
+        self.recorder = Recorder(self)
+        self.devices = QComboBox()
+        self._found: list[Microphone] = []
+        self.state = QLabel(tr("Looking for microphones…"))
+        self.state.setWordWrap(True)
+        self.level = QProgressBar(textVisible=False, maximum=100)
+        self.record = QPushButton(tr("Record"))
+        self.record.setProperty("primary", True)
+        again = QPushButton(tr("Look again"))
+        layout = QGridLayout(self)
+        layout.addWidget(QLabel(tr("Microphone")), 0, 0)
+        layout.addWidget(self.devices, 0, 1)
+        layout.addWidget(again, 0, 2)
+        layout.addWidget(self.level, 1, 0, 1, 3)
+        layout.addWidget(self.state, 2, 0, 1, 3)
+        layout.addWidget(self.record, 3, 0, 1, 3)
+        self.setMinimumWidth(460)
+        again.clicked.connect(self.look)
+        self.record.clicked.connect(self._toggle)
+        self.recorder.level.connect(self._heard)
+        self.recorder.failed.connect(lambda error: self._cannot(error))
+        self.finished.connect(lambda _: self.recorder.stop())
+        self.look()
+
+    def look(self) -> None:
+        """List the devices, behind the window: PortAudio may take its time."""
+        self.record.setEnabled(False)
+        self.state.setText(tr("Looking for microphones…"))
+        self._session.pool.ask(microphones, self._listed, self._cannot)
+
+    def _listed(self, found: list[Microphone]) -> None:
+        self._found = found
+        self.devices.clear()
+        self.devices.addItems([m.name for m in found])
+        wish = self._session.settings["microphone"]
+        self.devices.setCurrentIndex(max(0, self.devices.findText(wish)))
+        self.record.setEnabled(True)
+        self.state.setText(tr("Press Record and speak. At most {} seconds.").format(LONGEST_RECORDING_SECONDS))
+
+    def _cannot(self, error: StudioError) -> None:
+        self.devices.clear()
+        self.record.setEnabled(False)
+        self.record.setText(tr("Record"))
+        self.state.setText(str(error))
+
+    def _toggle(self) -> None:
+        if self.recorder.recording:
+            self._finish()
+            return
+        microphone = self._found[self.devices.currentIndex()]
+        try:
+            self.recorder.start(microphone)
+        except StudioError as error:
+            self._cannot(error)
+            return
+        self._session.settings.set("microphone", microphone.name)
+        self.record.setText(tr("Stop and search"))
+
+    def _heard(self, level: float) -> None:
+        self.level.setValue(round(100 * level))
+        self.state.setText(clock(self.recorder.seconds()))
+        if self.recorder.seconds() >= LONGEST_RECORDING_SECONDS:
+            self._finish()
+
+    def _finish(self) -> None:
+        samples, rate = self.recorder.stop(), self.recorder.rate_hz
+        self.record.setText(tr("Record"))
+        if len(samples) < rate / 10 or not np.isfinite(samples).all() or np.abs(samples).max() < 1e-4:
+            self.state.setText(tr("Nothing was heard. Is the microphone switched on?"))
+            return
+        import soundfile
+
+        with tempfile.NamedTemporaryFile(prefix="mmstudio-", suffix=".wav", delete=False) as file:
+            soundfile.write(file, samples, rate, format="WAV")
+        self.recorded.emit(Path(file.name))
+        self.accept()
+
+
+class ShortcutsDialog(QDialog):
+    """The sheet of shortcuts, made from the actions."""
+
+    GESTURES = (
+        ("Wheel / drag", "zoom at the pointer / pan"), ("Double-click", "show everything"),
+        ("Shift+drag", "lasso"), ("Ctrl+click", "add to or take from the selection"),
+        ("Alt+drag", "take the lassoed from the selection"), ("Ctrl+Shift+drag", "add the lassoed"),
+        ("Legend: click / double-click", "hide / show alone"), ("Esc", "clear the selection"),
+    )
+
+    def __init__(self, actions: list[QAction], parent: QWidget) -> None:
+        super().__init__(parent, windowTitle=tr("Shortcuts"))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        layout = QGridLayout(self)
+        layout.setHorizontalSpacing(24)
+        rows = [(a.shortcut().toString(QKeySequence.SequenceFormat.NativeText), a.text().replace("&", ""))
+                for a in actions if not a.shortcut().isEmpty()]
+        rows += [(tr(keys), tr(text)) for keys, text in self.GESTURES]
+        for number, (keys, text) in enumerate(rows):
+            key = QLabel(keys)
+            key.setProperty("heading", True)
+            layout.addWidget(key, number % 14, number // 14 * 2)
+            layout.addWidget(QLabel(text), number % 14, number // 14 * 2 + 1)
+
+
+class Palette(QDialog):
+    """Every action, found by typing a part of its name."""
+
+    def __init__(self, actions: list[QAction], parent: QWidget) -> None:
+        super().__init__(parent, windowTitle=tr("Commands"))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._actions = [a for a in actions if a.isEnabled()]
+        self.line = QLineEdit(placeholderText=tr("What do you want to do?"))
+        self.list = QListWidget()
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.line)
+        layout.addWidget(self.list)
+        self.resize(460, 360)
+        self.line.textChanged.connect(self._fill)
+        self.line.returnPressed.connect(self._run)
+        self.list.itemActivated.connect(lambda _: self._run())
+        self._fill("")
+
+    def _fill(self, words: str) -> None:
+        self.list.clear()
+        for action in self._actions:
+            title = action.text().replace("&", "")
+            if all(word in title.casefold() for word in words.casefold().split()):
+                keys = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+                line = QListWidgetItem(f"{title}    {keys}")
+                line.setData(Qt.ItemDataRole.UserRole, action)
+                self.list.addItem(line)
+        self.list.setCurrentRow(0)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        steps = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1}
+        if Qt.Key(event.key()) in steps:
+            row = self.list.currentRow() + steps[Qt.Key(event.key())]
+            self.list.setCurrentRow(max(0, min(self.list.count() - 1, row)))
+        else:
+            super().keyPressEvent(event)
+
+    def _run(self) -> None:
+        line = self.list.currentItem()
+        self.accept()
+        if line is not None:
+            line.data(Qt.ItemDataRole.UserRole).trigger()

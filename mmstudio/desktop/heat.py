@@ -1,0 +1,57 @@
+"""Relevance as colour: one perceptually uniform colour map for all heat, strongest where the number is largest."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtGui import QColor, QImage
+
+Floats = NDArray[np.float32]
+
+
+@cache
+def _table() -> NDArray[np.uint8]:
+    """``(256, 3)``: colorcet's CET-L8 from blue over red to yellow."""
+    import colorcet
+
+    return (np.array(colorcet.linear_bmy_10_95_c78) * 255).astype(np.uint8)
+
+
+def to_unit(weights: Floats, placed: NDArray[np.bool_]) -> tuple[Floats, float, float]:
+    """Weights as 0..1 of their own range over real places, and that range."""
+    inside = weights[placed]
+    if not len(inside):
+        return np.zeros_like(weights), 0.0, 0.0
+    low, high = float(inside.min()), float(inside.max())
+    return np.clip((weights - low) / max(high - low, 1e-12), 0, 1).astype(np.float32), low, high
+
+
+def colour(share: float, alpha: float = 1.0) -> QColor:
+    """The colour of 0..1."""
+    red, green, blue = (int(v) for v in _table()[int(np.clip(share, 0, 1) * 255)])
+    return QColor(red, green, blue, int(255 * np.clip(alpha, 0, 1)))
+
+
+def picture(grid: Floats, strongest_alpha: float) -> QImage:
+    """``(rows, columns)`` of 0..1 as an image whose opacity grows with the number, so that what matters is seen."""
+    rgba = np.empty((*grid.shape, 4), np.uint8)
+    rgba[..., :3] = _table()[(np.clip(grid, 0, 1) * 255).astype(np.uint8)]
+    rgba[..., 3] = (255 * strongest_alpha * (0.25 + 0.75 * np.clip(grid, 0, 1))).astype(np.uint8)
+    return as_image(rgba)
+
+
+def as_image(pixels: NDArray[np.uint8]) -> QImage:
+    """``(h, w, 4)`` RGBA or ``(h, w, 3)`` RGB uint8 as a QImage with its own memory."""
+    pixels = np.ascontiguousarray(pixels)
+    kind = QImage.Format.Format_RGBA8888 if pixels.shape[2] == 4 else QImage.Format.Format_RGB888
+    return QImage(pixels.data, pixels.shape[1], pixels.shape[0], pixels.strides[0], kind).copy()
+
+
+def grey(table: Floats) -> QImage:
+    """``(rows, columns)`` of 0..1 in the colours of a spectrogram."""
+    import colorcet
+
+    colours = (np.array(colorcet.linear_kbc_5_95_c73) * 255).astype(np.uint8)
+    return as_image(colours[(np.clip(table, 0, 1) * 255).astype(np.uint8)])

@@ -1,0 +1,150 @@
+"""The items of the library as Qt's list model, filtered in place, and how one is drawn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from PySide6.QtCore import (
+    QAbstractListModel, QMimeData, QModelIndex, QObject, QPersistentModelIndex, QRect, QSize, Qt, QUrl,
+)
+from PySide6.QtGui import QColor, QPainter, QPen
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
+
+from mmstudio.desktop.paint import draw_item
+from mmstudio.desktop.previews import Previews
+from mmstudio.desktop.session import Session
+from mmstudio.desktop.theme import MODALITY_COLOURS, colours
+from mmstudio.library import Item
+
+Index = QModelIndex | QPersistentModelIndex
+ITEM_ROLE = int(Qt.ItemDataRole.UserRole)
+NO_INDEX = QModelIndex()
+
+
+class ItemList(QAbstractListModel):
+    """Items that pass the filter, in the order of adding."""
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._shown: list[int] = []
+        self._rows: dict[int, int] = {}
+        self._words = ""
+        self._modality = ""
+        self.counts: Counter[str] = Counter()
+        session.projectOpened.connect(self.refilter)
+        session.itemsAdded.connect(self._append)
+        session.itemsRemoved.connect(lambda _: self.refilter())
+        session.itemsChanged.connect(self._redraw)
+
+    def filter(self, words: str, modality: str) -> None:
+        """Show only items of ``modality`` ("" for all) whose name, text or tags hold every word."""
+        self._words, self._modality = words.casefold(), modality
+        self.refilter()
+
+    def refilter(self) -> None:
+        self.beginResetModel()
+        self._shown = [item.id for item in self._session.items.values() if self._passes(item)]
+        self._rows = {key: row for row, key in enumerate(self._shown)}
+        self.counts = Counter(item.modality for item in self._session.items.values())
+        self.endResetModel()
+
+    def _append(self, items: list[Item]) -> None:
+        self.counts.update(item.modality for item in items)
+        new = [item.id for item in items if self._passes(item) and item.id not in self._rows]
+        if new:
+            start = len(self._shown)
+            self.beginInsertRows(QModelIndex(), start, start + len(new) - 1)
+            self._shown += new
+            self._rows.update((key, start + i) for i, key in enumerate(new))
+            self.endInsertRows()
+
+    def _redraw(self) -> None:
+        if self._shown:
+            self.dataChanged.emit(self.index(0), self.index(len(self._shown) - 1))
+
+    def _passes(self, item: Item) -> bool:
+        if self._modality and item.modality != self._modality:
+            return False
+        if not self._words:
+            return True
+        searched = f"{item.path.name} {item.text} {' '.join(item.tags)}".casefold()
+        return all(word in searched for word in self._words.split())
+
+    def row_of(self, key: int) -> int:
+        """The row of an item, or -1 where the filter hides it."""
+        return self._rows.get(key, -1)
+
+    def key_at(self, row: int) -> int:
+        return self._shown[row]
+
+    def rowCount(self, parent: Index = NO_INDEX) -> int:
+        return 0 if parent.isValid() else len(self._shown)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if not index.isValid():
+            return None
+        item = self._session.items.get(self._shown[index.row()])
+        if item is None:
+            return None
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
+            return item.title
+        return item if role == ITEM_ROLE else None
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        return super().flags(index) | Qt.ItemFlag.ItemIsDragEnabled
+
+    def mimeTypes(self) -> list[str]:
+        return ["text/uri-list"]
+
+    def mimeData(self, indexes: Any) -> QMimeData:
+        """Dragged items are their files: they can be dropped on the search box, or outside."""
+        mime = QMimeData()
+        items = [self._session.items[self._shown[index.row()]] for index in indexes]
+        mime.setUrls([QUrl.fromLocalFile(str(item.path)) for item in items])
+        return mime
+
+
+class ItemDelegate(QStyledItemDelegate):
+    """Draws an item as a card of the grid or as a line of the list."""
+
+    def __init__(self, previews: Previews, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._previews = previews
+        self.as_list = False
+        self.side = 104
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        return QSize(200, 40) if self.as_list else QSize(self.side + 12, self.side + 30)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        item = index.data(ITEM_ROLE)
+        if item is None:
+            return
+        box: QRect = option.rect  # type: ignore[attr-defined]
+        state = option.state  # type: ignore[attr-defined]
+        c = colours()
+        selected = bool(state & QStyle.StateFlag.State_Selected)
+        if selected or state & QStyle.StateFlag.State_MouseOver:
+            painter.fillRect(box, QColor(c.accent if selected else c.line).darker(100) if not selected
+                             else QColor(c.accent))
+        if self.as_list:
+            face, title = QRect(box.left() + 8, box.top() + 4, 48, 32), box.adjusted(66, 0, -8, 0)
+        else:
+            face = QRect(box.left() + 6, box.top() + 6, box.width() - 12, box.height() - 30)
+            title = QRect(box.left() + 18, box.bottom() - 21, box.width() - 24, 18)
+        draw_item(painter, face, item, self._previews.get(item))
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(Qt.PenStyle.NoPen))
+        painter.setBrush(QColor(MODALITY_COLOURS[item.modality]))
+        painter.drawEllipse(title.left() - 10, title.center().y() - 2, 6, 6)
+        painter.setPen(QColor(c.accent_text if selected else c.text))
+        font = painter.font()
+        font.setPixelSize(12)
+        painter.setFont(font)
+        name = painter.fontMetrics().elidedText(item.title.replace("\n", " "), Qt.TextElideMode.ElideRight,
+                                                title.width())
+        painter.drawText(title, int(Qt.AlignmentFlag.AlignVCenter), name)
+        painter.restore()

@@ -1,0 +1,56 @@
+"""How an item looks when it is small: a thumbnail, a waveform, a card of text. Text is always drawn as plain text."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QPointF, QRect, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPixmap, QPolygonF
+
+from mmstudio.desktop.previews import Preview
+from mmstudio.desktop.theme import MODALITY_COLOURS, colours
+from mmstudio.library import Item
+
+
+def draw_item(painter: QPainter, box: QRect, item: Item, preview: Preview | None) -> None:
+    """Draw the item's face into ``box``."""
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+    if item.modality == "text":
+        _draw_text(painter, box, item.text)
+    elif isinstance(preview, QPixmap):
+        size = preview.size().scaled(box.size(), Qt.AspectRatioMode.KeepAspectRatio)
+        place = QRect(0, 0, max(1, size.width()), max(1, size.height()))
+        place.moveCenter(box.center())
+        painter.drawPixmap(place, preview)
+    elif isinstance(preview, np.ndarray):
+        draw_waveform(painter, QRectF(box), preview)
+    else:
+        painter.fillRect(box, QColor(colours().line))
+    painter.restore()
+
+
+def _draw_text(painter: QPainter, box: QRect, text: str) -> None:
+    c = colours()
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(c.raised if c.dark else c.window))
+    painter.drawRoundedRect(box, 4, 4)
+    font = painter.font()
+    font.setPixelSize(12)
+    painter.setFont(font)
+    painter.setPen(QColor(c.text))
+    painter.drawText(box.adjusted(7, 6, -7, -6), int(Qt.TextFlag.TextWordWrap | Qt.AlignmentFlag.AlignVCenter), text[:160])
+
+
+def draw_waveform(painter: QPainter, box: QRectF, peaks: NDArray[np.float32], colour: str = "") -> None:
+    """Lowest and highest of each bin as one filled shape around the middle."""
+    lows, highs = peaks[:, 0], peaks[:, 1]
+    top = max(float(np.abs(peaks).max(initial=0)), 1e-4)
+    x = np.linspace(box.left() + 2, box.right() - 2, len(peaks))
+    middle, scale = box.center().y(), box.height() * 0.45 / top
+    upper = [QPointF(a, middle - max(b * scale, 0.5)) for a, b in zip(x, highs, strict=True)]
+    lower = [QPointF(a, middle - min(b * scale, -0.5)) for a, b in zip(x, lows, strict=True)]
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(colour or MODALITY_COLOURS["audio"]))
+    painter.drawPolygon(QPolygonF(upper + lower[::-1]))

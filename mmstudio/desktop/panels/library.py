@@ -1,0 +1,146 @@
+"""The library: every item as a grid or a list, counted per modality, filtered as one types."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QSize, Qt, Signal
+from PySide6.QtWidgets import (
+    QButtonGroup, QHBoxLayout, QLineEdit, QListView, QStackedWidget, QToolButton, QVBoxLayout, QWidget,
+)
+
+from mmstudio.desktop.item_list import ItemDelegate, ItemList
+from mmstudio.desktop.previews import Previews
+from mmstudio.desktop.session import Session
+from mmstudio.desktop.text import count, modality_name, tr
+from mmstudio.desktop.theme import THEME, icon
+from mmstudio.desktop.widgets.empty import EmptyState
+from mmstudio.media import MODALITIES
+
+
+class LibraryPanel(QWidget):
+    """Shows items; its selection is the session's selection."""
+
+    addWanted = Signal()
+    exampleWanted = Signal()
+
+    def __init__(self, session: Session, previews: Previews) -> None:
+        super().__init__()
+        self._session = session
+        self.items = ItemList(session, self)
+        self.delegate = ItemDelegate(previews, self)
+        self.list = QListView()
+        self._following = False
+        self._words = QLineEdit(placeholderText=tr("Filter by name, text or tag"), clearButtonEnabled=True)
+        self._modalities = QButtonGroup(self)
+        self._stack = QStackedWidget()
+        self._build()
+        self._set_up_list()
+        previews.arrived.connect(lambda _: self.list.viewport().update())
+        session.itemsAdded.connect(lambda _: self._count())
+        session.itemsRemoved.connect(lambda _: self._count())
+        session.projectOpened.connect(self._count)
+        session.selectionChanged.connect(self._follow_selection)
+        THEME.changed.connect(self._icons)
+        self._count()
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 4, 4, 4)
+        layout.setSpacing(6)
+        top = QHBoxLayout()
+        top.addWidget(self._words, 1)
+        self._as_list = QToolButton(checkable=True, toolTip=tr("Show as list (Ctrl+L)"), shortcut="Ctrl+L")
+        self._as_list.toggled.connect(self._show_as_list)
+        top.addWidget(self._as_list)
+        layout.addLayout(top)
+        chips = QHBoxLayout()
+        chips.setSpacing(2)
+        for modality in ("", *MODALITIES):
+            chip = QToolButton(checkable=True, checked=modality == "")
+            chip.setProperty("modality", modality)
+            self._modalities.addButton(chip)
+            chips.addWidget(chip)
+        chips.addStretch(1)
+        layout.addLayout(chips)
+        empty = EmptyState(
+            tr("Drop pictures, sounds, texts and videos here.\n\nThey stay on this computer; the studio only reads "
+               "them."),
+            [(tr("Open the example"), self.exampleWanted.emit), (tr("Add files…"), self.addWanted.emit)])
+        self._none = EmptyState(tr("Nothing passes the filter."), [(tr("Clear the filter"), self._clear_filter)])
+        for page in (empty, self.list, self._none):
+            self._stack.addWidget(page)
+        layout.addWidget(self._stack, 1)
+        self._words.textChanged.connect(lambda _: self._filter())
+        self._modalities.buttonClicked.connect(lambda _: self._filter())
+        self._icons()
+
+    def _set_up_list(self) -> None:
+        view = self.list
+        view.setModel(self.items)
+        view.setItemDelegate(self.delegate)
+        view.setUniformItemSizes(True)
+        view.setSelectionMode(QListView.SelectionMode.ExtendedSelection)
+        view.setResizeMode(QListView.ResizeMode.Adjust)
+        view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
+        view.setMouseTracking(True)
+        view.setDragEnabled(True)
+        view.setAccessibleName(tr("Library"))
+        self._show_as_list(False)
+        view.selectionModel().selectionChanged.connect(lambda *_: self._selected())
+        view.selectionModel().currentChanged.connect(lambda now, _: self._current(now))
+
+    def _show_as_list(self, as_list: bool) -> None:
+        """A wrapped list stays fast with many items, which Qt's icon mode does not."""
+        self.delegate.as_list = as_list
+        self.list.setFlow(QListView.Flow.TopToBottom if as_list else QListView.Flow.LeftToRight)
+        self.list.setWrapping(not as_list)
+        side = self.delegate.side
+        self.list.setGridSize(QSize() if as_list else QSize(side + 16, side + 34))
+        self.list.scheduleDelayedItemsLayout()
+
+    def _icons(self) -> None:
+        self._as_list.setIcon(icon("list"))
+
+    def _count(self) -> None:
+        total = sum(self.items.counts.values())
+        for chip in self._modalities.buttons():
+            modality = chip.property("modality")
+            number = self.items.counts[modality] if modality else total
+            chip.setText(f"{modality_name(modality) if modality else tr('All')} {count(number)}")
+        self._stack.setCurrentIndex(0 if not total else 1 if self.items.rowCount() else 2)
+
+    def _filter(self) -> None:
+        chip = self._modalities.checkedButton()
+        self.items.filter(self._words.text(), chip.property("modality") if chip else "")
+        self._count()
+        self._follow_selection()
+
+    def _clear_filter(self) -> None:
+        self._words.clear()
+        self._modalities.buttons()[0].setChecked(True)
+        self._filter()
+
+    def _selected(self) -> None:
+        if not self._following:
+            rows = self.list.selectionModel().selectedIndexes()
+            self._session.select(self.items.key_at(index.row()) for index in rows)
+
+    def _current(self, index: QModelIndex) -> None:
+        if index.isValid() and not self._following:
+            self._session.focus(self.items.key_at(index.row()))
+
+    def _follow_selection(self) -> None:
+        """Show what was selected elsewhere, as few ranges, and scroll to it."""
+        self._following = True
+        rows = sorted(row for key in self._session.selection if (row := self.items.row_of(key)) >= 0)
+        chosen = QItemSelection()
+        start = 0
+        for i, row in enumerate(rows):
+            if i + 1 == len(rows) or rows[i + 1] != row + 1:
+                chosen.select(self.items.index(rows[start]), self.items.index(row))
+                start = i + 1
+        model = self.list.selectionModel()
+        model.select(chosen, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+        if len(rows) == 1:
+            model.setCurrentIndex(self.items.index(rows[0]), QItemSelectionModel.SelectionFlag.NoUpdate)
+            self.list.scrollTo(self.items.index(rows[0]))
+        self._following = False

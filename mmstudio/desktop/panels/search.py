@@ -1,0 +1,130 @@
+"""The search box and its results: type, drop, paste or speak; answers come from every modality."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from PySide6.QtCore import QMimeData, Qt, Signal
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage, QKeyEvent
+from PySide6.QtWidgets import QLabel, QLineEdit, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
+
+from mmstudio.desktop.previews import Previews
+from mmstudio.desktop.session import Answer, Session
+from mmstudio.desktop.text import tr
+from mmstudio.desktop.theme import THEME, icon
+from mmstudio.desktop.widgets.empty import EmptyState
+from mmstudio.desktop.widgets.hits import HitsView
+
+
+class SearchBox(QLineEdit):
+    """A line for words that also takes a dropped or pasted picture or sound."""
+
+    fileGiven = Signal(object, str)
+    speakWanted = Signal()
+    wentDown = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setPlaceholderText(tr("Search with words, or drop, paste or speak  ( / )"))
+        self.setClearButtonEnabled(True)
+        self.setAcceptDrops(True)
+        self.setMinimumWidth(320)
+        self.setAccessibleName(tr("Search"))
+        self._microphone = self.addAction(icon("microphone"), QLineEdit.ActionPosition.TrailingPosition)
+        self._microphone.setToolTip(tr("Search with a recording (Ctrl+Shift+R)"))
+        self._microphone.triggered.connect(self.speakWanted)
+        self._glass = self.addAction(icon("search"), QLineEdit.ActionPosition.LeadingPosition)
+        THEME.changed.connect(self._icons)
+
+    def _icons(self) -> None:
+        self._microphone.setIcon(icon("microphone"))
+        self._glass.setIcon(icon("search"))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.matches(event.StandardKey.Paste) if hasattr(event, "StandardKey") else False:
+            return
+        if event.key() == Qt.Key.Key_Down:
+            self.wentDown.emit()
+        elif event.key() == Qt.Key.Key_Escape:
+            self.clear()
+            self.returnPressed.emit()
+        else:
+            super().keyPressEvent(event)
+
+    def take(self, mime: QMimeData) -> bool:
+        """Search with what was dropped or pasted; False where it is only text."""
+        urls = [url.toLocalFile() for url in mime.urls() if url.isLocalFile()]
+        if urls:
+            self.fileGiven.emit(Path(urls[0]), Path(urls[0]).name)
+            return True
+        if mime.hasImage():
+            file = save_image(QImage(mime.imageData()))
+            self.fileGiven.emit(file, tr("pasted picture"))
+            return True
+        return False
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if event.mimeData().hasUrls() or event.mimeData().hasImage():
+            event.acceptProposedAction()
+        else:
+            super().dragEnterEvent(event)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        if self.take(event.mimeData()):
+            event.acceptProposedAction()
+        else:
+            super().dropEvent(event)
+
+
+def save_image(image: QImage) -> Path:
+    """A pasted picture as a file that an encoder can read."""
+    with tempfile.NamedTemporaryFile(prefix="mmstudio-", suffix=".png", delete=False) as file:
+        image.save(file.name, "PNG")
+    return Path(file.name)
+
+
+class ResultsPanel(QWidget):
+    """Hits of the last question, grouped by modality so that none buries another."""
+
+    opened = Signal(int)
+
+    def __init__(self, session: Session, previews: Previews) -> None:
+        super().__init__()
+        self._title = QLabel()
+        self._title.setTextFormat(Qt.TextFormat.PlainText)
+        self._title.setWordWrap(True)
+        self._title.setProperty("heading", True)
+        self.hits = HitsView(session, previews, side=92, lines=4)
+        self.hits.opened.connect(self.opened)
+        body = QWidget()
+        inner = QVBoxLayout(body)
+        inner.setContentsMargins(8, 8, 8, 8)
+        inner.addWidget(self._title)
+        inner.addWidget(self.hits)
+        inner.addStretch(1)
+        scroll = QScrollArea(widgetResizable=True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(body)
+        self._stack = QStackedWidget()
+        self._stack.addWidget(EmptyState(tr("Type in the search box above, drop or paste a picture or a sound on it, or "
+                                            "speak. The nearest pictures, sounds and texts appear here.")))
+        self._stack.addWidget(scroll)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._stack)
+        session.answered.connect(self._show)
+        session.projectOpened.connect(lambda: self._show(None))
+
+    def _show(self, answer: Answer | None) -> None:
+        self._stack.setCurrentIndex(0 if answer is None else 1)
+        if answer is not None:
+            self._title.setText(tr("Nearest to “{}”").format(answer.title))
+            self.hits.show_hits(answer.hits)
+
+    def focus_first(self) -> None:
+        """Give the keyboard to the first row that has hits."""
+        for row in self.hits.rows.values():
+            if row.isVisible():
+                row.setFocus()
+                return

@@ -1,0 +1,547 @@
+"""What the window shows: the open project, its items, selection, map and answers. One intent, one short function.
+
+A *key* names a point of the map: an item's id, or a sample's id negated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from mmstudio import paths
+from mmstudio.desktop.jobs import Jobs
+from mmstudio.desktop.text import count, tr
+from mmstudio.desktop.worker import Lane, Pool, Ticket, preload_torch
+from mmstudio.encoders.base import Encoder, Explanation
+from mmstudio.errors import StudioError
+from mmstudio.explore import clusters, fusion
+from mmstudio.explore.projection import pacmap, pca, placed_among
+from mmstudio.library import Item, Sample, VectorView
+from mmstudio.media import MODALITIES, MediaRef, Modality
+from mmstudio.progress import Progress, Work
+from mmstudio.project import Found, Fresh, Project, fused, search
+from mmstudio.settings import Settings
+
+LAYOUT_EVERY_MS = 700
+"""While vectors arrive, the map is drawn anew at this distance."""
+GAP_CLOSED = True
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Places of the items on the map: ``keys (n,)`` int64, ``places (n, 2)`` float32, clusters ``(n,)`` or None.
+
+    ``kind`` is “PCA” or “PaCMAP”; ``final`` is False for partial results.
+    """
+
+    keys: NDArray[np.int64]
+    places: NDArray[np.float32]
+    kind: str
+    final: bool = True
+    clusters: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Hits of one question, per modality; ``title`` repeats the question."""
+
+    title: str
+    hits: dict[Modality, list[Found]] = field(default_factory=dict)
+    query: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class FusedPlace:
+    """A sample's fused vector on the map, and its neighbours."""
+
+    sample_id: int
+    place: NDArray[np.float32]
+    hits: dict[Modality, list[Found]]
+
+
+class Session(QObject):
+    """State and intents. Signals tell what changed; nobody is asked to poll."""
+
+    projectOpened = Signal()
+    itemsAdded = Signal(list)
+    itemsRemoved = Signal(list)
+    itemsChanged = Signal()
+    samplesChanged = Signal()
+    vectorsChanged = Signal()
+    layoutChanged = Signal(object)
+    selectionChanged = Signal()
+    currentChanged = Signal()
+    neighboursFound = Signal(object)
+    answered = Signal(object)
+    explained = Signal(object)
+    fusedMoved = Signal(object)
+    encoderChanged = Signal()
+    failed = Signal(object)
+    noted = Signal(str)
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.project: Project | None = None
+        self.encoder: Encoder | None = None
+        self.encoder_error: StudioError | None = None
+        self.items: dict[int, Item] = {}
+        self.samples: dict[int, Sample] = {}
+        self.view: VectorView | None = None
+        self.layout: Layout | None = None
+        self.selection: frozenset[int] = frozenset()
+        self.current: int | None = None
+        self.answer: Answer | None = None
+        self.models = Lane("models", self)
+        self.maths = Lane("maths", self)
+        self.pool = Pool(parent=self)
+        self.jobs = Jobs(self.models, self)
+        self._generation: dict[str, int] = {}
+        self._layout_ticket: Ticket | None = None
+        self._layout_wanted = QTimer(self, singleShot=True, interval=LAYOUT_EVERY_MS)
+        self._layout_wanted.timeout.connect(lambda: self._arrange(final=not self.jobs.running))
+        self._fusing: Ticket | None = None
+        self._fuse_next: tuple[int, dict[str, float]] | None = None
+        self.jobs.ended.connect(lambda: self.rearrange())
+
+    # ---- opening and closing ----------------------------------------------------------------------------------
+
+    def start(self, folder: Path, then: Iterable[Path] = ()) -> None:
+        """Open a project and make the encoder ready, both behind the window."""
+        self.open_project(folder, list(then))
+        self.use_model(self.settings["model"], self.settings["device"])
+
+    def open_project(self, folder: Path, then: list[Path] | None = None) -> None:
+        """Show another project."""
+        def opened(project: Project) -> None:
+            old, self.project = self.project, project
+            if old:
+                self.models.ask(old.close)
+            self.items = {item.id: item for item in project.items()}
+            self.samples = {sample.id: sample for sample in project.samples()}
+            self.view = self.layout = self.answer = None
+            self.selection, self.current = frozenset(), None
+            self.projectOpened.emit()
+            if then:
+                self.add(then)
+            elif self.encoder:
+                self.encode()
+
+        self.models.ask(lambda: _opened(folder, self.settings), on_done=opened, on_failed=self.failed.emit)
+
+    def close(self) -> None:
+        """End all work and close the project."""
+        self._layout_wanted.stop()
+        project = self.project
+        self.pool.stop()
+        self.maths.stop()
+        if self.models.stop(20) and project:
+            project.close()
+
+    def use_model(self, name: str, device: str) -> None:
+        """Load another encoder behind the window, and encode what it has not seen."""
+        generation = self._next("model")
+
+        def load() -> Encoder:
+            from mmstudio.encoders import load_encoder
+
+            preload_torch()
+            encoder = load_encoder(name, device)
+            warm_up(encoder)
+            return encoder
+
+        def loaded(encoder: Encoder) -> None:
+            if generation != self._generation["model"]:
+                return
+            self.encoder, self.encoder_error = encoder, None
+            self.view = self.layout = self.answer = None
+            self.encoderChanged.emit()
+            note = getattr(encoder, "note", "")
+            if note:
+                self.noted.emit(note)
+            self.encode()
+
+        def failed(error: StudioError) -> None:
+            self.encoder_error = error
+            self.encoderChanged.emit()
+            self.failed.emit(error)
+
+        self.models.ask(load, on_done=loaded, on_failed=failed)
+
+    # ---- items ------------------------------------------------------------------------------------------------
+
+    def add(self, what: Iterable[Path]) -> None:
+        """Add dropped files and folders, then encode them."""
+        files = list(what)
+        self._add_by(lambda p: p.add(files, self.pool.executor))
+
+    def add_example(self) -> None:
+        """Open the example that ships with the studio, in a project of its own."""
+        def opened(project: Project) -> None:
+            self.projectOpened.disconnect(on_open)
+            self._add_by(lambda p: p.add_example(self.pool.executor))
+
+        def on_open() -> None:
+            if self.project:
+                opened(self.project)
+
+        self.projectOpened.connect(on_open)
+        self.open_project(paths.example_project())
+
+    def _add_by(self, work: Callable[[Project], Work[Any]]) -> None:
+        project = self.project
+        if project is None:
+            return
+
+        def step(progress: Progress) -> None:
+            if isinstance(progress.fresh, Fresh):
+                self._take_in(progress.fresh)
+
+        def done(report: Any) -> None:
+            told = [tr("{} added").format(count(len(report.added)))]
+            if report.known:
+                told.append(tr("{} known already").format(count(report.known)))
+            if report.failures:
+                told.append(tr("{} unreadable").format(count(len(report.failures))))
+            if report.notes:
+                told.append(tr("{} shortened").format(count(len(report.notes))))
+            job.finish(", ".join(told), [*report.failures, *report.notes])
+            self.encode()
+
+        job = self.jobs.start(tr("Adding"), lambda: work(project), step, done, self.failed.emit)
+
+    def _take_in(self, fresh: Fresh) -> None:
+        new = [item for item in fresh.items if item.id not in self.items]
+        changed = len(new) < len(fresh.items)
+        self.items.update((item.id, item) for item in fresh.items)
+        if new:
+            self.itemsAdded.emit(new)
+        if fresh.samples:
+            self.samples.update((sample.id, sample) for sample in fresh.samples)
+            self.samplesChanged.emit()
+        if changed:
+            self.itemsChanged.emit()
+
+    def remove(self, keys: Iterable[int]) -> None:
+        """Take items (and samples) out of the project; files stay where they are."""
+        project, gone = self.project, list(keys)
+        if project is None or not gone:
+            return
+
+        def work() -> list[Sample]:
+            for key in gone:
+                if key < 0:
+                    project.ungroup(-key)
+            project.remove([key for key in gone if key > 0])
+            return project.samples()
+
+        def done(samples: list[Sample]) -> None:
+            for key in gone:
+                self.items.pop(key, None)
+            self.samples = {sample.id: sample for sample in samples}
+            self.select([])
+            self.focus(None)
+            self.itemsRemoved.emit(gone)
+            self.samplesChanged.emit()
+            self._refresh_view()
+            self.rearrange()
+
+        self.models.ask(work, on_done=done, on_failed=self.failed.emit)
+
+    def tag(self, keys: Iterable[int], tag: str) -> None:
+        """Give the items a tag."""
+        project, ids = self.project, [key for key in keys if key > 0]
+        if project is None or not tag.strip() or not ids:
+            return
+
+        def done(_: Any) -> None:
+            self.items.update((i, replace(self.items[i], tags=tuple(sorted({*self.items[i].tags, tag.strip()}))))
+                              for i in ids if i in self.items)
+            self.itemsChanged.emit()
+
+        self.models.ask(lambda: project.tag(ids, tag.strip()), on_done=done, on_failed=self.failed.emit)
+
+    # ---- vectors and the map ----------------------------------------------------------------------------------
+
+    def encode(self) -> None:
+        """Compute the vectors that are missing; what was done before is kept."""
+        project, encoder = self.project, self.encoder
+        if project is None or encoder is None or self.jobs.has(tr("Encoding")):
+            return
+        batch = self.settings["batch"]
+
+        def step(progress: Progress) -> None:
+            if isinstance(progress.fresh, Fresh) and encoder is self.encoder:
+                self._refresh_view()
+                if not self._layout_wanted.isActive():
+                    self._layout_wanted.start()
+
+        def done(report: Any) -> None:
+            told = [tr("{} encoded").format(count(report.encoded))] if report.encoded else []
+            if report.cached:
+                told.append(tr("{} from the cache").format(count(report.cached)))
+            if report.failures:
+                told.append(tr("{} unreadable").format(count(len(report.failures))))
+            job.finish(", ".join(told) or tr("everything was encoded already"), list(report.failures))
+            if report.note:
+                self.noted.emit(report.note)
+            self._refresh_view()
+            self.rearrange()
+            missing = [i for i in self.items.values() if i.modality in encoder.modalities]
+            if self.view is not None and len(self.view) < len(missing) - len(report.failures):
+                self.encode()
+
+        job = self.jobs.start(
+            tr("Encoding"), lambda: project.encode(encoder, self.pool.executor, batch), step, done, self.failed.emit)
+
+    def _refresh_view(self) -> None:
+        if self.project and self.encoder:
+            self.view = self.project.vectors(self.encoder)
+            self.vectorsChanged.emit()
+
+    def rearrange(self) -> None:
+        """Draw the map anew from all vectors there are."""
+        self._layout_wanted.stop()
+        self._arrange(final=True)
+
+    def _arrange(self, final: bool) -> None:
+        view = self.view
+        if view is None or len(view) < 2:
+            if view is not None and len(view) == 1:
+                self._lay_out(Layout(view.ids.copy(), np.zeros((1, 2), np.float32), "PCA"))
+            return
+        if self._layout_ticket:
+            self._layout_ticket.cancel()
+        old = self.layout
+
+        def step(progress: Progress) -> None:
+            if isinstance(progress.fresh, Layout):
+                self._lay_out(progress.fresh)
+
+        self._layout_ticket = self.maths.run(lambda: _arranging(view, old, final), on_step=step,
+                                             on_done=self._lay_out, on_failed=self.failed.emit)
+
+    def _lay_out(self, layout: Layout) -> None:
+        self.layout = layout
+        self.layoutChanged.emit(layout)
+        if layout.final:
+            for sample in self.samples.values():
+                self._place(sample)
+
+    # ---- selection --------------------------------------------------------------------------------------------
+
+    def select(self, keys: Iterable[int]) -> None:
+        """Make this the selection, everywhere."""
+        chosen = frozenset(keys)
+        if chosen != self.selection:
+            self.selection = chosen
+            self.selectionChanged.emit()
+
+    def focus(self, key: int | None) -> None:
+        """Show one item or sample in the inspector: what it is, why, and its neighbours."""
+        if key is not None and key not in self.items and -key not in self.samples:
+            return
+        self.current = key
+        self._next("explain")
+        self._next("neighbours")
+        self.currentChanged.emit()
+        if key is None:
+            return
+        if key > 0:
+            self._ask_neighbours(key)
+            self.explain(key)
+        else:
+            self.set_weights(-key, self.samples[-key].weights)
+
+    def _ask_neighbours(self, key: int) -> None:
+        view = self.view
+        vector = view.vector(key) if view else None
+        if view is None or vector is None:
+            return
+        generation = self._next("neighbours")
+        self.maths.ask(
+            lambda: search(view, vector, 8, without=key), on_failed=self.failed.emit,
+            on_done=lambda hits: generation == self._generation["neighbours"] and self.neighboursFound.emit(hits))
+
+    def explain(self, key: int) -> None:
+        """Ask the encoder what it attended to."""
+        project, encoder, item = self.project, self.encoder, self.items[key]
+        if project is None or encoder is None or item.modality not in encoder.modalities:
+            return
+        generation = self._next("explain")
+
+        def done(explanation: Explanation) -> None:
+            if generation == self._generation["explain"]:
+                self.explained.emit(explanation)
+
+        def failed(error: StudioError) -> None:
+            if generation == self._generation["explain"]:
+                self.explained.emit(error)
+
+        self.models.ask(lambda: project.explain(encoder, item), on_done=done, on_failed=failed)
+
+    # ---- questions --------------------------------------------------------------------------------------------
+
+    def ask(self, question: str | Path | MediaRef, title: str) -> None:
+        """Search with a text or a file; only the newest question is answered."""
+        project, encoder, view = self.project, self.encoder, self.view
+        if project is None:
+            return
+        if encoder is None:
+            self.noted.emit(tr("The model is still loading. Ask again in a moment."))
+            return
+        generation = self._next("question")
+
+        def work() -> Answer:
+            vector = project.query(encoder, question)
+            known = view if view is not None else project.vectors(encoder)
+            return Answer(title, search(known, vector, 24), vector)
+
+        def done(answer: Answer) -> None:
+            if generation == self._generation["question"]:
+                self.answer = answer
+                self.answered.emit(answer)
+
+        self.models.ask(work, on_done=done, on_failed=self.failed.emit)
+
+    def ask_like(self, key: int) -> None:
+        """Search with an item of the project."""
+        item = self.items.get(key)
+        if item:
+            self.ask(item.ref, item.title)
+
+    def clear_answer(self) -> None:
+        self._next("question")
+        self.answer = None
+        self.answered.emit(None)
+
+    # ---- samples ----------------------------------------------------------------------------------------------
+
+    def group(self, keys: Iterable[int], name: str = "") -> None:
+        """Make a sample of the selected items; it becomes a point of the map."""
+        project, ids = self.project, sorted(key for key in keys if key > 0)
+        if project is None:
+            return
+        titles = [self.items[i].title for i in ids if self.items[i].modality == "text"]
+        title = name or (titles[0] if titles else tr("Sample {}").format(len(self.samples) + 1))
+
+        def done(sample: Sample) -> None:
+            self.samples[sample.id] = sample
+            self.samplesChanged.emit()
+            self.select([-sample.id])
+            self.focus(-sample.id)
+
+        self.models.ask(lambda: project.group(title, ids), on_done=done, on_failed=self.failed.emit)
+
+    def set_weights(self, sample_id: int, weights: dict[str, float]) -> None:
+        """Move a sample's point; of many moves while one is computed only the newest is done next."""
+        if sample_id in self.samples:
+            self.samples[sample_id] = replace(self.samples[sample_id], weights=weights)
+            self._fuse_next = (sample_id, weights)
+            if self._fusing is None or self._fusing.ended:
+                self._fuse()
+
+    def keep_weights(self, sample_id: int) -> None:
+        """Write the weights when the slider is let go."""
+        project, sample = self.project, self.samples.get(sample_id)
+        if project and sample:
+            self.models.ask(lambda: project.set_weights(sample_id, sample.weights), on_failed=self.failed.emit)
+
+    def _fuse(self) -> None:
+        if self._fuse_next is None or self.view is None:
+            return
+        sample_id, _ = self._fuse_next
+        self._fuse_next = None
+        sample, view, layout = self.samples[sample_id], self.view, self.layout
+
+        def done(found: FusedPlace) -> None:
+            self.fusedMoved.emit(found)
+            self._fuse()
+
+        self._fusing = self.maths.ask(lambda: _fused_place(view, layout, sample, 8), on_done=done)
+
+    def _place(self, sample: Sample) -> None:
+        view, layout = self.view, self.layout
+        if view is not None:
+            self.maths.ask(lambda: _fused_place(view, layout, sample, 0), on_done=self.fusedMoved.emit)
+
+    def _next(self, question: str) -> int:
+        """A generation number: an answer to an outdated question is dropped."""
+        self._generation[question] = self._generation.get(question, 0) + 1
+        return self._generation[question]
+
+
+def _opened(folder: Path, settings: Settings) -> Project:
+    return Project.open(folder, settings)
+
+
+def warm_up(encoder: Encoder) -> None:
+    """Run each tower once, so that the first real question is quick."""
+    if "text" in encoder.modalities:
+        encoder.forward([encoder.prepare("ready", "text")])
+
+
+def _seen(view: VectorView) -> NDArray[np.float32]:
+    """The vectors as the map lays them out: each modality around its own mean, so that the gap between modalities
+    does not tear apart what means the same.
+    """
+    return fusion.centred(view.vectors, view.modalities)
+
+
+def _arranging(view: VectorView, old: Layout | None, final: bool) -> Work[Layout]:
+    """PCA at once; then, when the vectors are complete, PaCMAP with its partial results, then clusters."""
+    vectors = _seen(view)
+    places = _unit(pca(vectors).place(vectors))
+    first = Layout(view.ids, places, "PCA", final=False)
+    if not final:
+        return first
+    start = None
+    if old is not None and old.kind == "PaCMAP" and len(old.keys) > 0.5 * len(view.ids):
+        start = _carried_over(old, view, vectors)
+    else:
+        yield Progress(0, 1, fresh=first)
+    arranging = pacmap(vectors, start=start)
+    while True:
+        try:
+            step = next(arranging)
+        except StopIteration as stop:
+            places = _unit(stop.value)
+            break
+        fresh = None if step.fresh is None else Layout(view.ids, _unit(step.fresh), "PaCMAP", final=False)
+        yield Progress(step.done, step.total, step.text, fresh if start is None else None)
+    return Layout(view.ids, places, "PaCMAP", clusters=clusters.on_map(places))
+
+
+def _carried_over(old: Layout, view: VectorView, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Starting places from an older map: old points where they were, new ones among their neighbours."""
+    rows = {int(key): row for row, key in enumerate(old.keys)}
+    known = np.array([int(key) in rows for key in view.ids])
+    places = np.zeros((len(view.ids), 2), np.float32)
+    places[known] = old.places[[rows[int(key)] for key in view.ids[known]]]
+    for row in np.flatnonzero(~known):
+        places[row] = placed_among(vectors[row], vectors[known], places[known])
+    return places
+
+
+def _unit(places: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Centred, and scaled so that the typical distance from the centre is 1."""
+    centred = places - places.mean(axis=0)
+    return (centred / max(float(np.sqrt((centred**2).sum(axis=1).mean())), 1e-9)).astype(np.float32)
+
+
+def _fused_place(view: VectorView, layout: Layout | None, sample: Sample, k: int) -> FusedPlace:
+    """Where a sample's fused vector lies: at its members' places weighted by how near they are, with neighbours."""
+    vector = fused(view, sample)
+    hits = search(view, vector, k) if k else {modality: [] for modality in MODALITIES}
+    place = np.zeros(2, np.float32)
+    if layout is not None and len(layout.keys):
+        rows = np.array([view.rows[int(key)] for key in layout.keys if view.rows.get(int(key), len(view)) < len(view)])
+        if len(rows) == len(layout.keys):
+            place = placed_among(vector, view.vectors[rows], layout.places)
+    return FusedPlace(sample.id, place, hits)

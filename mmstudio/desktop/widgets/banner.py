@@ -1,0 +1,69 @@
+"""Messages above the content: what happened, to which file, what to do. Tracebacks only behind “Details”."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
+
+from mmstudio.desktop.panels.jobs import show_text
+from mmstudio.desktop.text import tr
+from mmstudio.desktop.theme import THEME, icon
+from mmstudio.errors import StudioError
+from mmstudio.media.scan import printable
+
+NOTE_MS = 8000
+
+
+class Banner(QFrame):
+    """One message at a time; notes go by themselves, errors stay until closed."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("banner")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(12, 6, 6, 6)
+        self.text = QLabel()
+        self.text.setTextFormat(Qt.TextFormat.PlainText)
+        self.text.setWordWrap(True)
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self._details = QPushButton(tr("Details"))
+        self._details.clicked.connect(self._show_details)
+        self._close = QToolButton(toolTip=tr("Close"))
+        self._close.clicked.connect(self.hide)
+        layout.addWidget(self.text, 1)
+        layout.addWidget(self._details)
+        layout.addWidget(self._close)
+        self._traceback = ""
+        self._leave = QTimer(self, singleShot=True, interval=NOTE_MS)
+        self._leave.timeout.connect(self.hide)
+        THEME.changed.connect(self._icons)
+        self._icons()
+        self.hide()
+
+    def _icons(self) -> None:
+        self._close.setIcon(icon("close"))
+
+    def show_error(self, error: StudioError) -> None:
+        """What happened, to which file, what to do."""
+        file = f"{printable(error.path)}: " if error.path else ""
+        self._traceback = getattr(error, "details", "")
+        self._show(f"{file}{error}", "error")
+        self._leave.stop()
+
+    def show_note(self, text: str) -> None:
+        """Something worth knowing that is not wrong."""
+        self._traceback = ""
+        self._show(text, "note")
+        self._leave.start()
+
+    def _show(self, text: str, kind: str) -> None:
+        self.text.setText(text)
+        self.setProperty("kind", kind)
+        self.style().unpolish(self)
+        self.style().polish(self)
+        self._details.setVisible(bool(self._traceback))
+        self.show()
+
+    def _show_details(self) -> None:
+        show_text(self, tr("Details"), self._traceback)

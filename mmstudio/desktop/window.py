@@ -1,0 +1,376 @@
+"""The main window: library left, map in the middle, inspector right, jobs below, search on top."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, QSettings, Qt, QTimer, Signal
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, QPaintEvent
+from PySide6.QtWidgets import (
+    QApplication, QDockWidget, QFileDialog, QInputDialog, QLabel, QMainWindow, QMessageBox, QToolBar, QVBoxLayout,
+    QWidget,
+)
+
+from mmstudio import __version__, paths
+from mmstudio.desktop.actions import Actions, Intent
+from mmstudio.desktop.dialogs import ModelsDialog, Palette, RecordDialog, SettingsDialog, ShortcutsDialog
+from mmstudio.desktop.panels.inspector import InspectorPanel
+from mmstudio.desktop.panels.jobs import JobsPanel
+from mmstudio.desktop.panels.library import LibraryPanel
+from mmstudio.desktop.panels.map import MapPanel
+from mmstudio.desktop.panels.search import ResultsPanel, SearchBox, save_image
+from mmstudio.desktop.previews import Previews
+from mmstudio.desktop.session import Session
+from mmstudio.desktop.text import count, megabytes, tr
+from mmstudio.desktop.theme import THEME
+from mmstudio.desktop.widgets.banner import Banner
+
+ARRANGEMENT_VERSION = 1
+
+
+class MainWindow(QMainWindow):
+    """Puts the panels together and turns gestures into intents."""
+
+    painted = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self._was_painted = False
+        self.previews = Previews(session)
+        self.library = LibraryPanel(session, self.previews)
+        self.map = MapPanel(session, self.previews)
+        self.inspector = InspectorPanel(session, self.previews)
+        self.results = ResultsPanel(session, self.previews)
+        self.jobs = JobsPanel(session.jobs)
+        self.search = SearchBox()
+        self.banner = Banner()
+        self._status = {name: QLabel() for name in ("items", "device", "memory")}
+        self.actions_ = Actions(self._intents(), self)
+        self.setAcceptDrops(True)
+        self._build()
+        self._connect()
+        self._set_title()
+
+    # ---- building ---------------------------------------------------------------------------------------------
+
+    def _intents(self) -> list[Intent]:
+        s = self.session
+        return [
+            Intent("add", "Add files…", "&Library", self._add_files, "Ctrl+O", "add"),
+            Intent("add_folder", "Add a folder…", "&Library", self._add_folder, "Ctrl+Shift+O", "folder"),
+            Intent("example", "Open the example", "&Library", s.add_example, "", "explore"),
+            Intent("open", "Open a project…", "&Library", self._open_project, "Ctrl+Shift+P", ""),
+            Intent("paste", "Paste", "&Library", self._paste, "Ctrl+V"),
+            Intent("quit", "Quit", "&Library", self.close, "Ctrl+Q"),
+            Intent("select_all", "Select all", "&Edit", lambda: s.select(s.items), "Ctrl+A"),
+            Intent("clear", "Clear the selection", "&Edit", self._escape, "Esc"),
+            Intent("tag", "Tag the selection…", "&Edit", self._tag, "T", "tag"),
+            Intent("group", "Group as a sample", "&Edit", lambda: s.group(s.selection), "Ctrl+G", "group"),
+            Intent("remove", "Remove from the library", "&Edit", lambda: s.remove(s.selection), "Del", "remove"),
+            Intent("find", "Search", "&Search", self._find, "Ctrl+F", "search"),
+            Intent("find_like", "More like this", "&Search", self._find_like, "M"),
+            Intent("record", "Search with a recording…", "&Search", self._record, "Ctrl+Shift+R", "microphone"),
+            Intent("encode", "Encode what is missing", "&Model", s.encode, "F5"),
+            Intent("models", "Models…", "&Model", self._models, "Ctrl+M", "model"),
+            Intent("arrange", "Arrange the map anew", "&View", s.rearrange, "Ctrl+R"),
+            Intent("fit", "Show the whole map", "&View", self.map.canvas.fit, "Home", "fit"),
+            Intent("explore", "Explore", "&View", lambda: self._arrange("explore"), "Alt+1", "explore"),
+            Intent("search", "Search results", "&View", lambda: self._arrange("search"), "Alt+2", "search"),
+            Intent("explain", "Explain", "&View", lambda: self._arrange("explain"), "Alt+3", "explain"),
+            Intent("theme", "Dark or light", "&View", self._switch_theme, "Ctrl+Shift+D"),
+            Intent("settings", "Settings…", "&Help", self._settings, "Ctrl+,", "settings"),
+            Intent("palette", "Commands…", "&Help", self._palette, "Ctrl+K"),
+            Intent("shortcuts", "Shortcuts", "&Help", self._shortcuts, "?", "help"),
+            Intent("about", "About", "&Help", self._about),
+        ]
+
+    def _build(self) -> None:
+        centre = QWidget()
+        column = QVBoxLayout(centre)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.banner)
+        column.addWidget(self.map, 1)
+        self.setCentralWidget(centre)
+        self.setDockNestingEnabled(True)
+        left, right, bottom = (Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea,
+                               Qt.DockWidgetArea.BottomDockWidgetArea)
+        self._docks = {name: self._dock(name, title, panel, area) for name, title, panel, area in (
+            ("library", tr("Library"), self.library, left), ("results", tr("Search results"), self.results, left),
+            ("inspector", tr("Inspector"), self.inspector, right), ("jobs", tr("Jobs"), self.jobs, bottom))}
+        self.setCorner(Qt.Corner.BottomLeftCorner, left)
+        self.setCorner(Qt.Corner.BottomRightCorner, right)
+        self.tabifyDockWidget(self._docks["library"], self._docks["results"])
+        self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, self._north())
+        self._docks["library"].raise_()
+        self._tool_bars()
+        self.actions_.fill(self.menuBar())
+        for label in self._status.values():
+            self.statusBar().addPermanentWidget(label)
+        self.resize(1440, 900)
+        self._restore()
+
+    @staticmethod
+    def _north() -> object:
+        from PySide6.QtWidgets import QTabWidget
+
+        return QTabWidget.TabPosition.North
+
+    def _dock(self, name: str, title: str, panel: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
+        dock = QDockWidget(title, self)
+        dock.setObjectName(name)
+        dock.setWidget(panel)
+        dock.setFeatures(QDockWidget.DockWidgetFeature.DockWidgetMovable
+                         | QDockWidget.DockWidgetFeature.DockWidgetFloatable)
+        self.addDockWidget(area, dock)
+        return dock
+
+    def _tool_bars(self) -> None:
+        rail = QToolBar(tr("Arrangements"), objectName="rail", movable=False)
+        for name in ("explore", "search", "explain"):
+            rail.addAction(self.actions_.by_id[name])
+        rail.addSeparator()
+        for name in ("models", "settings", "shortcuts"):
+            rail.addAction(self.actions_.by_id[name])
+        self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, rail)
+        top = QToolBar(tr("Main"), objectName="main", movable=False)
+        for name in ("add", "add_folder"):
+            top.addAction(self.actions_.by_id[name])
+        top.addSeparator()
+        top.addWidget(self.search)
+        top.addSeparator()
+        for name in ("group", "tag", "remove"):
+            top.addAction(self.actions_.by_id[name])
+        self.addToolBar(Qt.ToolBarArea.TopToolBarArea, top)
+
+    def _connect(self) -> None:
+        s = self.session
+        s.failed.connect(self.banner.show_error)
+        s.noted.connect(self.banner.show_note)
+        s.selectionChanged.connect(self._selection_changed)
+        s.projectOpened.connect(self._set_title)
+        s.answered.connect(lambda answer: self._docks["results"].raise_() if answer else None)
+        for panel in (self.library, self.map):
+            panel.addWanted.connect(self._add_files)
+            panel.exampleWanted.connect(s.add_example)
+        self.library.list.doubleClicked.connect(lambda _: self._arrange("explain"))
+        self.results.opened.connect(self._open)
+        self.inspector.opened.connect(self._open)
+        self.inspector.failed.connect(self.banner.show_error)
+        self.search.returnPressed.connect(self._ask_words)
+        self.search.fileGiven.connect(s.ask)
+        self.search.speakWanted.connect(self._record)
+        self.search.wentDown.connect(self.results.focus_first)
+        THEME.changed.connect(self.actions_.refresh_icons)
+        self._pulse = QTimer(self, interval=1500)
+        self._pulse.timeout.connect(self._tell_status)
+        self._pulse.start()
+        for signal in (s.itemsAdded, s.itemsRemoved):
+            signal.connect(lambda _: self._tell_status())
+        s.encoderChanged.connect(self._tell_status)
+        self._selection_changed()
+
+    def _set_title(self) -> None:
+        name = f"{self.session.project.name} – " if self.session.project else ""
+        self.setWindowTitle(f"{name}Multimodal Studio")
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if not self._was_painted:
+            self._was_painted = True
+            QTimer.singleShot(0, self.painted.emit)
+
+    # ---- status -----------------------------------------------------------------------------------------------
+
+    def _tell_status(self) -> None:
+        s = self.session
+        chosen = f" · {tr('{} selected').format(count(len(s.selection)))}" if s.selection else ""
+        self._status["items"].setText(tr("{} items").format(count(len(s.items))) + chosen)
+        if s.encoder is not None:
+            from mmstudio.encoders.device import describe_device, device_memory_bytes
+
+            self._status["device"].setText(f"{s.encoder.name.rsplit('/', 1)[-1]} · {describe_device(s.encoder.device)}")
+            self._status["memory"].setText(megabytes(device_memory_bytes(s.encoder.device)))
+        else:
+            self._status["device"].setText(tr("no model") if s.encoder_error else tr("loading the model…"))
+
+    def _selection_changed(self) -> None:
+        chosen = self.session.selection
+        items = [key for key in chosen if key > 0]
+        self.actions_.by_id["group"].setEnabled(len(items) > 1)
+        self.actions_.by_id["tag"].setEnabled(bool(items))
+        self.actions_.by_id["remove"].setEnabled(bool(chosen))
+        self._tell_status()
+
+    # ---- intents ----------------------------------------------------------------------------------------------
+
+    def _add_files(self) -> None:
+        files, _ = QFileDialog.getOpenFileNames(self, tr("Add pictures, sounds, texts and videos"))
+        if files:
+            self.session.add(map(Path, files))
+
+    def _add_folder(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, tr("Add a folder"))
+        if folder:
+            self.session.add([Path(folder)])
+
+    def _open_project(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, tr("Open or make a project"),
+                                                  str(paths.default_project().parent))
+        if folder:
+            self.session.open_project(Path(folder))
+
+    def _paste(self) -> None:
+        mime = QApplication.clipboard().mimeData()
+        if mime is None:
+            return
+        if self.search.hasFocus():
+            if not self.search.take(mime):
+                self.search.paste()
+            return
+        files = [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]
+        if not files and mime.hasImage():
+            files = [save_image(QApplication.clipboard().image())]
+        if files:
+            self.session.add(files)
+        elif mime.hasText() and mime.text().strip():
+            folder = self.session.project.folder if self.session.project else paths.user_state()
+            number = len(list(folder.glob("pasted-*.txt"))) + 1
+            file = folder / f"pasted-{number}.txt"
+            paths.write_atomically(file, mime.text().encode("utf-8", "replace"))
+            self.session.add([file])
+
+    def _tag(self) -> None:
+        tag, given = QInputDialog.getText(self, tr("Tag the selection"), tr("Tag"))
+        if given:
+            self.session.tag(self.session.selection, tag)
+
+    def _escape(self) -> None:
+        if self.session.selection:
+            self.session.select([])
+        elif self.session.answer:
+            self.search.clear()
+            self.session.clear_answer()
+
+    def _find(self) -> None:
+        self.search.setFocus()
+        self.search.selectAll()
+
+    def _find_like(self) -> None:
+        if self.session.current is not None:
+            self.session.ask_like(self.session.current)
+
+    def _ask_words(self) -> None:
+        words = self.search.text().strip()
+        if words:
+            self.session.ask(words, words)
+        else:
+            self.session.clear_answer()
+
+    def _record(self) -> None:
+        dialog = RecordDialog(self.session, self)
+        dialog.recorded.connect(lambda file: self.session.ask(file, tr("recording")))
+        dialog.open()
+
+    def _open(self, key: int) -> None:
+        self.session.select([key])
+        self.session.focus(key)
+
+    def _arrange(self, name: str) -> None:
+        """Bring the panels of an arrangement forward."""
+        widths = {"explore": (360, 380), "search": (520, 380), "explain": (300, 620)}[name]
+        self._docks["results" if name == "search" else "library"].raise_()
+        self.resizeDocks([self._docks["library"], self._docks["inspector"]], list(widths), Qt.Orientation.Horizontal)
+        if name == "search":
+            self._find()
+
+    def _switch_theme(self) -> None:
+        wish = "light" if THEME.colours.dark else "dark"
+        self.session.settings.set("theme", wish)
+        THEME.apply(wish)
+
+    def _settings(self) -> None:
+        dialog = SettingsDialog(self.session.settings, self)
+        dialog.changed.connect(self._setting_changed)
+        dialog.open()
+
+    def _setting_changed(self, name: str) -> None:
+        s = self.session.settings
+        if name == "theme":
+            THEME.apply(s["theme"])
+        elif name in ("model", "device"):
+            self.session.use_model(s["model"], s["device"])
+
+    def _models(self) -> None:
+        dialog = ModelsDialog(self.session.settings["model"], self)
+        dialog.chosen.connect(self._use_model)
+        dialog.open()
+
+    def _use_model(self, name: str) -> None:
+        self.session.settings.set("model", name)
+        self.session.use_model(name, self.session.settings["device"])
+
+    def _palette(self) -> None:
+        Palette(self.actions_.all(), self).open()
+
+    def _shortcuts(self) -> None:
+        ShortcutsDialog(self.actions_.all(), self).open()
+
+    def _about(self) -> None:
+        QMessageBox.about(self, tr("About"), tr(
+            "Multimodal Studio {}\n\nPictures, sounds, texts and videos through multimodal models, on your own "
+            "computer. Nothing leaves it.").format(__version__))
+
+    # ---- drop, keys, closing ----------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if event.mimeData().hasUrls() and event.source() is None:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        files = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        if files:
+            event.acceptProposedAction()
+            self.session.add(files)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.text() == "/":
+            self._find()
+        elif event.key() == Qt.Key.Key_Space:
+            self.inspector.toggle_play()
+        else:
+            super().keyPressEvent(event)
+
+    def _restore(self) -> None:
+        kept = QSettings(str(paths.user_state() / "window.ini"), QSettings.Format.IniFormat)
+        geometry, state = kept.value("geometry"), kept.value("state")
+        if isinstance(geometry, QByteArray) and isinstance(state, QByteArray):
+            self.restoreGeometry(geometry)
+            self.restoreState(state, ARRANGEMENT_VERSION)
+        else:
+            self.resizeDocks([self._docks["library"], self._docks["inspector"]], [360, 380], Qt.Orientation.Horizontal)
+            self.resizeDocks([self._docks["jobs"]], [120], Qt.Orientation.Vertical)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        if self.session.jobs.running and not self._may_stop():
+            event.ignore()
+            return
+        kept = QSettings(str(paths.user_state() / "window.ini"), QSettings.Format.IniFormat)
+        kept.setValue("geometry", self.saveGeometry())
+        kept.setValue("state", self.saveState(ARRANGEMENT_VERSION))
+        self._pulse.stop()
+        self.inspector.player.stop()
+        self.hide()
+        self.session.close()
+        event.accept()
+
+    def _may_stop(self) -> bool:
+        """Ask once whether to stop what runs."""
+        box = QMessageBox(QMessageBox.Icon.Question, tr("Work is running"),
+                          tr("A job is still running. What it has done is kept, and it goes on where it stopped when "
+                             "the project is opened again."), parent=self)
+        stop = box.addButton(tr("Stop it and close"), QMessageBox.ButtonRole.AcceptRole)
+        box.addButton(tr("Stay"), QMessageBox.ButtonRole.RejectRole)
+        box.exec()
+        return box.clickedButton() is stop

@@ -1,0 +1,258 @@
+"""Threads, and only here: serial lanes for long work, a pool for decoding and previews.
+
+Work is a generator. A lane steps one at a time: a question (a search, an explanation) goes first, long jobs take
+turns, a paused job is not stepped, a cancelled one is closed where it stands. All answers arrive on the GUI thread.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
+from typing import Any
+
+from PySide6.QtCore import QObject, Qt, Signal, Slot
+
+from mmstudio.errors import StudioError
+from mmstudio.progress import Progress, Work
+
+TOLD_EVERY_SECONDS = 0.05
+Callback = Callable[[Any], None]
+
+
+class State(Enum):
+    """Where a piece of work stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class Ticket:
+    """One piece of work given to a lane."""
+
+    def __init__(self, lane: Lane, factory: Callable[[], Work[Any]], urgent: bool) -> None:
+        self._lane = lane
+        self.factory = factory
+        self.urgent = urgent
+        self.work: Generator[Progress, None, Any] | None = None
+        self.state = State.WAITING
+        self.on_step: Callback | None = None
+        self.on_done: Callback | None = None
+        self.on_failed: Callback | None = None
+        self.told = 0.0
+
+    @property
+    def ended(self) -> bool:
+        return self.state in (State.DONE, State.CANCELLED, State.FAILED)
+
+    def pause(self) -> None:
+        """Do not step any further until resumed."""
+        self._lane.change(self, State.PAUSED)
+
+    def resume(self) -> None:
+        self._lane.change(self, State.WAITING)
+
+    def cancel(self) -> None:
+        """Close the work where it stands; what it committed is kept. Its callbacks are not called any more."""
+        self._lane.change(self, State.CANCELLED)
+
+
+class Lane(QObject):
+    """One thread that does its work in steps."""
+
+    _deliver = Signal(object, object)
+
+    def __init__(self, name: str, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._tickets: list[Ticket] = []
+        self._turn = itertools.count()
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._deliver.connect(self._delivered, Qt.ConnectionType.QueuedConnection)
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
+        self._thread.start()
+
+    def run(
+        self, factory: Callable[[], Work[Any]], *, on_step: Callback | None = None, on_done: Callback | None = None,
+        on_failed: Callback | None = None, urgent: bool = False,
+    ) -> Ticket:
+        """Give the lane a generator to make and step."""
+        ticket = Ticket(self, factory, urgent)
+        ticket.on_step, ticket.on_done, ticket.on_failed = on_step, on_done, on_failed
+        with self._wake:
+            self._tickets.append(ticket)
+            self._wake.notify()
+        return ticket
+
+    def ask(
+        self, question: Callable[[], Any], *, on_done: Callback | None = None, on_failed: Callback | None = None,
+    ) -> Ticket:
+        """Give the lane one function that goes before all long work."""
+        def once() -> Work[Any]:
+            return question()
+            yield  # a generator that is done at its first step
+
+        return self.run(once, on_done=on_done, on_failed=on_failed, urgent=True)
+
+    def change(self, ticket: Ticket, state: State) -> None:
+        """Pause, resume or cancel from the GUI thread."""
+        with self._wake:
+            if ticket.ended or (state is State.WAITING and ticket.state is not State.PAUSED):
+                return
+            ticket.state = state
+            self._wake.notify()
+
+    def stop(self, seconds: float = 5.0) -> bool:
+        """Close all work and end the thread; False where one step took longer than ``seconds``."""
+        with self._wake:
+            self._stopping = True
+            for ticket in self._tickets:
+                ticket.state = State.CANCELLED
+            self._wake.notify()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _loop(self) -> None:
+        lower_priority()
+        while True:
+            with self._wake:
+                while not (ready := self._ready()) and not self._stopping:
+                    self._wake.wait()
+                if not ready:
+                    return
+                ticket = ready
+            self._step(ticket)
+
+    def _ready(self) -> Ticket | None:
+        """The next ticket to step: cancelled ones to close, then questions in order, then jobs in turn."""
+        for wanted in (lambda t: t.state is State.CANCELLED, lambda t: t.urgent and t.state is not State.PAUSED):
+            found = next((t for t in self._tickets if wanted(t)), None)
+            if found:
+                return found
+        jobs = [t for t in self._tickets if t.state is not State.PAUSED]
+        return jobs[next(self._turn) % len(jobs)] if jobs else None
+
+    def _step(self, ticket: Ticket) -> None:
+        if ticket.state is State.CANCELLED:
+            self._forget(ticket)
+            if ticket.work is not None:
+                ticket.work.close()
+            return
+        try:
+            if ticket.work is None:
+                ticket.state = State.RUNNING
+                ticket.work = ticket.factory()
+            self._tell(ticket, next(ticket.work))
+        except StopIteration as stop:
+            self._end(ticket, State.DONE, ticket.on_done, stop.value)
+        except StudioError as error:
+            self._end(ticket, State.FAILED, ticket.on_failed, error)
+        except Exception as error:  # noqa: BLE001 - the window must live on; the presenter shows the details
+            self._end(ticket, State.FAILED, ticket.on_failed, unexpected(error))
+
+    def _tell(self, ticket: Ticket, progress: Progress) -> None:
+        now = time.monotonic()
+        if ticket.on_step and (progress.fresh is not None or now - ticket.told > TOLD_EVERY_SECONDS):
+            ticket.told = now
+            self._deliver.emit((ticket, ticket.on_step), progress)
+
+    def _end(self, ticket: Ticket, state: State, callback: Callback | None, value: Any) -> None:
+        self._forget(ticket)
+        with self._wake:
+            if ticket.state is State.CANCELLED:
+                return
+            ticket.state = state
+        if callback:
+            self._deliver.emit((ticket, callback), value)
+
+    def _forget(self, ticket: Ticket) -> None:
+        with self._wake:
+            self._tickets.remove(ticket)
+
+    @Slot(object, object)
+    def _delivered(self, target: tuple[Ticket, Callback], value: Any) -> None:
+        ticket, callback = target
+        if ticket.state is not State.CANCELLED:
+            callback(value)
+
+
+class Pool(QObject):
+    """Threads for short independent tasks whose answers arrive on the GUI thread."""
+
+    _deliver = Signal(object, object)
+
+    def __init__(self, threads: int = 0, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.executor = ThreadPoolExecutor(
+            threads or max(2, (os.cpu_count() or 2)), "pool", initializer=lower_priority)
+        self._stopping = False
+        self._deliver.connect(lambda callback, value: callback(value), Qt.ConnectionType.QueuedConnection)
+
+    def ask(self, question: Callable[[], Any], on_done: Callback, on_failed: Callback | None = None) -> None:
+        """Run a function in the pool."""
+        def task() -> None:
+            try:
+                value, callback = question(), on_done
+            except StudioError as error:
+                value, callback = error, on_failed or (lambda _: None)
+            except Exception as error:  # noqa: BLE001 - see Lane
+                value, callback = unexpected(error), on_failed or (lambda _: None)
+            if not self._stopping:
+                self._deliver.emit(callback, value)
+
+        if not self._stopping:
+            self.executor.submit(task)
+
+    def stop(self) -> None:
+        self._stopping = True
+        self.executor.shutdown(wait=True, cancel_futures=True)
+
+
+def unexpected(error: Exception) -> StudioError:
+    """A programming error or a foreign one that nobody translated, with its traceback for “Details”."""
+    shown = StudioError(f"Something unexpected happened ({type(error).__name__}: {error}).",
+                        hint="What was saved before is safe.")
+    shown.details = "".join(traceback.format_exception(error))  # type: ignore[attr-defined]
+    shown.__cause__ = error
+    return shown
+
+
+def lower_priority() -> None:
+    """Let this thread, and those it starts, yield to the GUI thread (Linux: niceness is per thread)."""
+    if sys.platform.startswith("linux"):
+        try:
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        except OSError:
+            pass
+
+
+def preload_torch() -> None:
+    """Map torch's libraries without holding the interpreter's lock, so that the window stays smooth meanwhile.
+
+    ``import torch`` loads them through the import system, which holds the lock for as long as the linker takes; a
+    foreign call of ``dlopen`` releases it, and the import then finds them loaded. Where this does not work, nothing
+    is lost but smoothness.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+    import importlib.util
+
+    found = importlib.util.find_spec("torch")
+    if found is None or not found.submodule_search_locations:
+        return
+    folder = os.path.join(next(iter(found.submodule_search_locations)), "lib")
+    dlopen = ctypes.CDLL(None).dlopen
+    dlopen.restype, dlopen.argtypes = ctypes.c_void_p, (ctypes.c_char_p, ctypes.c_int)
+    for name in ("libtorch_global_deps.so", "libc10.so", "libtorch_cpu.so", "libtorch_python.so"):
+        dlopen(os.path.join(folder, name).encode(), os.RTLD_GLOBAL | os.RTLD_NOW)

@@ -1,0 +1,181 @@
+"""What every encoder offers, and what it tells about its inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmstudio.errors import AttentionUnavailable
+from mmstudio.media import Media, Modality
+
+Vectors = NDArray[np.float32]
+PositionKind = Literal["patch", "character", "time", "time-frequency"]
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Where each of ``k`` positions lies in the item's own coordinates.
+
+    ``extents`` is float32 and NaN where a position is no place (CLS, padding):
+    patch ``(k, 4)`` left, top, right, bottom in 0..1 of the upright picture; character ``(k, 2)`` start and end
+    offsets in the text; time ``(k, 2)`` start and end in seconds; time-frequency ``(k, 4)`` start, end in seconds and
+    low, high in Hz. ``labels`` name them for a person: a word piece, "CLS", or "".
+    """
+
+    kind: PositionKind
+    extents: NDArray[np.float32]
+    labels: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.extents)
+
+    @property
+    def placed(self) -> NDArray[np.bool_]:
+        """``(k,)`` True where a position is a place in the item."""
+        return ~np.isnan(self.extents).any(axis=1)
+
+    def label(self, index: int) -> str:
+        """The name of one position."""
+        return self.labels[index] if index < len(self.labels) else ""
+
+
+@dataclass(frozen=True)
+class AttentionLayer:
+    """One layer's self-attention of one item, dense or in windows.
+
+    ``weights`` is ``(windows, heads, q, k)`` float32; ``index`` ``(windows, q)`` int64 says which position each row
+    and column of a window is. Dense attention is one window over all positions; a position outside a query's window
+    gets weight zero. Rows sum to 1 (checked by ``verified``).
+    """
+
+    weights: NDArray[np.float32]
+    index: NDArray[np.int64]
+    positions: Positions
+
+    @classmethod
+    def dense(cls, weights: NDArray[np.float32], positions: Positions) -> AttentionLayer:
+        """From ``(heads, k, k)``."""
+        return cls(weights[None], np.arange(weights.shape[-1])[None], positions).verified()
+
+    @property
+    def heads(self) -> int:
+        return self.weights.shape[1]
+
+    def verified(self) -> AttentionLayer:
+        """Itself, or AttentionUnavailable where it is not attention: wrong rank, not square, rows not summing to 1."""
+        w = self.weights
+        if w.ndim != 4 or w.shape[-1] != w.shape[-2] or self.index.shape != (w.shape[0], w.shape[-1]):
+            raise AttentionUnavailable("What this model calls attention has the wrong shape, so it is not drawn.")
+        if not np.isfinite(w).all() or np.abs(w.sum(axis=-1) - 1).max(initial=0) > 1e-2 or w.min(initial=0) < -1e-4:
+            raise AttentionUnavailable("The rows of this model's attention do not sum to 1, so it is not drawn.")
+        return self
+
+    def row(self, query: int, head: int | None = None) -> Vectors:
+        """``(k,)`` what position ``query`` attends to, in one head or on the mean of heads."""
+        out = np.zeros(len(self.positions), np.float32)
+        window, at = np.argwhere(self.index == query)[0]
+        heads = self.weights[window, :, at]
+        out[self.index[window]] = heads.mean(axis=0) if head is None else heads[head]
+        return out
+
+    def received(self, head: int | None = None) -> Vectors:
+        """``(k,)`` how much each position is attended to on the mean of all queries."""
+        out = np.zeros(len(self.positions), np.float32)
+        per_window = (self.weights.mean(axis=1) if head is None else self.weights[:, head]).mean(axis=1)
+        out[self.index.ravel()] = per_window.ravel()
+        return out
+
+    def matrix(self, head: int | None = None) -> Vectors:
+        """``(k, k)`` dense: for few positions."""
+        out = np.zeros((len(self.positions),) * 2, np.float32)
+        weights = self.weights.mean(axis=1) if head is None else self.weights[:, head]
+        for block, index in zip(weights, self.index, strict=True):
+            out[np.ix_(index, index)] = block
+        return out
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What one pass over one item showed.
+
+    ``vector`` ``(dim,)`` normalised. ``tokens`` ``(t, dim)`` vectors of positions in the same space, normalised, with
+    ``token_positions``; None where the family has none. ``pooling`` ``(t,)`` weights with which tokens were pooled.
+    ``attention`` per layer, empty where the family has none; ``pooling_query`` is the position that the vector is read
+    from (CLS, end of text) or None where it is a mean over positions.
+    """
+
+    vector: Vectors
+    tokens: Vectors | None = None
+    token_positions: Positions | None = None
+    pooling: Vectors | None = None
+    attention: tuple[AttentionLayer, ...] = ()
+    pooling_query: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One item as the model wants it: ``inputs`` without batch axis. ``length`` sorts items of like cost together;
+    ``parts`` > 1 where an item is several inputs whose vectors are averaged (a long sound's windows).
+    """
+
+    modality: Modality
+    inputs: dict[str, Any]
+    length: int = 0
+    parts: int = 1
+    origin: dict[str, Any] = field(default_factory=dict)
+
+
+class Encoder(Protocol):
+    """A model that reads one or more modalities into one space.
+
+    ``space`` names the space (vectors compare only within one); ``revision`` and ``preprocessing`` say with which
+    weights and which reading of the file a vector was made. ``prepare`` may be called from any thread; ``forward``
+    and ``explain`` from one thread at a time.
+    """
+
+    name: str
+    space: str
+    dim: int
+    revision: str
+    preprocessing: str
+    modalities: frozenset[Modality]
+    sample_rate_hz: int
+    window_seconds: float
+    device: str
+
+    def prepare(self, media: Media, modality: Modality) -> Prepared:
+        """Preprocess one item on the CPU."""
+        ...
+
+    def forward(self, batch: Sequence[Prepared]) -> Vectors:
+        """``(n, dim)`` float32, L2-normalised, of one modality. Raises OutOfMemory."""
+        ...
+
+    def explain(self, media: Media, modality: Modality) -> Explanation:
+        """Vector, tokens and attention of one item; attention computed in full only here."""
+        ...
+
+    def to(self, device: str) -> None:
+        """Move the model; raises OutOfMemory where it does not fit (and stays where it was)."""
+        ...
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the model's weights take."""
+        ...
+
+
+def encode(encoder: Encoder, media: Sequence[Media], modality: Modality) -> Vectors:
+    """``(n, dim)`` float32, L2-normalised: prepare and forward in one call."""
+    return encoder.forward([encoder.prepare(m, modality) for m in media])
+
+
+def normalised(vectors: NDArray[Any]) -> Vectors:
+    """Each row divided by its Euclidean length, as float32; zero rows stay zero."""
+    floats = np.asarray(vectors, np.float32)
+    return floats / np.maximum(np.linalg.norm(floats, axis=-1, keepdims=True), 1e-12)  # type: ignore[no-any-return]

@@ -1,0 +1,181 @@
+"""The starter: the small model that ships with the studio and reads pictures, sounds and texts into one space.
+
+It needs torch and tokenizers alone; importing transformers' model classes would take seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmstudio.encoders.base import AttentionLayer, Explanation, Positions, Prepared, Vectors, normalised
+from mmstudio.encoders.device import memory_errors_translated, pick_device
+from mmstudio.errors import EncoderError, OutOfMemory, WrongModality
+from mmstudio.media import AudioClip, Media, Modality
+
+if TYPE_CHECKING:
+    from mmstudio.encoders.starter_towers import StarterModel, TowerOutput
+
+LONGEST_TO_SHORTEST = 3.0
+"""Pictures more stretched than this are squeezed: a hairline would leave nothing to see."""
+
+
+def load(folder: Path, name: str, device: str = "auto") -> StarterEncoder:
+    """The starter from its folder. Raises EncoderError where its files are missing or damaged."""
+    from mmstudio.encoders.starter_towers import StarterModel
+
+    place = pick_device(device)
+    try:
+        model = StarterModel.load(folder)
+        digest = hashlib.blake2b((folder / "model.safetensors").read_bytes(), digest_size=8).hexdigest()
+    except Exception as error:  # safetensors and json raise types of their own for damaged files
+        raise EncoderError(f"The starter model's files are damaged or missing ({error}).", path=folder,
+                           hint="Install the studio again.") from error
+    encoder = StarterEncoder(model, name, digest)
+    try:
+        encoder.to(place)
+    except OutOfMemory:
+        encoder.note = f"The memory of {place} is too small; the model runs on the CPU."
+    return encoder
+
+
+class StarterEncoder:
+    """The starter as an Encoder; see ``mmstudio.encoders.base.Encoder``."""
+
+    preprocessing = "starter-1"
+    modalities: frozenset[Modality] = frozenset({"image", "audio", "text"})
+
+    def __init__(self, model: StarterModel, name: str, digest: str) -> None:
+        self._model = model
+        self.name = name
+        self.space = name
+        self.dim = model.config.dim
+        self.revision = digest
+        self.sample_rate_hz = model.config.sample_rate_hz
+        self.window_seconds = model.config.max_audio_seconds
+        self.device = "cpu"
+        self.note = ""
+
+    @property
+    def memory_bytes(self) -> int:
+        return sum(p.numel() * p.element_size() for p in self._model.parameters())
+
+    def to(self, device: str) -> None:
+        with memory_errors_translated():
+            self._model.to(device)
+        self.device = device
+
+    def prepare(self, media: Media, modality: Modality) -> Prepared:
+        if modality == "text" and isinstance(media, str):
+            ids, _, spans = self._model.tokenize([media])
+            return Prepared("text", {"ids": ids[0].numpy(), "spans": spans[0]}, ids.shape[1])
+        if modality == "audio" and isinstance(media, AudioClip):
+            longest = max(len(w) for w in media.windows)
+            return Prepared("audio", {"windows": media.windows}, longest, len(media.windows))
+        if modality == "image" and not isinstance(media, str | AudioClip):
+            pixels = self._pixels(media)
+            return Prepared("image", {"pixels": pixels}, pixels.shape[1] * 1000 + pixels.shape[2])
+        raise WrongModality(f"The starter cannot read this as {modality}.")
+
+    def forward(self, batch: Sequence[Prepared]) -> Vectors:
+        import torch
+
+        run = {"text": self._texts, "audio": self._sounds, "image": self._pictures}[batch[0].modality]
+        with memory_errors_translated(), torch.inference_mode():
+            return run(batch)
+
+    def explain(self, media: Media, modality: Modality) -> Explanation:
+        import torch
+
+        prepared = self.prepare(media, modality)
+        with memory_errors_translated(), torch.inference_mode():
+            if modality == "image":
+                pixels = prepared.inputs["pixels"]
+                out = self._model.encode_image(self._to_device(pixels[None]).float() / 255, attention=True)
+                return _explanation(out, _patches(*pixels.shape[1:], self._model.config.image_stride))
+            if modality == "text":
+                ids = self._to_device(prepared.inputs["ids"][None])
+                out = self._model.encode_text(ids, torch.ones_like(ids, dtype=torch.bool), attention=True)
+                return _explanation(out, _characters(prepared.inputs["spans"], media))
+            out, lengths = self._listen(prepared.inputs["windows"][:1], attention=True)
+            return _explanation(out, _seconds(lengths[0], self._model.audio_token_seconds),
+                                note="" if prepared.parts == 1 else "The first window of a longer sound is shown.")
+
+    def _pixels(self, picture: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """``(3, h, w)`` uint8: about ``image_size``² pixels in the picture's own proportions, sides multiples of 8."""
+        from PIL import Image
+
+        size, stride = self._model.config.image_size, self._model.config.image_stride
+        aspect = float(np.clip(picture.width / picture.height, 1 / LONGEST_TO_SHORTEST, LONGEST_TO_SHORTEST))
+        width, height = (max(1, round(size * side / stride)) * stride for side in (aspect**0.5, aspect**-0.5))
+        small = picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
+        return np.ascontiguousarray(np.asarray(small, np.uint8).transpose(2, 0, 1))
+
+    def _to_device(self, array: np.ndarray[Any, Any]) -> Any:
+        import torch
+
+        return torch.from_numpy(array).to(self.device)
+
+    def _pictures(self, batch: Sequence[Prepared]) -> Vectors:
+        out = np.empty((len(batch), self.dim), np.float32)
+        shapes = [p.inputs["pixels"].shape for p in batch]
+        for shape in set(shapes):
+            rows = [i for i, s in enumerate(shapes) if s == shape]
+            pixels = self._to_device(np.stack([batch[i].inputs["pixels"] for i in rows]))
+            out[rows] = self._model.encode_image(pixels.float() / 255).vectors.float().cpu().numpy()
+        return normalised(out)
+
+    def _texts(self, batch: Sequence[Prepared]) -> Vectors:
+        longest = max(p.length for p in batch)
+        ids, mask = np.zeros((len(batch), longest), np.int64), np.zeros((len(batch), longest), np.bool_)
+        for row, p in enumerate(batch):
+            ids[row, : p.length], mask[row, : p.length] = p.inputs["ids"], True
+        out = self._model.encode_text(self._to_device(ids), self._to_device(mask))
+        return normalised(out.vectors.float().cpu().numpy())
+
+    def _sounds(self, batch: Sequence[Prepared]) -> Vectors:
+        vectors = self._listen([w for p in batch for w in p.inputs["windows"]])[0].vectors.float().cpu().numpy()
+        starts = np.cumsum([0] + [p.parts for p in batch])
+        return normalised(np.stack([vectors[a:b].mean(axis=0) for a, b in itertools.pairwise(starts)]))
+
+    def _listen(self, windows: Sequence[Any], attention: bool = False) -> tuple[TowerOutput, list[int]]:
+        """Tower output of windows padded to the longest, and the tokens that each one fills."""
+        lengths = [len(w) for w in windows]
+        waves = np.zeros((len(windows), max(lengths)), np.float32)
+        for row, window in enumerate(windows):
+            waves[row, : len(window)] = window
+        mel = self._model.log_mel(self._to_device(waves))
+        mask = self._model.token_mask(lengths).to(self.device)
+        out = self._model.encode_audio(mel, mask, attention=attention)
+        return out, [self._model.config.audio_tokens(n) for n in lengths]
+
+
+def _explanation(out: TowerOutput, positions: Positions, note: str = "") -> Explanation:
+    count = len(positions)
+    layers = tuple(AttentionLayer.dense(a[0, :, :count, :count].float().cpu().numpy(), positions)
+                   for a in out.attentions)
+    return Explanation(
+        normalised(out.vectors[0].float().cpu().numpy()), normalised(out.tokens[0, :count].float().cpu().numpy()),
+        positions, out.pooling[0, :count].float().cpu().numpy(), layers, note=note)
+
+
+def _patches(height: int, width: int, stride: int) -> Positions:
+    rows, columns = height // stride, width // stride
+    top, left = np.divmod(np.arange(rows * columns), columns)
+    boxes = np.stack([left / columns, top / rows, (left + 1) / columns, (top + 1) / rows], axis=1)
+    return Positions("patch", boxes.astype(np.float32))
+
+
+def _characters(spans: Sequence[tuple[int, int]], text: Any) -> Positions:
+    extents = np.array([s if s[1] > s[0] else (np.nan, np.nan) for s in spans], np.float32).reshape(-1, 2)
+    return Positions("character", extents, tuple(text[a:b] if b > a else "·" for a, b in spans))
+
+
+def _seconds(tokens: int, duration: float) -> Positions:
+    starts = np.arange(tokens) * duration
+    return Positions("time", np.stack([starts, starts + duration], axis=1).astype(np.float32))

@@ -1,0 +1,147 @@
+"""A relevance map as a file: its numbers (.npz), or drawn over the item (.png)."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmstudio import paths
+from mmstudio.encoders.base import Encoder, Explanation
+from mmstudio.errors import AttentionUnavailable, StudioError
+from mmstudio.explain import maps
+from mmstudio.explain.spectrogram import mel_spectrogram
+from mmstudio.media import AudioClip, Limits, MediaRef, load
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+Floats = NDArray[np.float32]
+WIDTH = 640
+
+
+def check_target(file: Path) -> None:
+    """Raise StudioError for an ending that cannot be written, before any work is done."""
+    if file.suffix not in (".npz", ".png"):
+        raise StudioError(f"“{file.name}” has to end in .npz or .png.")
+
+
+def chosen_map(explanation: Explanation, method: str, layer: int, query: Floats | None) -> maps.RelevanceMap:
+    """The map of a method; ``layer`` counts from 1, 0 is the last. “auto” is similarity where there is a query."""
+    if method == "auto":
+        offered = maps.views(explanation)
+        method = "similarity" if query is not None and "similarity" in offered else (
+            "pooling" if "pooling" in offered else "attention")
+    if method == "similarity":
+        if query is None:
+            raise AttentionUnavailable("“similarity” compares with a query.", hint="Give one with --query.")
+        return maps.similarity_map(explanation, query)
+    if method == "pooling":
+        return maps.pooling_map(explanation)
+    if method == "rollout":
+        return maps.rollout_map(explanation)
+    count = len(explanation.attention)
+    if not 0 <= layer <= count:
+        raise AttentionUnavailable(f"This model has {count} layers of attention; there is no layer {layer}.")
+    return maps.attention_map(explanation, (layer or count) - 1, query=explanation.pooling_query)
+
+
+def explained(
+    encoder: Encoder, ref: MediaRef, limits: Limits, method: str, layer: int, query: Floats | None,
+) -> maps.RelevanceMap:
+    """Load, explain and choose the map."""
+    from mmstudio.encoders.base import normalised
+    from mmstudio.errors import WrongModality
+
+    if ref.modality not in encoder.modalities:
+        raise WrongModality(f"The model {encoder.name} does not read {ref.modality}.", path=ref.path)
+    media = load(ref, limits, rate_hz=encoder.sample_rate_hz, window_seconds=encoder.window_seconds)
+    query = None if query is None else normalised(query)
+    return chosen_map(encoder.explain(media, ref.modality), method, layer, query)
+
+
+def write(found: maps.RelevanceMap, ref: MediaRef, limits: Limits, file: Path) -> None:
+    """``.npz`` with weights, extents, labels and what they are; or the map drawn over the item as ``.png``."""
+    check_target(file)
+    out = io.BytesIO()
+    if file.suffix == ".npz":
+        np.savez_compressed(
+            out, weights=found.weights, extents=found.positions.extents, labels=np.array(found.positions.labels),
+            kind=np.array(found.positions.kind), title=np.array(found.title), unit=np.array(found.unit))
+    else:
+        drawn(found, ref, limits).save(out, "PNG")
+    try:
+        paths.write_atomically(file.absolute(), out.getvalue())
+    except OSError as error:
+        raise StudioError(f"The result could not be written ({error.strerror}).", path=file) from error
+
+
+def drawn(found: maps.RelevanceMap, ref: MediaRef, limits: Limits) -> Picture:
+    """The item with its map over it."""
+    from PIL import Image
+
+    if ref.modality == "text":
+        return _draw_text(found, ref.text)
+    media: Any = load(ref, limits)
+    if isinstance(media, AudioClip):
+        mel, seconds = mel_spectrogram(media.windows[0], media.rate_hz)
+        shade = (255 * (mel - mel.min()) / max(float(np.ptp(mel)), 1e-9)).astype(np.uint8)
+        base = Image.fromarray(shade[::-1]).resize((WIDTH, 240)).convert("RGB")
+        boxes = found.positions.extents / seconds
+        boxes = np.stack([boxes[:, 0], 0 * boxes[:, 0], boxes[:, 1], 0 * boxes[:, 0] + 1], axis=1)
+    else:
+        base = media.resize((WIDTH, max(1, round(WIDTH * media.height / media.width))))
+        boxes = found.positions.extents
+    return Image.blend(base, Image.fromarray(_painted(found, boxes, base.size)), 0.5)
+
+
+def _painted(found: maps.RelevanceMap, boxes: Floats, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """``(h, w, 3)`` uint8 of the weights' colours over their boxes (0..1)."""
+    heat = np.zeros((size[1], size[0]), np.float32)
+    strength = scaled(found.weights, found.positions.placed)
+    for (left, top, right, bottom), value in zip(boxes, strength, strict=True):
+        if not np.isnan(left):
+            heat[round(top * size[1]) : round(bottom * size[1]), round(left * size[0]) : round(right * size[0])] = value
+    return colour_table()[(255 * heat).astype(np.uint8)]
+
+
+def scaled(weights: Floats, placed: NDArray[np.bool_]) -> Floats:
+    """Weights to 0..1 by the range of those that are places."""
+    inside = weights[placed]
+    if not len(inside):
+        return np.zeros_like(weights)
+    low, high = float(inside.min()), float(inside.max())
+    return np.clip((weights - low) / max(high - low, 1e-12), 0, 1)
+
+
+def colour_table() -> NDArray[np.uint8]:
+    """``(256, 3)`` uint8 of a perceptually uniform colour map (colorcet “fire”)."""
+    import colorcet
+
+    return (np.array(colorcet.linear_kryw_0_100_c71) * 255).astype(np.uint8)
+
+
+def _draw_text(found: maps.RelevanceMap, text: str) -> Picture:
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(22)
+    strength, placed = scaled(found.weights, found.positions.placed), found.positions.placed
+    by_character = np.full(len(text), -1.0)
+    for (start, end), value in zip(found.positions.extents[placed], strength[placed], strict=True):
+        by_character[int(start) : int(end)] = value
+    picture = Image.new("RGB", (WIDTH, 40 + 34 * (1 + int(font.getlength(text.replace("\n", " "))) // (WIDTH - 60))),
+                        "white")
+    pen, x, y, table = ImageDraw.Draw(picture), 16.0, 12.0, colour_table()
+    for index, character in enumerate(text.replace("\n", " ")):
+        width = font.getlength(character)
+        if x + width > WIDTH - 16:
+            x, y = 16.0, y + 34
+        if by_character[index] >= 0:
+            red, green, blue = (int(c) for c in table[255 - int(120 * by_character[index])])
+            pen.rectangle((x, y, x + width, y + 28), (red, green, blue))
+        pen.text((x, y), character, "black", font=font)
+        x += width
+    return picture

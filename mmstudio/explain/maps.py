@@ -1,0 +1,103 @@
+"""An explanation becomes one map over the item: a weight for each of its places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmstudio.encoders.base import Explanation, Positions
+from mmstudio.errors import AttentionUnavailable, SpaceMismatch
+
+Floats = NDArray[np.float32]
+View = Literal["similarity", "pooling", "received", "query", "rollout"]
+MEAN_OF_HEADS = -1
+
+
+@dataclass(frozen=True)
+class RelevanceMap:
+    """``weights (k,)`` float32 over ``positions``; ``unit`` says what the numbers are, ``title`` what is shown."""
+
+    weights: Floats
+    positions: Positions
+    title: str
+    unit: str
+
+
+def views(explanation: Explanation) -> list[View]:
+    """Which maps this explanation can give."""
+    offered: list[View] = []
+    if explanation.tokens is not None:
+        offered.append("similarity")
+    if explanation.pooling is not None:
+        offered.append("pooling")
+    if explanation.attention:
+        offered += ["received", "query"]
+        if len({len(layer.positions) for layer in explanation.attention}) == 1:
+            offered.append("rollout")
+    return offered
+
+
+def similarity_map(explanation: Explanation, query: Floats) -> RelevanceMap:
+    """Cosine of every token with ``query (dim,)`` of the same space: which part of the item is near to it."""
+    if explanation.tokens is None or explanation.token_positions is None:
+        raise AttentionUnavailable("This model gives no vectors for parts of an item.")
+    if explanation.tokens.shape[1] != len(query):
+        raise SpaceMismatch("The query lies in another space than this item.")
+    return RelevanceMap(explanation.tokens @ query, explanation.token_positions, "Similarity of parts", "cosine")
+
+
+def pooling_map(explanation: Explanation) -> RelevanceMap:
+    """The weights with which the tokens were pooled into the vector. Not conditioned on any query."""
+    if explanation.pooling is None or explanation.token_positions is None:
+        raise AttentionUnavailable("This model pools without weights of its own.")
+    return RelevanceMap(explanation.pooling, explanation.token_positions, "Pooling weights", "weight")
+
+
+def attention_map(
+    explanation: Explanation, layer: int, head: int = MEAN_OF_HEADS, query: int | None = None,
+) -> RelevanceMap:
+    """Attention of one layer: what ``query`` attends to, or with None how much each place is attended to on the mean.
+
+    ``head`` MEAN_OF_HEADS averages the heads.
+    """
+    if not explanation.attention:
+        raise AttentionUnavailable("This model gives no attention.", hint=explanation.note)
+    chosen = explanation.attention[layer]
+    one = None if head == MEAN_OF_HEADS else head
+    name = "mean of heads" if one is None else f"head {head + 1}"
+    if query is None:
+        return RelevanceMap(chosen.received(one), chosen.positions,
+                            f"Attention received · layer {layer + 1} · {name}", "attention")
+    where = chosen.positions.label(query) or f"position {query + 1}"
+    return RelevanceMap(chosen.row(query, one), chosen.positions,
+                        f"Attention of {where} · layer {layer + 1} · {name}", "attention")
+
+
+def rollout_map(explanation: Explanation) -> RelevanceMap:
+    """Attention rollout (Abnar & Zuidema 2020): heads averaged, half the residual identity, layers multiplied."""
+    layers = explanation.attention
+    if not layers or len({len(layer.positions) for layer in layers}) != 1:
+        raise AttentionUnavailable("Rollout needs layers that share their positions.")
+    count = len(layers[0].positions)
+    flow = np.eye(count, dtype=np.float32)
+    for layer in layers:
+        flow = (0.5 * layer.matrix() + 0.5 * np.eye(count, dtype=np.float32)) @ flow
+    query = explanation.pooling_query
+    pooled = explanation.pooling if query is None else None
+    weights = flow[query] if query is not None else pooled @ flow if pooled is not None else flow.mean(axis=0)
+    return RelevanceMap(weights.astype(np.float32), layers[0].positions, "Attention rollout", "attention")
+
+
+def as_grid(found: RelevanceMap) -> tuple[Floats, tuple[float, float, float, float]]:
+    """Patches as a picture: ``(rows, columns)`` float32 and the box ``left, top, right, bottom`` (0..1) it covers."""
+    placed = found.positions.placed
+    boxes, weights = found.positions.extents[placed], found.weights[placed]
+    lefts, columns = np.unique(np.round(boxes[:, 0], 5), return_inverse=True)
+    tops, rows = np.unique(np.round(boxes[:, 1], 5), return_inverse=True)
+    grid = np.zeros((len(tops), len(lefts)), np.float32)
+    grid[rows, columns] = weights
+    return grid, (float(boxes[:, 0].min()), float(boxes[:, 1].min()),
+                  float(boxes[:, 2].max()), float(boxes[:, 3].max()))

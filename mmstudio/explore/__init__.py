@@ -1,0 +1,1 @@
+"""Pure maths on vectors: similarity, fusion without learning, projection, clusters."""

@@ -1,0 +1,156 @@
+"""High-dimensional vectors as points of a map: PCA at once, PaCMAP for neighbourhoods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmstudio.explore.similarity import neighbour_graph
+from mmstudio.progress import Progress, Work
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Pca:
+    """Principal components: ``mean (dim,)``, ``basis (dim, 2)``, ``explained (2,)`` share of the variance."""
+
+    mean: Floats
+    basis: Floats
+    explained: Floats
+
+    def place(self, vectors: Floats) -> Floats:
+        """``(n, 2)`` coordinates of ``(n, dim)`` vectors."""
+        return (vectors - self.mean) @ self.basis
+
+
+def pca(vectors: Floats, components: int = 2) -> Pca:
+    """Principal component analysis by the eigenvectors of the covariance; signs fixed so that a map does not flip."""
+    mean = vectors.mean(axis=0)
+    centred = vectors - mean
+    covariance = centred.T @ centred / max(1, len(vectors) - 1)
+    values, basis = np.linalg.eigh(covariance)
+    values, basis = values[::-1][:components], basis[:, ::-1][:, :components]
+    strongest = basis[np.abs(basis).argmax(axis=0), np.arange(basis.shape[1])]
+    basis = basis * np.where(strongest < 0, -1, 1)
+    share = np.maximum(values, 0) / max(float(np.trace(covariance)), 1e-12)
+    return Pca(mean.astype(np.float32), basis.astype(np.float32), share.astype(np.float32))
+
+
+NEIGHBOURS, MID_NEAR, FURTHER = 10, 5, 20
+PHASES = (100, 100, 250)
+
+
+def pacmap(vectors: Floats, seed: int = 0, start: Floats | None = None) -> Work[Floats]:
+    """Pairwise controlled manifold approximation (Wang, Huang, Rudin, Shaposhnik 2021) of ``(n, dim)`` to ``(n, 2)``.
+
+    Three kinds of pairs pull and push - near neighbours under locally scaled distance, mid-near and further ones -
+    with weights that change over three phases: first the global arrangement, then the neighbourhoods. Yields partial
+    coordinates in ``fresh``. ``start (n, 2)`` begins from an existing map, so that old points hardly move.
+    """
+    n = len(vectors)
+    reduced = _reduced(vectors)
+    if n < 8:
+        return pca(reduced).place(reduced)
+    rng = np.random.default_rng(seed)
+    yield Progress(0, sum(PHASES), "finding neighbours")
+    near = _near_pairs(reduced)
+    pairs = (near, _mid_near_pairs(reduced, rng), _further_pairs(n, near, rng))
+    yield Progress(0, sum(PHASES), "arranging")
+    if start is None:
+        first = pca(reduced).place(reduced)
+        y = first / max(float(first.std()), 1e-12) * 1e-2
+    else:
+        y = (start - start.mean(axis=0)) / max(float(start.std()), 1e-12) * 5
+    y = y.astype(np.float64)
+    mean, variance = np.zeros_like(y), np.zeros_like(y)
+    skipped = PHASES[0] if start is not None else 0
+    for step in range(skipped, sum(PHASES)):
+        gradient = _gradient(y, pairs, _pair_weights(step))
+        mean += 0.1 * (gradient - mean)
+        variance += 0.001 * (gradient**2 - variance)
+        count = step - skipped + 1
+        y -= np.sqrt(1 - 0.999**count) / (1 - 0.9**count) * mean / (np.sqrt(variance) + 1e-7)
+        if step % 5 == 4:
+            yield Progress(step + 1, sum(PHASES), "arranging", y.astype(np.float32))
+    return y.astype(np.float32)
+
+
+def _reduced(vectors: Floats, most: int = 100) -> Floats:
+    """The first ``most`` principal components: what the paper's own preprocessing keeps."""
+    if vectors.shape[1] <= most or len(vectors) <= most:
+        return vectors - vectors.mean(axis=0)
+    return pca(vectors, most).place(vectors)
+
+
+def _near_pairs(vectors: Floats) -> NDArray[np.int64]:
+    """``(p, 2)``: of 60 nearest, those nearest by distance scaled with both points' own 4th-6th neighbour distance."""
+    indices, distances = neighbour_graph(vectors, min(len(vectors) - 1, NEIGHBOURS + 50))
+    local = np.maximum(distances[:, 3:6].mean(axis=1), 1e-10)
+    scaled = distances**2 / (local[:, None] * local[indices])
+    chosen = np.argsort(scaled, axis=1, kind="stable")[:, : min(NEIGHBOURS, indices.shape[1])]
+    partners = np.take_along_axis(indices, chosen, axis=1)
+    return np.stack([np.repeat(np.arange(len(vectors)), partners.shape[1]), partners.ravel()], axis=1)
+
+
+def _mid_near_pairs(vectors: Floats, rng: np.random.Generator) -> NDArray[np.int64]:
+    """``(p, 2)``: five times, the second nearest of six points drawn at random."""
+    n = len(vectors)
+    out = []
+    for _ in range(MID_NEAR):
+        drawn = rng.integers(0, n, (n, 6))
+        partner = np.empty(n, np.int64)
+        for rows in np.array_split(np.arange(n), max(1, n // 4096)):
+            distance = ((vectors[drawn[rows]] - vectors[rows, None]) ** 2).sum(axis=2)
+            distance[drawn[rows] == rows[:, None]] = np.inf
+            partner[rows] = drawn[rows, np.argsort(distance, axis=1)[:, 1]]
+        out.append(np.stack([np.arange(n), partner], axis=1))
+    return np.concatenate(out)
+
+
+def _further_pairs(n: int, near: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """``(p, 2)``: random partners that are neither the point itself nor one of its near ones."""
+    first = np.repeat(np.arange(n), FURTHER)
+    second = rng.integers(0, n, len(first))
+    taken = np.unique(near[:, 0] * n + near[:, 1])
+    keep = (first != second) & ~np.isin(first * n + second, taken)
+    return np.stack([first[keep], second[keep]], axis=1)
+
+
+def _pair_weights(step: int) -> tuple[float, float, float]:
+    """Weights of near, mid-near and further pairs at one step (the paper's schedule)."""
+    if step < PHASES[0]:
+        share = step / PHASES[0]
+        return 2.0, (1 - share) * 1000 + share * 3, 1.0
+    return (3.0, 3.0, 1.0) if step < PHASES[0] + PHASES[1] else (1.0, 0.0, 1.0)
+
+
+def _gradient(
+    y: NDArray[np.float64], pairs: tuple[NDArray[np.int64], ...], weights: tuple[float, float, float],
+) -> NDArray[np.float64]:
+    """Gradient of the loss sum over pairs of w d/(c + d) (near c=10, mid-near c=10000) and w 1/(1 + d) (further),
+    with d = 1 + squared distance.
+    """
+    total = np.zeros_like(y)
+    n = len(y)
+    for kind, (pair, weight) in enumerate(zip(pairs, weights, strict=True)):
+        if not weight or not len(pair):
+            continue
+        i, j = pair[:, 0], pair[:, 1]
+        difference = y[i] - y[j]
+        d = 1 + (difference**2).sum(axis=1)
+        scale = (20 / (10 + d) ** 2, 20_000 / (10_000 + d) ** 2, -2 / (1 + d) ** 2)[kind] * weight
+        force = difference * scale[:, None]
+        for axis in (0, 1):
+            total[:, axis] += np.bincount(i, force[:, axis], n) - np.bincount(j, force[:, axis], n)
+    return total
+
+
+def placed_among(vector: Floats, vectors: Floats, coordinates: Floats, k: int = 8) -> Floats:
+    """``(2,)`` where a new vector belongs in an existing map: its nearest rows' places, weighted by nearness."""
+    similarity = vectors @ vector
+    top = np.argpartition(-similarity, min(k, len(similarity)) - 1)[:k]
+    weight = np.exp((similarity[top] - similarity[top].max()) / 0.05)
+    return (weight @ coordinates[top] / weight.sum()).astype(np.float32)  # type: ignore[no-any-return]

@@ -1,0 +1,71 @@
+"""How near vectors are: cosine, Euclid and Pearson; the nearest of many, exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmstudio.errors import SpaceMismatch
+
+Floats = NDArray[np.float32]
+Measure = Literal["cosine", "euclid", "pearson"]
+MEASURES: tuple[Measure, ...] = ("cosine", "euclid", "pearson")
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One found row: its ``index`` in the searched table and its ``score`` (higher is nearer; Euclid is negated)."""
+
+    index: int
+    score: float
+
+
+def scores(table: Floats, query: Floats, measure: Measure = "cosine") -> Floats:
+    """``(n,)`` float32 nearness of each row of ``table (n, dim)`` to ``query (dim,)``; higher is nearer.
+
+    Cosine and Pearson lie in -1..1, Euclid is the negated distance. Raises SpaceMismatch where dimensions differ.
+    """
+    if table.ndim != 2 or query.ndim != 1 or table.shape[1] != query.shape[0]:
+        raise SpaceMismatch(
+            f"Vectors of {query.shape[-1]} and {table.shape[-1]} dimensions lie in different spaces and cannot be "
+            "compared.")
+    if measure == "euclid":
+        squared = (table**2).sum(axis=1) - 2 * (table @ query) + (query**2).sum()
+        return -np.sqrt(np.maximum(squared, 0))  # type: ignore[no-any-return]
+    if measure == "pearson":
+        table, query = table - table.mean(axis=1, keepdims=True), query - query.mean()
+    lengths = np.linalg.norm(table, axis=1) * np.linalg.norm(query)
+    return (table @ query / np.maximum(lengths, 1e-12)).astype(np.float32)  # type: ignore[no-any-return]
+
+
+def nearest(values: Floats, k: int, within: NDArray[np.bool_] | None = None) -> list[Hit]:
+    """The ``k`` rows of highest score, best first, only where ``within`` is True."""
+    candidates = np.arange(len(values)) if within is None else np.flatnonzero(within)
+    k = min(k, len(candidates))
+    if k < 1:
+        return []
+    chosen = values[candidates]
+    top = np.argpartition(-chosen, k - 1)[:k]
+    top = top[np.argsort(-chosen[top], kind="stable")]
+    return [Hit(int(candidates[i]), float(chosen[i])) for i in top]
+
+
+def neighbour_graph(vectors: Floats, k: int, block: int = 1024) -> tuple[NDArray[np.int64], Floats]:
+    """Exact ``k`` nearest other rows by Euclid: ``(n, k)`` indices, nearest first, and ``(n, k)`` distances."""
+    n = len(vectors)
+    k = min(k, n - 1)
+    squares = (vectors**2).sum(axis=1)
+    indices, distances = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
+    for start in range(0, n, block):
+        rows = slice(start, min(start + block, n))
+        squared = squares[rows, None] + squares[None] - 2 * (vectors[rows] @ vectors.T)
+        squared[np.arange(squared.shape[0]), np.arange(rows.start, rows.stop)] = np.inf
+        near = np.argpartition(squared, k - 1, axis=1)[:, :k]
+        found = np.take_along_axis(squared, near, axis=1)
+        order = np.argsort(found, axis=1)
+        indices[rows] = np.take_along_axis(near, order, axis=1)
+        distances[rows] = np.sqrt(np.maximum(np.take_along_axis(found, order, axis=1), 0))
+    return indices, distances

@@ -1,0 +1,53 @@
+"""SQLite files that survive a pulled plug, opened the same way everywhere."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmstudio.errors import ProjectError
+
+FORMAT_VERSION = 1
+
+
+def connect(file: Path, schema: str) -> sqlite3.Connection:
+    """Open or create a database of this format. Raises ProjectError with what is wrong.
+
+    WAL with synchronous=FULL: every commit is on the disk before it is reported, and readers do not wait.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(file, check_same_thread=False, isolation_level=None, timeout=30)
+        connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > FORMAT_VERSION:
+            connection.close()
+            raise ProjectError("This project was made by a newer studio.", path=file, hint="Update the studio.")
+        connection.executescript(f"BEGIN; {schema}; PRAGMA user_version={FORMAT_VERSION}; COMMIT;")
+        return connection
+    except (sqlite3.Error, OSError) as error:
+        raise ProjectError(f"The project cannot be opened ({error}).", path=file,
+                           hint="Is the disk full, or the folder write-protected?") from error
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, file: Path) -> Iterator[sqlite3.Connection]:
+    """All or nothing; a full disk or a lost folder becomes ProjectError and nothing is half written."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+        connection.execute("COMMIT")
+    except (sqlite3.Error, OSError) as error:
+        _roll_back(connection)
+        raise ProjectError(f"The project could not be written ({error}).", path=file,
+                           hint="Free some space; what was saved before is safe.") from error
+    except BaseException:
+        _roll_back(connection)
+        raise
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")

@@ -1,0 +1,119 @@
+"""Regenerate the README's pictures from the real window: ``python packaging/screenshots.py [FOLDER]``.
+
+Opens the example with the starter model, does what a person would do, and grabs the window in both themes: empty,
+full, searching, explaining a picture, a sound and a text, a fused sample, and an error. Needs a display (Xvfb will do).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+FOLDER = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent / "pictures"
+os.environ["MMSTUDIO_HOME"] = tempfile.mkdtemp(prefix="mmstudio-pictures-")
+
+from PySide6.QtCore import QEventLoop, QTimer  # noqa: E402
+from PySide6.QtWidgets import QApplication  # noqa: E402
+
+from mmstudio import paths, settings  # noqa: E402
+from mmstudio.desktop.session import Session  # noqa: E402
+from mmstudio.desktop.theme import THEME  # noqa: E402
+from mmstudio.desktop.window import MainWindow  # noqa: E402
+
+
+def wait(until: Callable[[], object], seconds: float = 180) -> None:
+    """Run the event loop until something is true."""
+    loop, deadline, poll = QEventLoop(), QTimer(singleShot=True), QTimer(interval=30)
+    deadline.timeout.connect(loop.quit)
+    poll.timeout.connect(lambda: loop.quit() if until() else None)
+    deadline.start(int(seconds * 1000))
+    poll.start()
+    loop.exec()
+    if not until():
+        raise TimeoutError("the window did not get there")
+
+
+def rest(seconds: float) -> None:
+    """Let the window finish moving."""
+    loop = QEventLoop()
+    QTimer.singleShot(int(seconds * 1000), loop.quit)
+    loop.exec()
+
+
+def main() -> None:
+    """Walk through the studio and save what is seen."""
+    application = QApplication(sys.argv[:1])
+    application.setStyle("Fusion")
+    chosen, _ = settings.load()
+    THEME.apply("dark")
+    session = Session(chosen)
+    window = MainWindow(session)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+
+    def grab(name: str, themes: tuple[str, ...] = ("dark", "light")) -> None:
+        for theme in themes:
+            THEME.apply(theme)
+            rest(0.8)
+            window.grab().save(str(FOLDER / f"{name}-{theme}.png"))
+
+    def item(name: str) -> int:
+        return next(i.id for i in session.items.values() if i.path.stem == name and not i.part)
+
+    def show(key: int) -> None:
+        got: list[object] = []
+        session.explained.connect(got.append)
+        window._open(key)
+        wait(lambda: got)
+        session.explained.disconnect(got.append)
+        rest(0.5)
+
+    def ask(words: str) -> None:
+        window.search.setText(words)
+        window._ask_words()
+        wait(lambda: session.answer is not None and session.answer.title == words)
+
+    window.resize(1440, 860)
+    window.show()
+    session.start(paths.default_project())
+    wait(lambda: session.encoder is not None)
+    grab("empty")
+    session.add_example()
+    wait(lambda: session.layout is not None and session.layout.final and session.layout.kind == "PaCMAP"
+         and not session.jobs.running)
+    rest(1.0)
+    grab("map")
+    ask("puppy")
+    hits = session.answer.hits if session.answer else {}
+    show(hits["image"][0].item_id)
+    grab("search")
+    window._arrange("explain")
+    show(hits["audio"][0].item_id)
+    grab("sound")
+    show(next(i.id for i in session.items.values() if i.modality == "text" and len(i.text) > 40))
+    grab("text")
+    sample = next(s for s in session.samples.values()
+                  if len({session.items[i].modality for i in s.item_ids}) == 3)
+    session.select([-sample.id])
+    session.focus(-sample.id)
+    window._arrange("explore")
+    rest(0.5)
+    grab("sample")
+    window.map._colour_by.setCurrentIndex(2)
+    session.select([])
+    session.focus(None)
+    grab("clusters")
+    broken = Path(tempfile.mkdtemp()) / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 40)
+    session.add([broken])
+    wait(lambda: not session.jobs.running)
+    session.ask(broken, "broken.png")
+    wait(lambda: window.banner.isVisible())
+    grab("error")
+    window.close()
+
+
+if __name__ == "__main__":
+    main()

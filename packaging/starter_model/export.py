@@ -1,0 +1,71 @@
+"""Writes resources/starter from the last checkpoints: weights as float16, config, tokenizer, concepts, notices.
+
+    python export.py
+
+The model card README.md is written once and then kept; evaluate.py --write puts its table between the marks.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import card
+import sounds
+import torch
+import world
+from common import REPOSITORY, RUN, write_json
+from safetensors.torch import save_file
+from shelf import assemble
+
+from mmstudio.encoders.starter_towers import StarterConfig
+
+FOLDER = REPOSITORY / "resources" / "starter"
+
+
+def half(tensor: torch.Tensor) -> torch.Tensor:
+    """float16 for matrices; norms, biases and running statistics stay float32, they are tiny."""
+    return tensor.half().contiguous() if tensor.is_floating_point() and tensor.ndim > 1 else tensor.contiguous()
+
+
+def spent() -> dict[str, object]:
+    """What the training cost, from the checkpoints."""
+    states = {
+        t: torch.load(RUN / f"{t}.pt", weights_only=False)
+        for t in ("text", "image", "audio")
+        if (RUN / f"{t}.pt").exists()
+    }
+    seconds = {t: round(s["spent"]) for t, s in states.items()}
+    seen = {"pictures": states["image"]["seen"], "clips": states.get("audio", {}).get("seen", 0)}
+    return {"device": "2 shared CPU cores", "cpu_seconds": seconds, **seen}
+
+
+def concept_list() -> list[dict[str, object]]:
+    """The concepts in bank order, then the sounds, which are tied to concepts by name."""
+    drawn = [{"name": c.name, "kind": c.kind, "glyph": c.glyph, "keywords": list(c.keywords)} for c in world.concepts()]
+    by_name = {c.name: c for c in world.concepts()}
+    return drawn + [
+        {"name": s, "kind": "sound", "glyph": by_name[s].glyph, "keywords": list(by_name[s].keywords)}
+        for s in sounds.SOUNDS
+    ]
+
+
+def main() -> None:
+    """Writes all files; towers not trained yet keep random weights."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    towers = tuple(t for t in ("text", "image", "audio") if (RUN / f"{t}.pt").exists())
+    model = assemble(towers)
+    weights = {k: half(v) for k, v in model.state_dict().items()}
+    save_file(weights, FOLDER / "model.tmp")
+    (FOLDER / "model.tmp").replace(FOLDER / "model.safetensors")
+    replace(StarterConfig(), trained_on=spent()).write(FOLDER / "config.json")
+    shutil.copyfile(RUN / "tokenizer.json", FOLDER / "tokenizer.json")
+    write_json(FOLDER / "concepts.json", concept_list())
+    if not (FOLDER / "README.md").exists():
+        (FOLDER / "README.md").write_text(f"# Starter model\n\n{card.BEGIN}\n{card.END}\n", encoding="utf-8")
+    size = sum(p.stat().st_size for p in FOLDER.iterdir()) / 1e6
+    print(f"{', '.join(towers)} -> {FOLDER}: {size:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
