@@ -35,4 +35,4 @@ def finish(work: Work[T]) -> T:
         try:
             next(work)
         except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+            return stop.value

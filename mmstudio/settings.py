@@ -35,9 +35,9 @@ class Setting:
             raise SettingsError(f"“{self.label}” takes a {kind.__name__}, not {value!r}.")
         if self.choices and value not in self.choices:
             raise SettingsError(f"“{self.label}” is one of {', '.join(self.choices)}, not {value!r}.")
-        if self.high > self.low and not self.low <= value <= self.high:
+        if self.high > self.low and not self.low <= float(value) <= self.high:
             raise SettingsError(f"“{self.label}” lies between {self.low:g} and {self.high:g}; {value!r} does not.")
-        return value  # type: ignore[no-any-return]
+        return value
 
 
 TABLE: tuple[Setting, ...] = (
@@ -92,7 +92,8 @@ class Settings:
 def load(file: Path | None = None) -> tuple[Settings, list[str]]:
     """Read the settings; a value or a file that cannot be read becomes its default, with a sentence that says so."""
     file = file or paths.settings_file()
-    settings, complaints = Settings(file=file), []
+    settings = Settings(file=file)
+    complaints: list[str] = []
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(found, dict):

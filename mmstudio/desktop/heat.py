@@ -38,7 +38,7 @@ def picture(grid: Floats, strongest_alpha: float) -> QImage:
     """``(rows, columns)`` of 0..1 as an image whose opacity grows with the number, so that what matters is seen."""
     rgba = np.empty((*grid.shape, 4), np.uint8)
     rgba[..., :3] = _table()[(np.clip(grid, 0, 1) * 255).astype(np.uint8)]
-    rgba[..., 3] = (255 * strongest_alpha * (0.25 + 0.75 * np.clip(grid, 0, 1))).astype(np.uint8)
+    rgba[..., 3] = (255 * strongest_alpha * (0.12 + 0.88 * np.clip(grid, 0, 1))).astype(np.uint8)
     return as_image(rgba)
 
 

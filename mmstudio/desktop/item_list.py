@@ -6,7 +6,15 @@ from collections import Counter
 from typing import Any
 
 from PySide6.QtCore import (
-    QAbstractListModel, QMimeData, QModelIndex, QObject, QPersistentModelIndex, QRect, QSize, Qt, QUrl,
+    QAbstractListModel,
+    QMimeData,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QRect,
+    QSize,
+    Qt,
+    QUrl,
 )
 from PySide6.QtGui import QColor, QPainter, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
@@ -113,7 +121,7 @@ class ItemDelegate(QStyledItemDelegate):
         super().__init__(parent)
         self._previews = previews
         self.as_list = False
-        self.side = 104
+        self.side = 90
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         return QSize(200, 40) if self.as_list else QSize(self.side + 12, self.side + 30)

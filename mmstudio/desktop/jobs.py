@@ -85,6 +85,7 @@ class Jobs(QObject):
     added = Signal(object)
     changed = Signal(object)
     ended = Signal(object)
+    forgotten = Signal(object)
 
     def __init__(self, lane: Lane, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -99,6 +100,12 @@ class Jobs(QObject):
     def has(self, title: str) -> bool:
         """Whether a job of that title has not ended yet."""
         return any(job.title == title for job in self.running)
+
+    def forget(self, job: Job) -> None:
+        """Take a job off the list that turned out to have nothing to do."""
+        if job in self.all:
+            self.all.remove(job)
+            self.forgotten.emit(job)
 
     def start(
         self, title: str, work: Callable[[], Work[Any]], on_step: Callable[[Progress], None],

@@ -40,7 +40,8 @@ def _draw_text(painter: QPainter, box: QRect, text: str) -> None:
     font.setPixelSize(12)
     painter.setFont(font)
     painter.setPen(QColor(c.text))
-    painter.drawText(box.adjusted(7, 6, -7, -6), int(Qt.TextFlag.TextWordWrap | Qt.AlignmentFlag.AlignVCenter), text[:160])
+    flags = Qt.TextFlag.TextWordWrap | Qt.AlignmentFlag.AlignVCenter
+    painter.drawText(box.adjusted(7, 6, -7, -6), int(flags), text[:160])
 
 
 def draw_waveform(painter: QPainter, box: QRectF, peaks: NDArray[np.float32], colour: str = "") -> None:

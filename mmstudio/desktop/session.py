@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from mmstudio import paths
-from mmstudio.desktop.jobs import Jobs
+from mmstudio.desktop.jobs import Job, Jobs
 from mmstudio.desktop.text import count, tr
 from mmstudio.desktop.worker import Lane, Pool, Ticket, preload_torch
 from mmstudio.encoders.base import Encoder, Explanation
@@ -30,7 +30,6 @@ from mmstudio.settings import Settings
 
 LAYOUT_EVERY_MS = 700
 """While vectors arrive, the map is drawn anew at this distance."""
-GAP_CLOSED = True
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class FusedPlace:
-    """A sample's fused vector on the map, and its neighbours."""
+    """A sample's fused ``vector (dim,)``, its ``place (2,)`` on the map, and its neighbours."""
 
     sample_id: int
     place: NDArray[np.float32]
     hits: dict[Modality, list[Found]]
+    vector: NDArray[np.float32]
 
 
 class Session(QObject):
@@ -108,7 +108,7 @@ class Session(QObject):
         self._layout_wanted.timeout.connect(lambda: self._arrange(final=not self.jobs.running))
         self._fusing: Ticket | None = None
         self._fuse_next: tuple[int, dict[str, float]] | None = None
-        self.jobs.ended.connect(lambda: self.rearrange())
+        self.jobs.ended.connect(self._job_ended)
 
     # ---- opening and closing ----------------------------------------------------------------------------------
 
@@ -212,7 +212,6 @@ class Session(QObject):
             if report.notes:
                 told.append(tr("{} shortened").format(count(len(report.notes))))
             job.finish(", ".join(told), [*report.failures, *report.notes])
-            self.encode()
 
         job = self.jobs.start(tr("Adding"), lambda: work(project), step, done, self.failed.emit)
 
@@ -272,7 +271,7 @@ class Session(QObject):
     def encode(self) -> None:
         """Compute the vectors that are missing; what was done before is kept."""
         project, encoder = self.project, self.encoder
-        if project is None or encoder is None or self.jobs.has(tr("Encoding")):
+        if project is None or encoder is None or self.jobs.has(tr("Encoding")) or self.jobs.has(tr("Adding")):
             return
         batch = self.settings["batch"]
 
@@ -283,22 +282,27 @@ class Session(QObject):
                     self._layout_wanted.start()
 
         def done(report: Any) -> None:
+            if not report.encoded and not report.failures:
+                self.jobs.forget(job)
             told = [tr("{} encoded").format(count(report.encoded))] if report.encoded else []
             if report.cached:
                 told.append(tr("{} from the cache").format(count(report.cached)))
             if report.failures:
                 told.append(tr("{} unreadable").format(count(len(report.failures))))
-            job.finish(", ".join(told) or tr("everything was encoded already"), list(report.failures))
+            job.finish(", ".join(told), list(report.failures))
             if report.note:
                 self.noted.emit(report.note)
             self._refresh_view()
-            self.rearrange()
-            missing = [i for i in self.items.values() if i.modality in encoder.modalities]
-            if self.view is not None and len(self.view) < len(missing) - len(report.failures):
-                self.encode()
 
         job = self.jobs.start(
             tr("Encoding"), lambda: project.encode(encoder, self.pool.executor, batch), step, done, self.failed.emit)
+
+    def _job_ended(self, job: Job) -> None:
+        """Items that were added, also by a cancelled job, get vectors; an ended encoding gets its map."""
+        if job.title == tr("Adding"):
+            self.encode()
+        else:
+            self.rearrange()
 
     def _refresh_view(self) -> None:
         if self.project and self.encoder:
@@ -365,9 +369,12 @@ class Session(QObject):
         if view is None or vector is None:
             return
         generation = self._next("neighbours")
-        self.maths.ask(
-            lambda: search(view, vector, 8, without=key), on_failed=self.failed.emit,
-            on_done=lambda hits: generation == self._generation["neighbours"] and self.neighboursFound.emit(hits))
+
+        def done(hits: dict[Modality, list[Found]]) -> None:
+            if generation == self._generation["neighbours"]:
+                self.neighboursFound.emit(hits)
+
+        self.maths.ask(lambda: search(view, vector, 8, without=key), on_done=done, on_failed=self.failed.emit)
 
     def explain(self, key: int) -> None:
         """Ask the encoder what it attended to."""
@@ -544,4 +551,4 @@ def _fused_place(view: VectorView, layout: Layout | None, sample: Sample, k: int
         rows = np.array([view.rows[int(key)] for key in layout.keys if view.rows.get(int(key), len(view)) < len(view)])
         if len(rows) == len(layout.keys):
             place = placed_among(vector, view.vectors[rows], layout.places)
-    return FusedPlace(sample.id, place, hits)
+    return FusedPlace(sample.id, place, hits, vector)

@@ -7,7 +7,16 @@ from pathlib import Path
 from PySide6.QtCore import QByteArray, QSettings, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, QPaintEvent
 from PySide6.QtWidgets import (
-    QApplication, QDockWidget, QFileDialog, QInputDialog, QLabel, QMainWindow, QMessageBox, QToolBar, QVBoxLayout,
+    QApplication,
+    QDockWidget,
+    QFileDialog,
+    QInputDialog,
+    QLabel,
+    QMainWindow,
+    QMessageBox,
+    QTabWidget,
+    QToolBar,
+    QVBoxLayout,
     QWidget,
 )
 
@@ -60,9 +69,9 @@ class MainWindow(QMainWindow):
             Intent("add", "Add files…", "&Library", self._add_files, "Ctrl+O", "add"),
             Intent("add_folder", "Add a folder…", "&Library", self._add_folder, "Ctrl+Shift+O", "folder"),
             Intent("example", "Open the example", "&Library", s.add_example, "", "explore"),
-            Intent("open", "Open a project…", "&Library", self._open_project, "Ctrl+Shift+P", ""),
+            Intent("open", "Open a project…", "&Library", self._open_project),
             Intent("paste", "Paste", "&Library", self._paste, "Ctrl+V"),
-            Intent("quit", "Quit", "&Library", self.close, "Ctrl+Q"),
+            Intent("quit", "Quit", "&Library", self._quit, "Ctrl+Q"),
             Intent("select_all", "Select all", "&Edit", lambda: s.select(s.items), "Ctrl+A"),
             Intent("clear", "Clear the selection", "&Edit", self._escape, "Esc"),
             Intent("tag", "Tag the selection…", "&Edit", self._tag, "T", "tag"),
@@ -80,7 +89,7 @@ class MainWindow(QMainWindow):
             Intent("explain", "Explain", "&View", lambda: self._arrange("explain"), "Alt+3", "explain"),
             Intent("theme", "Dark or light", "&View", self._switch_theme, "Ctrl+Shift+D"),
             Intent("settings", "Settings…", "&Help", self._settings, "Ctrl+,", "settings"),
-            Intent("palette", "Commands…", "&Help", self._palette, "Ctrl+K"),
+            Intent("palette", "Commands…", "&Help", self._palette, "Ctrl+Shift+P"),
             Intent("shortcuts", "Shortcuts", "&Help", self._shortcuts, "?", "help"),
             Intent("about", "About", "&Help", self._about),
         ]
@@ -102,7 +111,9 @@ class MainWindow(QMainWindow):
         self.setCorner(Qt.Corner.BottomLeftCorner, left)
         self.setCorner(Qt.Corner.BottomRightCorner, right)
         self.tabifyDockWidget(self._docks["library"], self._docks["results"])
-        self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, self._north())
+        self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
+        for name in ("library", "results"):
+            self._docks[name].setTitleBarWidget(QWidget())  # their tabs are their titles
         self._docks["library"].raise_()
         self._tool_bars()
         self.actions_.fill(self.menuBar())
@@ -110,12 +121,7 @@ class MainWindow(QMainWindow):
             self.statusBar().addPermanentWidget(label)
         self.resize(1440, 900)
         self._restore()
-
-    @staticmethod
-    def _north() -> object:
-        from PySide6.QtWidgets import QTabWidget
-
-        return QTabWidget.TabPosition.North
+        self.library.list.setFocus()
 
     def _dock(self, name: str, title: str, panel: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
         dock = QDockWidget(title, self)
@@ -127,14 +133,16 @@ class MainWindow(QMainWindow):
         return dock
 
     def _tool_bars(self) -> None:
-        rail = QToolBar(tr("Arrangements"), objectName="rail", movable=False)
+        rail = QToolBar(tr("Arrangements"), movable=False)
+        rail.setObjectName("rail")
         for name in ("explore", "search", "explain"):
             rail.addAction(self.actions_.by_id[name])
         rail.addSeparator()
         for name in ("models", "settings", "shortcuts"):
             rail.addAction(self.actions_.by_id[name])
         self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, rail)
-        top = QToolBar(tr("Main"), objectName="main", movable=False)
+        top = QToolBar(tr("Main"), movable=False)
+        top.setObjectName("main")
         for name in ("add", "add_folder"):
             top.addAction(self.actions_.by_id[name])
         top.addSeparator()
@@ -240,6 +248,9 @@ class MainWindow(QMainWindow):
             file = folder / f"pasted-{number}.txt"
             paths.write_atomically(file, mime.text().encode("utf-8", "replace"))
             self.session.add([file])
+
+    def _quit(self) -> None:
+        self.close()
 
     def _tag(self) -> None:
         tag, given = QInputDialog.getText(self, tr("Tag the selection"), tr("Tag"))

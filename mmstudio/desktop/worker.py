@@ -135,10 +135,10 @@ class Lane(QObject):
 
     def _ready(self) -> Ticket | None:
         """The next ticket to step: cancelled ones to close, then questions in order, then jobs in turn."""
-        for wanted in (lambda t: t.state is State.CANCELLED, lambda t: t.urgent and t.state is not State.PAUSED):
-            found = next((t for t in self._tickets if wanted(t)), None)
-            if found:
-                return found
+        cancelled = next((t for t in self._tickets if t.state is State.CANCELLED), None)
+        question = next((t for t in self._tickets if t.urgent and t.state is not State.PAUSED), None)
+        if cancelled or question:
+            return cancelled or question
         jobs = [t for t in self._tickets if t.state is not State.PAUSED]
         return jobs[next(self._turn) % len(jobs)] if jobs else None
 

@@ -36,7 +36,7 @@ class Positions:
     @property
     def placed(self) -> NDArray[np.bool_]:
         """``(k,)`` True where a position is a place in the item."""
-        return ~np.isnan(self.extents).any(axis=1)
+        return np.asarray(np.isfinite(self.extents).all(axis=1))
 
     def label(self, index: int) -> str:
         """The name of one position."""
@@ -63,7 +63,7 @@ class AttentionLayer:
 
     @property
     def heads(self) -> int:
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
     def verified(self) -> AttentionLayer:
         """Itself, or AttentionUnavailable where it is not attention: wrong rank, not square, rows not summing to 1."""
@@ -135,7 +135,7 @@ class Encoder(Protocol):
 
     ``space`` names the space (vectors compare only within one); ``revision`` and ``preprocessing`` say with which
     weights and which reading of the file a vector was made. ``prepare`` may be called from any thread; ``forward``
-    and ``explain`` from one thread at a time.
+    and ``explain`` from one thread at a time. ``note`` says when the model runs elsewhere than was wished, else "".
     """
 
     name: str
@@ -147,6 +147,7 @@ class Encoder(Protocol):
     sample_rate_hz: int
     window_seconds: float
     device: str
+    note: str
 
     def prepare(self, media: Media, modality: Modality) -> Prepared:
         """Preprocess one item on the CPU."""
@@ -178,4 +179,4 @@ def encode(encoder: Encoder, media: Sequence[Media], modality: Modality) -> Vect
 def normalised(vectors: NDArray[Any]) -> Vectors:
     """Each row divided by its Euclidean length, as float32; zero rows stay zero."""
     floats = np.asarray(vectors, np.float32)
-    return floats / np.maximum(np.linalg.norm(floats, axis=-1, keepdims=True), 1e-12)  # type: ignore[no-any-return]
+    return floats / np.maximum(np.linalg.norm(floats, axis=-1, keepdims=True), 1e-12)

@@ -45,11 +45,11 @@ def load_encoder(name: str, device: str = "auto") -> Encoder:
     Raises ModelNotFound and ModelRefused with the reason.
     """
     if name == STARTER:
-        return importlib.import_module("mmstudio.encoders.starter").load(  # type: ignore[no-any-return]
+        return importlib.import_module("mmstudio.encoders.starter").load(
             paths.starter_model(), STARTER, device)
     folder = find_folder(name)
     family = _family(folder)
-    return importlib.import_module(f"mmstudio.encoders.{family}").load(folder, name, device)  # type: ignore[no-any-return]
+    return importlib.import_module(f"mmstudio.encoders.{family}").load(folder, name, device)
 
 
 def find_folder(name: str) -> Path:

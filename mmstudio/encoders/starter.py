@@ -97,7 +97,7 @@ class StarterEncoder:
             if modality == "image":
                 pixels = prepared.inputs["pixels"]
                 out = self._model.encode_image(self._to_device(pixels[None]).float() / 255, attention=True)
-                return _explanation(out, _patches(*pixels.shape[1:], self._model.config.image_stride))
+                return _explanation(out, _patches(pixels.shape[1], pixels.shape[2], self._model.config.image_stride))
             if modality == "text":
                 ids = self._to_device(prepared.inputs["ids"][None])
                 out = self._model.encode_text(ids, torch.ones_like(ids, dtype=torch.bool), attention=True)

@@ -29,7 +29,7 @@ class StarterConfig:
     vocabulary: int = 12_000
     max_text_tokens: int = 64
     text_width: int = 256
-    text_layers: int = 3
+    text_layers: int = 4
     text_heads: int = 4
     image_size: int = 64  # pixels of the longer side that recognises best; any multiple of the stride works
     image_stride: int = 8

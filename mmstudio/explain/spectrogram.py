@@ -9,7 +9,9 @@ BANDS = 96
 LOW_HZ = 40.0
 
 
-def mel_spectrogram(samples: NDArray[np.float32], rate_hz: int, columns: int = 800) -> tuple[NDArray[np.float32], float]:
+def mel_spectrogram(
+    samples: NDArray[np.float32], rate_hz: int, columns: int = 800,
+) -> tuple[NDArray[np.float32], float]:
     """``(BANDS, frames)`` float32 in decibels below the loudest, low band first, and its duration in seconds.
 
     At most ``columns`` frames: a longer sound gets a longer hop. Mel scale after O'Shaughnessy 1987.
@@ -35,7 +37,7 @@ def mel_filters(rate_hz: int, window: int) -> NDArray[np.float32]:
     nearest = np.abs(bins[None] - edges[1:-1, None]).argmin(axis=1)
     thin = triangles.sum(axis=1) == 0
     triangles[np.flatnonzero(thin), nearest[thin]] = 1  # a band narrower than a bin takes the bin nearest to it
-    return triangles.astype(np.float32)  # type: ignore[no-any-return]
+    return triangles.astype(np.float32)
 
 
 def band_hz(rate_hz: int, band: float) -> float:

@@ -24,7 +24,7 @@ def weighted_mean(vectors: Floats, weights: NDArray[np.floating] | Sequence[floa
     if not share.any():
         share = np.ones_like(share)
     mean = (share / share.sum()) @ vectors
-    return (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)  # type: ignore[no-any-return]
+    return (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
 
 
 def item_weights(modalities: Sequence[str], by_modality: Mapping[str, float]) -> Floats:
@@ -42,4 +42,4 @@ def centred(vectors: Floats, groups: NDArray[np.generic]) -> Floats:
         rows = groups == group
         if rows.sum() > 1:
             out[rows] -= out[rows].mean(axis=0)
-    return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)  # type: ignore[no-any-return]
+    return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)

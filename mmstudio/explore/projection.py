@@ -11,6 +11,7 @@ from mmstudio.explore.similarity import neighbour_graph
 from mmstudio.progress import Progress, Work
 
 Floats = NDArray[np.float32]
+Partners = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Pca:
 
     def place(self, vectors: Floats) -> Floats:
         """``(n, 2)`` coordinates of ``(n, dim)`` vectors."""
-        return (vectors - self.mean) @ self.basis
+        return ((vectors - self.mean) @ self.basis).astype(np.float32, copy=False)
 
 
 def pca(vectors: Floats, components: int = 2) -> Pca:
@@ -56,26 +57,27 @@ def pacmap(vectors: Floats, seed: int = 0, start: Floats | None = None) -> Work[
         return pca(reduced).place(reduced)
     rng = np.random.default_rng(seed)
     yield Progress(0, sum(PHASES), "finding neighbours")
-    near = _near_pairs(reduced)
-    pairs = (near, _mid_near_pairs(reduced, rng), _further_pairs(n, near, rng))
+    near = _near_partners(reduced)
+    partners = (near, _mid_near_partners(reduced, rng), _further_partners(near, rng))
     yield Progress(0, sum(PHASES), "arranging")
     if start is None:
         first = pca(reduced).place(reduced)
         y = first / max(float(first.std()), 1e-12) * 1e-2
     else:
         y = (start - start.mean(axis=0)) / max(float(start.std()), 1e-12) * 5
-    y = y.astype(np.float64)
+    y = np.asarray(y, np.float32)
     mean, variance = np.zeros_like(y), np.zeros_like(y)
     skipped = PHASES[0] if start is not None else 0
     for step in range(skipped, sum(PHASES)):
-        gradient = _gradient(y, pairs, _pair_weights(step))
+        gradient = _gradient(y, partners, _pair_weights(step))
         mean += 0.1 * (gradient - mean)
         variance += 0.001 * (gradient**2 - variance)
         count = step - skipped + 1
-        y -= np.sqrt(1 - 0.999**count) / (1 - 0.9**count) * mean / (np.sqrt(variance) + 1e-7)
+        rate = np.float32(np.sqrt(1 - 0.999**count) / (1 - 0.9**count))  # Adam (Kingma & Ba 2015), learning rate 1
+        y = np.asarray(y - rate * mean / (np.sqrt(variance) + np.float32(1e-7)), np.float32)
         if step % 5 == 4:
-            yield Progress(step + 1, sum(PHASES), "arranging", y.astype(np.float32))
-    return y.astype(np.float32)
+            yield Progress(step + 1, sum(PHASES), "arranging", y)
+    return y
 
 
 def _reduced(vectors: Floats, most: int = 100) -> Floats:
@@ -85,38 +87,35 @@ def _reduced(vectors: Floats, most: int = 100) -> Floats:
     return pca(vectors, most).place(vectors)
 
 
-def _near_pairs(vectors: Floats) -> NDArray[np.int64]:
-    """``(p, 2)``: of 60 nearest, those nearest by distance scaled with both points' own 4th-6th neighbour distance."""
+def _near_partners(vectors: Floats) -> Partners:
+    """``(n, 10)``: of 60 nearest, those nearest by distance scaled with both points' own 4th-6th neighbour distance."""
     indices, distances = neighbour_graph(vectors, min(len(vectors) - 1, NEIGHBOURS + 50))
     local = np.maximum(distances[:, 3:6].mean(axis=1), 1e-10)
     scaled = distances**2 / (local[:, None] * local[indices])
     chosen = np.argsort(scaled, axis=1, kind="stable")[:, : min(NEIGHBOURS, indices.shape[1])]
-    partners = np.take_along_axis(indices, chosen, axis=1)
-    return np.stack([np.repeat(np.arange(len(vectors)), partners.shape[1]), partners.ravel()], axis=1)
+    return np.take_along_axis(indices, chosen, axis=1)
 
 
-def _mid_near_pairs(vectors: Floats, rng: np.random.Generator) -> NDArray[np.int64]:
-    """``(p, 2)``: five times, the second nearest of six points drawn at random."""
+def _mid_near_partners(vectors: Floats, rng: np.random.Generator) -> Partners:
+    """``(n, 5)``: five times, the second nearest of six points drawn at random."""
     n = len(vectors)
-    out = []
-    for _ in range(MID_NEAR):
+    partners = np.empty((n, MID_NEAR), np.int64)
+    for column in range(MID_NEAR):
         drawn = rng.integers(0, n, (n, 6))
-        partner = np.empty(n, np.int64)
         for rows in np.array_split(np.arange(n), max(1, n // 4096)):
             distance = ((vectors[drawn[rows]] - vectors[rows, None]) ** 2).sum(axis=2)
             distance[drawn[rows] == rows[:, None]] = np.inf
-            partner[rows] = drawn[rows, np.argsort(distance, axis=1)[:, 1]]
-        out.append(np.stack([np.arange(n), partner], axis=1))
-    return np.concatenate(out)
+            partners[rows, column] = drawn[rows, np.argsort(distance, axis=1)[:, 1]]
+    return partners
 
 
-def _further_pairs(n: int, near: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """``(p, 2)``: random partners that are neither the point itself nor one of its near ones."""
-    first = np.repeat(np.arange(n), FURTHER)
-    second = rng.integers(0, n, len(first))
-    taken = np.unique(near[:, 0] * n + near[:, 1])
-    keep = (first != second) & ~np.isin(first * n + second, taken)
-    return np.stack([first[keep], second[keep]], axis=1)
+def _further_partners(near: Partners, rng: np.random.Generator) -> Partners:
+    """``(n, 20)``: random partners; those that are near ones are drawn once more, the point itself pushes nothing."""
+    n = len(near)
+    partners = rng.integers(0, n, (n, FURTHER))
+    taken = (partners[:, :, None] == near[:, None, :]).any(axis=2)
+    partners[taken] = rng.integers(0, n, int(taken.sum()))
+    return partners
 
 
 def _pair_weights(step: int) -> tuple[float, float, float]:
@@ -127,24 +126,22 @@ def _pair_weights(step: int) -> tuple[float, float, float]:
     return (3.0, 3.0, 1.0) if step < PHASES[0] + PHASES[1] else (1.0, 0.0, 1.0)
 
 
-def _gradient(
-    y: NDArray[np.float64], pairs: tuple[NDArray[np.int64], ...], weights: tuple[float, float, float],
-) -> NDArray[np.float64]:
+def _gradient(y: Floats, partners: tuple[Partners, ...], weights: tuple[float, float, float]) -> Floats:
     """Gradient of the loss sum over pairs of w d/(c + d) (near c=10, mid-near c=10000) and w 1/(1 + d) (further),
     with d = 1 + squared distance.
     """
     total = np.zeros_like(y)
-    n = len(y)
-    for kind, (pair, weight) in enumerate(zip(pairs, weights, strict=True)):
-        if not weight or not len(pair):
+    across, up = np.ascontiguousarray(y[:, 0]), np.ascontiguousarray(y[:, 1])
+    for kind, (pair, weight) in enumerate(zip(partners, weights, strict=True)):
+        if not weight:
             continue
-        i, j = pair[:, 0], pair[:, 1]
-        difference = y[i] - y[j]
-        d = 1 + (difference**2).sum(axis=1)
-        scale = (20 / (10 + d) ** 2, 20_000 / (10_000 + d) ** 2, -2 / (1 + d) ** 2)[kind] * weight
-        force = difference * scale[:, None]
-        for axis in (0, 1):
-            total[:, axis] += np.bincount(i, force[:, axis], n) - np.bincount(j, force[:, axis], n)
+        dx, dy = across[:, None] - across[pair], up[:, None] - up[pair]
+        d = dx * dx + dy * dy + 1
+        scale = (20 / (10 + d) ** 2, 20_000 / (10_000 + d) ** 2, -2 / (1 + d) ** 2)[kind] * np.float32(weight)
+        flat = pair.ravel()
+        for axis, difference in enumerate((dx, dy)):
+            force = difference * scale
+            total[:, axis] += force.sum(axis=1) - np.bincount(flat, force.ravel(), len(y))
     return total
 
 
@@ -153,4 +150,4 @@ def placed_among(vector: Floats, vectors: Floats, coordinates: Floats, k: int = 
     similarity = vectors @ vector
     top = np.argpartition(-similarity, min(k, len(similarity)) - 1)[:k]
     weight = np.exp((similarity[top] - similarity[top].max()) / 0.05)
-    return (weight @ coordinates[top] / weight.sum()).astype(np.float32)  # type: ignore[no-any-return]
+    return (weight @ coordinates[top] / weight.sum()).astype(np.float32)

@@ -34,11 +34,11 @@ def scores(table: Floats, query: Floats, measure: Measure = "cosine") -> Floats:
             "compared.")
     if measure == "euclid":
         squared = (table**2).sum(axis=1) - 2 * (table @ query) + (query**2).sum()
-        return -np.sqrt(np.maximum(squared, 0))  # type: ignore[no-any-return]
+        return -np.sqrt(np.maximum(squared, 0))
     if measure == "pearson":
         table, query = table - table.mean(axis=1, keepdims=True), query - query.mean()
     lengths = np.linalg.norm(table, axis=1) * np.linalg.norm(query)
-    return (table @ query / np.maximum(lengths, 1e-12)).astype(np.float32)  # type: ignore[no-any-return]
+    return (table @ query / np.maximum(lengths, 1e-12)).astype(np.float32)
 
 
 def nearest(values: Floats, k: int, within: NDArray[np.bool_] | None = None) -> list[Hit]:

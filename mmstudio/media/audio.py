@@ -12,9 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmstudio.errors import MediaError, UnreadableMedia
+from mmstudio.media.container import broken, open_container
+from mmstudio.media.sniff import is_mpeg_audio
 
 Samples = NDArray[np.float32]
-BLOCK_FRAMES = 1 << 16
+BLOCK_SAMPLES = 1 << 17
+"""Samples of all channels together that are decoded at once."""
+RATES_HZ = range(100, 1_000_001)
+"""What a sound's header may claim as its rate; a resampler for anything else would need memory without bound."""
 PEAK_BINS = 240
 
 
@@ -24,14 +29,22 @@ def blocks(path: Path, rate_hz: int = 0) -> Iterator[tuple[Samples, int]]:
     Raises UnreadableMedia where the file cannot be decoded, holds no samples, or holds NaN or infinity.
     """
     seen = 0
-    for samples, rate in _resampled(_decoded(path), rate_hz):
-        if not np.isfinite(samples).all():
-            raise UnreadableMedia("The sound holds samples that are not numbers (NaN or infinity).", path=path)
+    for samples, rate in _resampled(_sound(path), rate_hz):
         seen += len(samples)
         if len(samples):
             yield samples, rate
     if not seen:
         raise UnreadableMedia("The sound holds no samples.", path=path)
+
+
+def _sound(path: Path) -> Iterator[tuple[Samples, int]]:
+    """What is decoded, refused where it is no sound."""
+    for samples, rate in _decoded(path):
+        if rate not in RATES_HZ:
+            raise UnreadableMedia(f"The sound claims a rate of {rate:,} Hz.", path=path)
+        if not np.isfinite(samples).all():
+            raise UnreadableMedia("The sound holds samples that are not numbers (NaN or infinity).", path=path)
+        yield samples, rate
 
 
 def _resampled(source: Iterator[tuple[Samples, int]], rate_hz: int) -> Iterator[tuple[Samples, int]]:
@@ -49,40 +62,48 @@ def _resampled(source: Iterator[tuple[Samples, int]], rate_hz: int) -> Iterator[
 
 
 def _decoded(path: Path) -> Iterator[tuple[Samples, int]]:
-    """Decode by libsndfile, and by FFmpeg what libsndfile does not know."""
+    """Decode by libsndfile, and by FFmpeg what libsndfile does not know. MP3 goes to FFmpeg at once: libsndfile's
+    decoder writes its warnings about broken files to stderr.
+    """
     import soundfile
 
     try:
+        if _is_mpeg(path):
+            raise TypeError
         file = soundfile.SoundFile(os.fsencode(path))
     except (soundfile.LibsndfileError, OSError, TypeError):
         yield from _decoded_by_ffmpeg(path)
         return
     with file:
+        frames = max(1, BLOCK_SAMPLES // file.channels)
         try:
-            while len(block := file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
+            while len(block := file.read(frames, dtype="float32", always_2d=True)):
                 yield block.mean(axis=1, dtype=np.float32), int(file.samplerate)
         except (soundfile.LibsndfileError, OSError, MemoryError) as error:
-            raise UnreadableMedia(f"The sound is broken or cut short ({error}).", path=path) from error
+            raise broken("sound", error, path) from error
+
+
+def _is_mpeg(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return is_mpeg_audio(file.read(4))
 
 
 def _decoded_by_ffmpeg(path: Path) -> Iterator[tuple[Samples, int]]:
     import av
 
     try:
-        with av.open(os.fsencode(path).decode("utf-8", "surrogateescape"), metadata_errors="replace") as container:
+        with open_container(path) as container:
             if not container.streams.audio:
                 raise UnreadableMedia("The file holds no sound.", path=path)
             stream = container.streams.audio[0]
-            resampler = av.AudioResampler(format="flt", layout="mono")
+            planar = av.AudioResampler(format="fltp")  # FFmpeg's own mix to mono is louder: 0.7 of each channel
             for frame in container.decode(stream):
-                for piece in resampler.resample(frame):
-                    yield piece.to_ndarray().reshape(-1).astype(np.float32, copy=False), int(piece.sample_rate)
-            for piece in resampler.resample(None):
-                yield piece.to_ndarray().reshape(-1).astype(np.float32, copy=False), int(piece.sample_rate)
+                for piece in planar.resample(frame):
+                    yield piece.to_ndarray().mean(axis=0, dtype=np.float32), int(piece.sample_rate)
     except MediaError:
         raise
-    except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
-        raise UnreadableMedia(f"The sound is broken or cut short ({error}).", path=path) from error
+    except (av.FFmpegError, OSError, ValueError, ArithmeticError, MemoryError) as error:
+        raise broken("sound", error, path) from error
 
 
 def windows(path: Path, rate_hz: int, seconds: float, most: int = 32) -> list[Samples]:
@@ -146,7 +167,9 @@ def survey(path: Path) -> tuple[NDArray[np.float32], float, int]:
             highs = np.maximum(highs[:half:2], highs[1:half:2]).tolist() + spare[1]
             hop *= 2
             if spare[0]:
-                rest = np.concatenate([np.full(hop // 2, spare[0][0], np.float32), rest])
+                odd = np.full(hop // 2, spare[0][0], np.float32)
+                odd[-1] = spare[1][0]
+                rest = np.concatenate([odd, rest])
                 lows.pop()
                 highs.pop()
     if len(rest) or not lows:

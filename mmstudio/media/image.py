@@ -6,7 +6,7 @@ import io
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmstudio.errors import MediaError, MediaTooLarge, UnreadableMedia
 from mmstudio.media.limits import Limits
@@ -123,7 +123,7 @@ def _apply_profile(picture: Picture) -> Picture:
     return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
-def _srgb() -> object:
+def _srgb() -> Any:
     from PIL import ImageCms
 
     return ImageCms.createProfile("sRGB")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-import os
 import stat
 from pathlib import Path
 from typing import Literal
 
 from mmstudio.errors import UnreadableMedia, UnsupportedMedia
+from mmstudio.media.container import broken, moving_streams, open_container
 
 Modality = Literal["image", "audio", "text"]
 MODALITIES: tuple[Modality, ...] = ("image", "audio", "text")
@@ -46,7 +46,7 @@ def regular_size(path: Path) -> int:
     """
     try:
         status = os.stat(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a name that holds a NUL
         raise UnreadableMedia(_reason(error), path=path) from error
     if not stat.S_ISREG(status.st_mode):
         name = next((text for test, text in _SPECIAL if test(status.st_mode)), "not a regular file")
@@ -85,6 +85,8 @@ def _by_magic(head: bytes, path: Path) -> Kind | None:
         return {b"WAVE": Kind.AUDIO, b"WEBP": Kind.IMAGE, b"AVI ": Kind.VIDEO}.get(head[8:12])
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return Kind.AUDIO
+    if text_mark(head) and looks_like_text(head):  # UTF-16's mark is also the beginning of an MPEG sound
+        return Kind.TEXT
     if head[4:8] == b"ftyp":
         brand = head[8:12]
         if brand in _IMAGE_BRANDS:
@@ -98,15 +100,19 @@ def _by_magic(head: bytes, path: Path) -> Kind | None:
         return None
     if head.startswith(_IMAGE_MAGIC):
         return Kind.IMAGE
-    if head.startswith(_AUDIO_MAGIC) or _is_mp3_frame(head):
+    if head.startswith(_AUDIO_MAGIC) or is_mpeg_audio(head):
         return Kind.AUDIO
     if head[:1] == b"P" and head[1:2] in b"123456f" and head[2:3] in b" \n\r\t" and _pillow_knows(path):
         return Kind.IMAGE
     return None
 
 
-def _is_mp3_frame(head: bytes) -> bool:
-    """An MPEG audio frame header (ISO 11172-3): sync, then neither reserved layer nor invalid bit or sample rate."""
+def is_mpeg_audio(head: bytes) -> bool:
+    """An ID3 tag, or an MPEG audio frame header (ISO 11172-3): sync, then neither reserved layer nor invalid bit or
+    sample rate.
+    """
+    if head.startswith(b"ID3"):
+        return True
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return False
     version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
@@ -118,26 +124,37 @@ def _container(path: Path) -> Kind:
     import av
 
     try:
-        with av.open(os.fsencode(path).decode("utf-8", "surrogateescape"), metadata_errors="replace") as container:
-            moving = [s for s in container.streams.video if not _is_cover(s)]
-            if moving:
+        with open_container(path) as container:
+            if moving_streams(container):
                 return Kind.VIDEO
             if container.streams.audio:
                 return Kind.AUDIO
-    except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
-        raise UnreadableMedia(f"The video or sound container is broken ({error}).", path=path) from error
+    except (av.FFmpegError, OSError, ValueError, ArithmeticError, MemoryError) as error:
+        raise broken("video or sound", error, path) from error
     raise UnreadableMedia("The container holds neither sound nor pictures.", path=path)
 
 
-def _is_cover(stream: object) -> bool:
-    disposition = getattr(stream, "disposition", None)
-    return bool(disposition is not None and "attached_pic" in str(disposition))
+def text_mark(head: bytes) -> str:
+    """The encoding that a byte-order mark tells, "" without one."""
+    return next((name for mark, name in _TEXT_MARKS if head.startswith(mark)), "")
+
+
+def unmarked_utf_16(head: bytes) -> str:
+    """The byte order of UTF-16 without a mark, told from where the zero bytes stand; "" when it is something else."""
+    half = max(1, len(head) // 2)
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    if min(even, odd) == 0 and max(even, odd) > half // 2:
+        return "utf-16-be" if even else "utf-16-le"
+    return ""
 
 
 def looks_like_text(head: bytes) -> bool:
-    """True for bytes that decode as text: a byte-order mark, or hardly any control bytes."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")):
-        return True
+    """True for bytes that decode as text: by a byte-order mark, or with hardly any control bytes."""
+    encoding = text_mark(head) or unmarked_utf_16(head)
+    if encoding:
+        text = head[: len(head) // 4 * 4 or len(head)].decode(encoding, "replace")
+        odd = sum(c == "\ufffd" or (ord(c) < 32 and c not in "\a\b\t\n\v\f\r\x1b") for c in text)
+        return odd <= 1 + len(text) / 500
     controls = sum(head.count(byte) for byte in _CONTROL_BYTES)
     return controls == 0 or (b"\0" not in head and controls <= len(head) / 500)
 
@@ -145,12 +162,23 @@ def looks_like_text(head: bytes) -> bool:
 _CONTROL_BYTES = [bytes([b]) for b in range(32) if b not in (7, 8, 9, 10, 12, 13, 27)]
 
 
+_TEXT_MARKS = (
+    (b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"),
+)
+_UNDRAWABLE = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "WMF"})
+"""What Pillow can name but not decode, or only by starting another program."""
+
+
 def _pillow_knows(path: Path) -> bool:
     from PIL import Image
 
+    from mmstudio.media.image import prepare_pillow
+
+    prepare_pillow()
     try:
-        with Image.open(path):
-            return True
+        with Image.open(path) as picture:
+            return picture.format not in _UNDRAWABLE
     except Exception:  # noqa: BLE001 - a hostile header may raise anything; all of it means "no"
         return False
 
@@ -161,7 +189,7 @@ _SPECIAL = (
 )
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: OSError | ValueError) -> str:
     """A sentence for an operating-system error."""
     import errno
 
@@ -170,4 +198,6 @@ def _reason(error: OSError) -> str:
         errno.EPERM: "You have no permission to read this file.", errno.ELOOP: "This is a symbolic link to itself.",
         errno.ENAMETOOLONG: "The file's name is too long.", errno.EIO: "The disk could not read this file.",
     }
-    return known.get(error.errno or 0, f"The file could not be read ({error.strerror or error}).")
+    if isinstance(error, ValueError):
+        return "No file can have this name."
+    return known.get(error.errno or 0, f"The file could not be read ({error.strerror or 'no reason was given'}).")

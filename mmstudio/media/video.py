@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mmstudio.errors import MediaError, UnreadableMedia
+from mmstudio.media.container import broken, moving_streams, open_container
 from mmstudio.media.image import check_size
 from mmstudio.media.limits import Limits
 
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
 
 SCENE_CHANGE = 0.12
 """Mean absolute difference of 32 × 32 grey pictures (0..1) above which two frames show different scenes."""
+LONG_SECONDS = 120.0
+"""From this duration on, a look at the key frames is enough."""
 
 
 @dataclass(frozen=True)
@@ -27,47 +33,67 @@ class Frame:
     picture: Picture
 
 
-def _open(path: Path) -> Any:
-    import av
-
-    return av.open(os.fsencode(path).decode("utf-8", "surrogateescape"), metadata_errors="replace")
-
-
 def frames(path: Path, limits: Limits) -> Iterator[Frame]:
-    """Frames at scene changes and at least every ``limits.frame_seconds``, at most ``limits.max_frames`` of them.
+    """Frames at scene changes and at least every ``limits.frame_seconds``, at most ``limits.max_frames`` of them, spread
+    over the whole video.
 
-    Only key frames are looked at where the video is long, so an hour costs seconds. Raises UnreadableMedia.
+    Only key frames are looked at where the video is long and has many, so an hour costs seconds. Raises
+    UnreadableMedia.
     """
     import av
-    import numpy as np
 
     try:
-        with _open(path) as container:
-            stream = container.streams.video[0]
+        with open_container(path) as container:
+            stream = moving_streams(container)[0]
             check_size((stream.codec_context.width, stream.codec_context.height), limits, path)
             duration = float(container.duration or 0) / av.time_base
-            step = max(limits.frame_seconds, duration / limits.max_frames)
+            step = max(limits.frame_seconds, duration / (0.75 * limits.max_frames))
             stream.thread_type = "AUTO"
-            if duration > 120:
+            if duration > LONG_SECONDS and _second_key(path) < 2 * step:
                 stream.codec_context.skip_frame = "NONKEY"
-            last_time, last_look, taken, looked = -1e9, None, 0, -1e9
-            for frame in container.decode(stream):
-                now = float(frame.time or 0)
-                if taken >= limits.max_frames:
-                    break
-                if now - looked < min(0.2, step / 4):
-                    continue
-                looked = now
-                look = np.asarray(frame.reformat(32, 32, "gray").to_ndarray(), np.float32) / 255
-                changed = last_look is not None and float(np.abs(look - last_look).mean()) > SCENE_CHANGE
-                last_look = look
-                if now - last_time >= step or (changed and now - last_time > step / 4):
-                    last_time, taken = now, taken + 1
-                    yield Frame(now, frame.to_image())
+            for now, frame in _sampled(container.decode(stream), step, duration, limits.max_frames):
+                yield Frame(now, _upright(frame, limits, path))
     except MediaError:
         raise
-    except (av.FFmpegError, OSError, ValueError, IndexError, MemoryError) as error:
-        raise UnreadableMedia(f"The video is broken or cut short ({error}).", path=path) from error
+    except (av.FFmpegError, OSError, ValueError, IndexError, ArithmeticError, MemoryError) as error:
+        raise broken("video", error, path) from error
+
+
+def _sampled(source: Iterable[Any], step: float, duration: float, most: int) -> Iterator[tuple[float, Any]]:
+    """``(seconds, frame)`` of the frames to take. Scene changes are taken out of what the regular steps leave over."""
+    taken, taken_at, looked_at, changed = 0, -math.inf, -math.inf, False
+    last_look: NDArray[np.float32] | None = None
+    for frame in source:
+        now = float(frame.time or 0)
+        if now - looked_at < min(0.2, step / 4):
+            continue
+        looked_at = now
+        look = np.asarray(frame.reformat(32, 32, "gray").to_ndarray(), np.float32) / 255
+        changed = changed or (last_look is not None and float(np.abs(look - last_look).mean()) > SCENE_CHANGE)
+        last_look = look
+        spare = taken + 1 + max(0.0, duration - now) / step < most
+        if now - taken_at >= step or (changed and spare and now - taken_at > step / 4):
+            taken, taken_at, changed = taken + 1, now, False
+            yield now, frame
+        if taken >= most:
+            return
+
+
+def _second_key(path: Path) -> float:
+    """Seconds from the first to the second key frame; infinity where there is no second."""
+    with open_container(path) as container:
+        stream = moving_streams(container)[0]
+        keys = (p.pts for p in container.demux(stream) if p.is_keyframe and p.pts is not None)
+        first, second = next(keys, None), next(keys, None)
+        return math.inf if first is None or second is None else float((second - first) * stream.time_base)
+
+
+def _upright(frame: Any, limits: Limits, path: Path) -> Picture:
+    """The frame as RGB, turned as the container says. A stream may change its size on the way."""
+    check_size((frame.width, frame.height), limits, path)
+    picture: Picture = frame.to_image()
+    turn = round(frame.rotation) % 360
+    return picture.rotate(turn, expand=True) if turn else picture
 
 
 def frame_at(path: Path, seconds: float, limits: Limits) -> Picture:
@@ -75,10 +101,13 @@ def frame_at(path: Path, seconds: float, limits: Limits) -> Picture:
     import av
 
     try:
-        with _open(path) as container:
-            stream = container.streams.video[0]
+        with open_container(path) as container:
+            stream = moving_streams(container)[0]
             check_size((stream.codec_context.width, stream.codec_context.height), limits, path)
-            container.seek(int(max(0.0, seconds) * av.time_base))
+            try:
+                container.seek(int(max(0.0, seconds) * av.time_base))
+            except av.FFmpegError:
+                pass  # a container without an index is read from its beginning
             best = None
             for frame in container.decode(stream):
                 best = frame
@@ -86,11 +115,11 @@ def frame_at(path: Path, seconds: float, limits: Limits) -> Picture:
                     break
             if best is None:
                 raise UnreadableMedia("The video has no frame at this time.", path=path)
-            return best.to_image()  # type: ignore[no-any-return]
+            return _upright(best, limits, path)
     except MediaError:
         raise
-    except (av.FFmpegError, OSError, ValueError, IndexError, MemoryError) as error:
-        raise UnreadableMedia(f"The video is broken or cut short ({error}).", path=path) from error
+    except (av.FFmpegError, OSError, ValueError, IndexError, ArithmeticError, MemoryError) as error:
+        raise broken("video", error, path) from error
 
 
 def facts(path: Path) -> tuple[float, bool]:
@@ -98,7 +127,7 @@ def facts(path: Path) -> tuple[float, bool]:
     import av
 
     try:
-        with _open(path) as container:
+        with open_container(path) as container:
             return float(container.duration or 0) / av.time_base, bool(container.streams.audio)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise UnreadableMedia(f"The video is broken or cut short ({error}).", path=path) from error
+        raise broken("video", error, path) from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 import common  # noqa: F401 - puts the studio on the path
+import flite
 import numpy as np
 import sounds
 import speak
@@ -54,7 +55,11 @@ class Source:
         self.pool: list[Clip] = []
 
     def spoken(self, text: str, meant: tuple[int, ...], rng: np.random.Generator) -> Clip:
-        """A text said by a random training voice."""
+        """A text said by a random training voice, of eSpeak (with its phonemes) or of flite (without)."""
+        if rng.random() < 0.3:
+            voice, speed = flite.VOICES[rng.integers(len(flite.VOICES))], float(rng.uniform(0.85, 1.25))
+            mel = to_mel(flite.speak(text, voice, speed))
+            return Clip(mel, np.full(mel.shape[1], IGNORED), meant, text)
         said = speak.speak(text, speak.random_voice(rng))
         mel = to_mel(said.wave)
         labels = np.full(mel.shape[1], IGNORED)

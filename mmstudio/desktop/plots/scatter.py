@@ -9,11 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEasingCurve, QElapsedTimer, QEvent, QPoint, QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import (
-    QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent, QWheelEvent,
+    QColor,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPolygonF,
+    QResizeEvent,
+    QWheelEvent,
 )
 from PySide6.QtWidgets import QWidget
 
-from mmstudio.desktop.plots.sprites import Sprites
+from mmstudio.desktop.plots.sprites import SHAPES, Sprites
 from mmstudio.desktop.plots.transform import Transform, inside_polygon
 from mmstudio.desktop.theme import THEME, colours
 
@@ -177,14 +185,17 @@ class Scatter(QWidget):
         visible = ~self._hidden & (pixels[:, 0] > -20) & (pixels[:, 0] < self.width() + 20) \
             & (pixels[:, 1] > -20) & (pixels[:, 1] < self.height() + 20)
         size = self._point_size(int(visible.sum()))
-        sizes = np.where(self.points.shapes == 3, size * 1.7, size).astype(np.float32)
+        is_sample = self.points.shapes == SHAPES.index("sample")
+        sizes = np.where(is_sample, size * 1.25, size).astype(np.float32)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         chosen = np.isin(self.points.keys, list(self._selected)) if self._selected else np.zeros(len(pixels), bool)
         grey = len(self._colours)
+        greyed = len(self._selected) > 1  # one clicked point is ringed; several stand out against grey
         rest = np.flatnonzero(visible & ~chosen)
-        columns = np.full(len(rest), grey) if self._selected else self.points.columns[rest]
+        rest = np.concatenate([rest[is_sample[rest]], rest[~is_sample[rest]]])  # samples lie under their items
+        columns = np.full(len(rest), grey) if greyed else self.points.columns[rest]
         self._sprites.draw(painter, pixels[rest], self.points.shapes[rest], columns, sizes[rest],
-                           0.55 if self._selected else 0.9)
+                           0.55 if greyed else 0.9)
         self._draw_links(painter, pixels)
         front = np.flatnonzero(visible & chosen)
         self._sprites.draw(painter, pixels[front], self.points.shapes[front], self.points.columns[front],

@@ -65,8 +65,6 @@ class VectorStrip(QWidget):
                               tr("component {}: {}").format(index + 1, f"{self._vector[index]:+.4f}"), self)
 
 
-def _rgb(colour: object) -> tuple[float, float, float]:
-    if isinstance(colour, str):
-        c = QColor(colour)
-        return c.redF(), c.greenF(), c.blueF()
-    return tuple(colour)[:3]  # type: ignore[call-overload,no-any-return]
+def _rgb(colour: str) -> tuple[float, float, float]:
+    c = QColor(colour)
+    return c.redF(), c.greenF(), c.blueF()

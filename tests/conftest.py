@@ -1,0 +1,85 @@
+"""What all tests share: a home of their own, no network, the starter model, a pool."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image, ImageDraw
+
+from mmstudio.encoders import Encoder, load_encoder
+from mmstudio.media import Limits
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings, projects and caches of each test lie in a folder of their own."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("MMSTUDIO_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def starter() -> Encoder:
+    """The model that ships with the studio."""
+    return load_encoder("starter", "cpu")
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as executor:
+        yield executor
+
+
+@pytest.fixture
+def limits() -> Limits:
+    return Limits()
+
+
+@pytest.fixture
+def make_picture(tmp_path: Path) -> Callable[..., Path]:
+    """Draw a disc of a colour into a file."""
+
+    def make(name: str, colour: str = "red", size: int = 64) -> Path:
+        picture = Image.new("RGB", (size, size), "white")
+        ImageDraw.Draw(picture).ellipse((size // 6, size // 6, size - size // 6, size - size // 6), colour)
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def make_sound(tmp_path: Path) -> Callable[..., Path]:
+    """A tone of some hertz as a file."""
+
+    def make(name: str, hertz: float = 440, seconds: float = 0.5, rate: int = 16_000) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.3 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate), rate)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def mixed_folder(tmp_path: Path, make_picture: Callable[..., Path], make_sound: Callable[..., Path]) -> Path:
+    """Twelve pictures, six sounds, six texts and one broken picture."""
+    for number, colour in enumerate(("red", "green", "blue", "orange", "purple", "black") * 2):
+        make_picture(f"media/picture {number}.png", colour, 48 + number)
+    for number in range(6):
+        make_sound(f"media/tone ü {number}.wav", 220 + 110 * number)
+    for number, words in enumerate(("a red circle", "a dog", "a cat", "rain", "a blue square", "a bell")):
+        (tmp_path / f"media/text {number}.txt").write_text(words, encoding="utf-8")
+    (tmp_path / "media/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 20)
+    return tmp_path / "media"
