@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from PySide6.QtCore import QObject
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenuBar, QWidget
 
@@ -24,10 +25,11 @@ class Intent:
     icon: str = ""
 
 
-class Actions:
+class Actions(QObject):
     """The table's QActions, by id."""
 
     def __init__(self, intents: list[Intent], owner: QWidget) -> None:
+        super().__init__(owner)
         self._intents = intents
         self.by_id: dict[str, QAction] = {}
         for intent in intents:

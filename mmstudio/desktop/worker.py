@@ -182,7 +182,7 @@ class Lane(QObject):
     @Slot(object, object)
     def _delivered(self, target: tuple[Ticket, Callback], value: Any) -> None:
         ticket, callback = target
-        if ticket.state is not State.CANCELLED:
+        if ticket.state is not State.CANCELLED and not self._stopping:
             callback(value)
 
 
@@ -196,7 +196,7 @@ class Pool(QObject):
         self.executor = ThreadPoolExecutor(
             threads or max(2, (os.cpu_count() or 2)), "pool", initializer=lower_priority)
         self._stopping = False
-        self._deliver.connect(lambda callback, value: callback(value), Qt.ConnectionType.QueuedConnection)
+        self._deliver.connect(self._delivered, Qt.ConnectionType.QueuedConnection)
 
     def ask(self, question: Callable[[], Any], on_done: Callback, on_failed: Callback | None = None) -> None:
         """Run a function in the pool."""
@@ -213,7 +213,13 @@ class Pool(QObject):
         if not self._stopping:
             self.executor.submit(task)
 
+    @Slot(object, object)
+    def _delivered(self, callback: Callback, value: Any) -> None:
+        if not self._stopping:
+            callback(value)
+
     def stop(self) -> None:
+        """Answer nothing more, and wait for the tasks that run."""
         self._stopping = True
         self.executor.shutdown(wait=True, cancel_futures=True)
 

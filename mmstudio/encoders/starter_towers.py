@@ -29,7 +29,7 @@ class StarterConfig:
     vocabulary: int = 12_000
     max_text_tokens: int = 64
     text_width: int = 256
-    text_layers: int = 4
+    text_layers: int = 3
     text_heads: int = 4
     image_size: int = 64  # pixels of the longer side that recognises best; any multiple of the stride works
     image_stride: int = 8
@@ -358,11 +358,9 @@ class StarterModel(nn.Module):
         from tokenizers import Tokenizer
 
         config = StarterConfig.read(folder / "config.json")
-        with torch.device("meta"):  # no random numbers are drawn for weights that are replaced at once
-            model = cls(config, Tokenizer.from_file(str(folder / "tokenizer.json")))
+        model = cls(config, Tokenizer.from_file(str(folder / "tokenizer.json")))
         stored = load_file(folder / "model.safetensors")
         model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in stored.items()}, assign=True)
-        model.window, model.filters = torch.hann_window(config.mel_window), mel_filters(config)
         return model.eval().requires_grad_(False)
 
     @property

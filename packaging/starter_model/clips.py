@@ -90,17 +90,15 @@ class Source:
         """Several batches of clips of similar length; part of the pool is made anew."""
         rng = np.random.default_rng([5, step])
         plain = seen < 25_000
-        for _ in range(
-            FRESH * SORTED if len(self.pool) >= POOL else max(FRESH * SORTED, 2_000 if not self.pool else 700)
-        ):
+        wanted = FRESH * SORTED if len(self.pool) == POOL else 700 if self.pool else 2_000
+        for _ in range(wanted):
             clip = self.make(rng, plain)
             if len(self.pool) < POOL:
                 self.pool.append(clip)
             else:
                 self.pool[rng.integers(POOL)] = clip
-        chosen = sorted(
-            (self.pool[i] for i in rng.choice(len(self.pool), BATCH * SORTED, False)), key=lambda c: c.mel.shape[1]
-        )
+        chosen = [self.pool[i] for i in rng.choice(len(self.pool), BATCH * SORTED, False)]
+        chosen.sort(key=lambda clip: clip.mel.shape[1])
         return [chosen[i * BATCH : (i + 1) * BATCH] for i in rng.permutation(SORTED)]
 
 

@@ -21,6 +21,7 @@ from shelf import assemble
 from mmstudio.encoders.starter_towers import StarterConfig
 
 FOLDER = REPOSITORY / "resources" / "starter"
+TOWERS = ("text", "image", "audio")
 
 
 def half(tensor: torch.Tensor) -> torch.Tensor:
@@ -30,13 +31,9 @@ def half(tensor: torch.Tensor) -> torch.Tensor:
 
 def spent() -> dict[str, object]:
     """What the training cost, from the checkpoints."""
-    states = {
-        t: torch.load(RUN / f"{t}.pt", weights_only=False)
-        for t in ("text", "image", "audio")
-        if (RUN / f"{t}.pt").exists()
-    }
+    states = {t: torch.load(RUN / f"{t}.pt", weights_only=False) for t in TOWERS}
     seconds = {t: round(s["spent"]) for t, s in states.items()}
-    seen = {"pictures": states["image"]["seen"], "clips": states.get("audio", {}).get("seen", 0)}
+    seen = {"pictures": states["image"]["seen"], "clips": states["audio"]["seen"]}
     return {"device": "2 shared CPU cores", "cpu_seconds": seconds, **seen}
 
 
@@ -51,10 +48,9 @@ def concept_list() -> list[dict[str, object]]:
 
 
 def main() -> None:
-    """Writes all files; towers not trained yet keep random weights."""
+    """Writes all files."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    towers = tuple(t for t in ("text", "image", "audio") if (RUN / f"{t}.pt").exists())
-    model = assemble(towers)
+    model = assemble(TOWERS)
     weights = {k: half(v) for k, v in model.state_dict().items()}
     save_file(weights, FOLDER / "model.tmp")
     (FOLDER / "model.tmp").replace(FOLDER / "model.safetensors")
@@ -64,7 +60,7 @@ def main() -> None:
     if not (FOLDER / "README.md").exists():
         (FOLDER / "README.md").write_text(f"# Starter model\n\n{card.BEGIN}\n{card.END}\n", encoding="utf-8")
     size = sum(p.stat().st_size for p in FOLDER.iterdir()) / 1e6
-    print(f"{', '.join(towers)} -> {FOLDER}: {size:.1f} MB")
+    print(f"{FOLDER.relative_to(REPOSITORY)}: {size:.1f} MB")
 
 
 if __name__ == "__main__":

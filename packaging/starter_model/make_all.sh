@@ -11,7 +11,7 @@ export STARTER_RUN
 mkdir -p "$STARTER_RUN"
 
 [ -f "$STARTER_RUN/teacher_unseen_words.npy" ] || "$PYTHON" teacher.py
-"$PYTHON" train_text.py --epochs 7
+"$PYTHON" train_text.py --epochs 12
 "$PYTHON" train_image.py --pictures 450000 &
 pictures=$!
 "$PYTHON" train_audio.py --clips 350000

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from mmstudio.encoders.starter_towers import StarterConfig, StarterModel
 
+Student = Callable[[list[str]], Tensor]  # texts -> (n, 384) in the shared space
 
-def load_student() -> Callable[[list[str]], Tensor]:
-    """Texts -> (n, 384) in the shared space, by the frozen text student."""
+
+def load_student() -> Student:
+    """The frozen text tower."""
     model = assemble(("text",))
 
     @torch.inference_mode(False)

@@ -1,6 +1,6 @@
 """Trains the sound tower on synthetic speech and sounds against the frozen concept bank. Resumable.
 
-    python train_audio.py --clips 500000
+    python train_audio.py --clips 350000
 
 Loss: softmax over all concepts + cosine to the vector of the text that was said + phonemes of every 40 ms (without it
 the tower stays at chance for long) + captions of the batch against its clips + softmax over pictures of all concepts,
@@ -19,7 +19,7 @@ import torch
 from clips import BATCH, CONCEPTS, HIDDEN, IGNORED, INDEX, PHONEMES, SPOKEN, Clip, Source, disturb, lay_out, to_mel
 from common import LeftVectors, bank_path, save_array, say, text_bank
 from course import Course, Ranking
-from shelf import load_student
+from shelf import Student, load_student
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -42,7 +42,7 @@ def means(clips: list[Clip]) -> Tensor:
     return wanted
 
 
-def said_vectors(clips: list[Clip], bank: Tensor, student) -> Tensor:
+def said_vectors(clips: list[Clip], bank: Tensor, student: Student) -> Tensor:
     """(n, 384): the text tower's vectors of the words; a plain name's are in the bank already."""
     vectors = bank[[c.meant[0] if c.meant else 0 for c in clips]].clone()
     rows = [i for i, c in enumerate(clips) if not c.meant or c.text != CONCEPTS[c.meant[0]].name]
@@ -118,12 +118,17 @@ def leave_vectors(tower: AudioTower, source: Source, takes: int = 3) -> None:
 
 
 def one_step(
-    tower: AudioTower, objective: Objective, clips: list[Clip], student, step: int, seen: int, pictures: Tensor | None
-):
-    """The loss of a batch."""
-    rng = np.random.default_rng([6, step])
+    tower: AudioTower,
+    objective: Objective,
+    clips: list[Clip],
+    student: Student,
+    rng: np.random.Generator,
+    strength: float,
+    pictures: Tensor | None,
+) -> Tensor:
+    """The loss of a batch of clips, disturbed with the given strength."""
     mel, mask, phonemes = lay_out(clips, rng)
-    mel = disturb(mel, rng, min(1.0, 0.25 + seen / 120_000))
+    mel = disturb(mel, rng, strength)
     with torch.autocast("cpu", torch.bfloat16):
         heard = tower.listen(mel, mask)
         out = tower.understand(heard, mask)
@@ -162,7 +167,8 @@ def main() -> None:
     while course.seen < told.clips:
         waiting = waiting or source.draw(course.step, course.seen)
         tower.train()
-        loss = one_step(tower, objective, waiting.pop(), student, course.step, course.seen, pictures.latest())
+        rng, strength = np.random.default_rng([6, course.step]), min(1.0, 0.25 + course.seen / 120_000)
+        loss = one_step(tower, objective, waiting.pop(), student, rng, strength, pictures.latest())
         course.learn(loss, BATCH)
         if course.due():
             course.save()

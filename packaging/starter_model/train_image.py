@@ -1,6 +1,6 @@
 """Trains the picture tower against the frozen bank of concept vectors. Resumable: run it again to go on.
 
-    python train_image.py --pictures 700000
+    python train_image.py --pictures 450000
 
 Loss: softmax over all concepts (scenes: uniform over what they show; held-out concepts masked) + cosine to the text's
 vector + softmax over concepts and background for labelled patches + captions of the batch against its pictures + once
@@ -27,7 +27,12 @@ from mmstudio.encoders.starter_towers import ImageTower, StarterConfig
 CONCEPTS = world.concepts()
 DRAWN = [i for i, c in enumerate(CONCEPTS) if not c.held_out]
 WEIGHT = np.array([{"emoji": 1.0, "shape": 2.0, "digit": 7.0}[CONCEPTS[i].kind] for i in DRAWN])
-BATCH = {32: 64, 48: 64, 64: 48, 96: 24}
+BATCH = {32: 64, 48: 64, 64: 48, 96: 24}  # pictures a step, by their size in pixels
+SIZES = (  # until so many pictures were seen, how often each size is drawn
+    (50_000, (0.75, 0.25, 0.0, 0.0)),
+    (160_000, (0.35, 0.45, 0.20, 0.0)),
+    (float("inf"), (0.10, 0.30, 0.45, 0.15)),
+)
 PATCHES_PER_PICTURE = 12
 
 
@@ -40,9 +45,7 @@ def pick_concepts(count: int, rng: np.random.Generator) -> tuple[int, ...]:
 def draw_batch(step: int, seen: int) -> list[Picture]:
     """The pictures of one step: their size, number of objects and difficulty depend on how many were seen."""
     rng = np.random.default_rng([7, step])
-    chances = (
-        [0.75, 0.25, 0, 0] if seen < 50_000 else [0.35, 0.45, 0.2, 0] if seen < 160_000 else [0.1, 0.3, 0.45, 0.15]
-    )
+    chances = next(c for limit, c in SIZES if seen < limit)
     size = int(rng.choice(list(BATCH), p=chances))
     single = 0.85 if seen < 50_000 else 0.62
     easy = max(0.1, 1 - seen / 60_000)
@@ -149,7 +152,9 @@ def leave_vectors(tower: ImageTower, per_concept: int = 4) -> None:
     save_array(bank_path("image"), found)
 
 
-def one_step(tower: ImageTower, objective: Objective, captions: Captions, step: int, seen: int, sounds: Tensor | None):
+def one_step(
+    tower: ImageTower, objective: Objective, captions: Captions, step: int, seen: int, sounds: Tensor | None
+) -> tuple[Tensor, int]:
     """Draws a batch and returns its loss and its size."""
     pictures = draw_batch(step, seen)
     with torch.autocast("cpu", torch.bfloat16):

@@ -1,6 +1,6 @@
 """Trains the text tower to give the teacher's vectors from a fifth of its size. Resumable: run it again to go on.
 
-    python teacher.py && python train_text.py --epochs 6
+    python teacher.py && python train_text.py --epochs 12
 
 Word pieces start from a linear fit: the token vectors whose mean best gives the teacher's vectors (ridge regression),
 cut to the tower's width by their principal axes. Layers then learn what order and context add.
@@ -131,7 +131,7 @@ def whitened_tower(config: StarterConfig) -> TextTower:
 def main() -> None:
     """Distils; at the end leaves the student's concept bank for the other towers."""
     ask = argparse.ArgumentParser()
-    ask.add_argument("--epochs", type=int, default=7)
+    ask.add_argument("--epochs", type=int, default=12)
     ask.add_argument("--every", type=int, default=120, help="CPU-seconds between checkpoints")
     told = ask.parse_args()
     torch.set_num_threads(1)
@@ -149,7 +149,7 @@ def main() -> None:
     if not (RUN / "text.pt").exists():
         start_from_linear_fit(tower, rows, wanted)
     plan = [b for e in range(told.epochs) for b in batches(rows, names, e, 10 if e >= told.epochs - 2 else 2)]
-    course = Course("text", tower, nn.Module(), len(plan), lr=2e-3, muon=0.015, decay=0.998, final_share=0.8,
+    course = Course("text", tower, nn.Module(), len(plan), lr=2e-3, muon=0.0, decay=0.998, final_share=0.8,
                     every=told.every)  # fmt: skip
     say(f"from step {course.step} of {len(plan)}: {examiner.report(course.judged())}", "text")
     for chosen in plan[course.step :]:

@@ -1,7 +1,7 @@
 """The world the starter model learns: its concepts, their names, and the sentences made from them.
 
 Concepts are single-code-point emoji (names and keywords from the Unicode CLDR, cut to glyphs that Noto Color
-Emoji has), coloured shapes, and handwritten digits. Everything here is deterministic: the order of `CONCEPTS`
+Emoji has), coloured shapes, and handwritten digits. Everything here is deterministic: the order of `concepts()`
 is the order of every bank and label in the other scripts.
 """
 
@@ -154,7 +154,7 @@ def dictionary_words() -> list[str]:
 
 
 def is_unseen_word(word: str) -> bool:
-    """2 % of the dictionary is kept from the text tower's training, to measure it on words it never met."""
+    """2 % of the dictionary: no training text is such a word alone (a gloss may hold it)."""
     return _fraction("word " + word) < 0.02
 
 

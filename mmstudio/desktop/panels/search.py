@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from PySide6.QtCore import QMimeData, Qt, Signal
+from PySide6.QtCore import QEvent, QMimeData, Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage, QKeyEvent
 from PySide6.QtWidgets import QLabel, QLineEdit, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
@@ -35,11 +35,21 @@ class SearchBox(QLineEdit):
         self._microphone.setToolTip(tr("Search with a recording (Ctrl+Shift+R)"))
         self._microphone.triggered.connect(self.speakWanted)
         self._glass = self.addAction(icon("search"), QLineEdit.ActionPosition.LeadingPosition)
+        self._glass.setToolTip(tr("Search (Enter)"))
+        self._glass.triggered.connect(self.returnPressed)
         THEME.changed.connect(self._icons)
 
     def _icons(self) -> None:
         self._microphone.setIcon(icon("microphone"))
         self._glass.setIcon(icon("search"))
+
+    def event(self, event: QEvent) -> bool:
+        """Esc belongs to this line while it has the keyboard, not to the window's selection."""
+        if event.type() is QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) \
+                and event.key() == Qt.Key.Key_Escape:
+            event.accept()
+            return True
+        return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Down:
@@ -78,7 +88,7 @@ class SearchBox(QLineEdit):
 def save_image(image: QImage) -> Path:
     """A pasted picture as a file that an encoder can read."""
     with tempfile.NamedTemporaryFile(prefix="mmstudio-", suffix=".png", delete=False) as file:
-        image.save(file.name, b"PNG")
+        image.save(file.name)
     return Path(file.name)
 
 

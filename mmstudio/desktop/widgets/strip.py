@@ -24,10 +24,13 @@ class VectorStrip(QWidget):
         self._image = QImage()
         self.setMouseTracking(True)
         self.setMinimumHeight(ROWS * 9)
-        THEME.changed.connect(lambda: self.show_vector(self._vector))
+        THEME.changed.connect(self._redraw)
 
     def sizeHint(self) -> QSize:
         return QSize(320, ROWS * 9)
+
+    def _redraw(self) -> None:
+        self.show_vector(self._vector)
 
     def show_vector(self, vector: NDArray[np.float32] | None) -> None:
         self._vector = np.zeros(0, np.float32) if vector is None else vector

@@ -1,0 +1,143 @@
+"""One project, end to end without a window: add, encode, stop, go on, search, group."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmstudio.encoders import Encoder
+from mmstudio.errors import ProjectError, SpaceMismatch, UnreadableMedia
+from mmstudio.library import Sample
+from mmstudio.progress import finish
+from mmstudio.project import Fresh, Project, fused, search
+
+
+def test_a_mixed_folder_is_added_with_one_reason_for_the_broken_file(
+    mixed_folder: Path, tmp_path: Path, pool: ThreadPoolExecutor,
+) -> None:
+    project = Project.open(tmp_path / "p")
+    told: list[int] = []
+    work = project.add([mixed_folder], pool)
+    try:
+        while True:
+            step = next(work)
+            if isinstance(step.fresh, Fresh):
+                told += [item.id for item in step.fresh.items]
+    except StopIteration as stop:
+        report = stop.value
+    assert len(report.added) == 24
+    assert told == list(report.added)
+    assert [path.name for path, _ in report.failures] == ["broken.png"]
+    assert "broken" in report.failures[0][1]
+    again = finish(project.add([mixed_folder], pool))
+    assert again.added == ()
+    assert again.known == 24
+    project.close()
+    reopened = Project.open(tmp_path / "p")
+    assert [i.id for i in reopened.items()] == list(report.added)
+    assert [path.name for path, _ in reopened.failures()] == ["broken.png"]
+    reopened.close()
+
+
+def test_a_stopped_encoding_goes_on_where_it_stopped_and_known_contents_cost_nothing(
+    mixed_folder: Path, tmp_path: Path, pool: ThreadPoolExecutor, starter: Encoder,
+) -> None:
+    project = Project.open(tmp_path / "p")
+    finish(project.add([mixed_folder], pool))
+    work = project.encode(starter, pool, batch=4)
+    while len(project.vectors(starter)) < 8:
+        next(work)
+    work.close()
+    done = len(project.vectors(starter))
+    assert 8 <= done < 24
+    project.close()
+    reopened = Project.open(tmp_path / "p")
+    report = finish(reopened.encode(starter, pool))
+    assert (report.cached, report.encoded) == (done, 24 - done)
+    assert finish(reopened.encode(starter, pool)).encoded == 0
+    view = reopened.vectors(starter)
+    assert np.allclose(np.linalg.norm(view.vectors, axis=1), 1, atol=1e-5)
+    reopened.close()
+
+
+def test_a_moved_copy_of_a_file_needs_no_second_encoding(
+    mixed_folder: Path, tmp_path: Path, pool: ThreadPoolExecutor, starter: Encoder,
+) -> None:
+    project = Project.open(tmp_path / "p")
+    finish(project.add([mixed_folder], pool))
+    finish(project.encode(starter, pool))
+    gone = [i.id for i in project.items()]
+    project.remove(gone)
+    assert len(project.vectors(starter)) == 0
+    shutil.move(str(mixed_folder), str(tmp_path / "elsewhere"))
+    finish(project.add([tmp_path / "elsewhere"], pool))
+    report = finish(project.encode(starter, pool))
+    assert (report.encoded, report.cached) == (0, 24)
+    project.close()
+
+
+def test_search_answers_in_every_modality_best_first(
+    mixed_folder: Path, tmp_path: Path, pool: ThreadPoolExecutor, starter: Encoder,
+) -> None:
+    project = Project.open(tmp_path / "p")
+    finish(project.add([mixed_folder], pool))
+    finish(project.encode(starter, pool))
+    view = project.vectors(starter)
+    hits = search(view, project.query(starter, "a dog"), 3)
+    assert {m: len(h) for m, h in hits.items()} == {"image": 3, "audio": 3, "text": 3}
+    assert project.item(hits["text"][0].item_id).text == "a dog"
+    assert hits["text"][0].score == pytest.approx(1, abs=1e-4)
+    for found in hits.values():
+        assert [h.score for h in found] == sorted((h.score for h in found), reverse=True)
+    own = project.items()[0]
+    near = search(view, view.vector(own.id), 5, without=own.id)  # type: ignore[arg-type]
+    assert own.id not in [h.item_id for h in near["image"]]
+    picture = next(i for i in project.items() if i.modality == "image")
+    by_file = search(view, project.query(starter, picture.path), 1)
+    assert by_file["image"][0].score == pytest.approx(1, abs=1e-4)
+    with pytest.raises(UnreadableMedia):
+        project.query(starter, "   ")
+    project.close()
+
+
+def test_a_sample_fuses_its_items_and_follows_the_weights(
+    mixed_folder: Path, tmp_path: Path, pool: ThreadPoolExecutor, starter: Encoder,
+) -> None:
+    project = Project.open(tmp_path / "p")
+    finish(project.add([mixed_folder], pool))
+    finish(project.encode(starter, pool))
+    view = project.vectors(starter)
+    picture, sound, text = (next(i for i in project.items() if i.modality == m) for m in ("image", "audio", "text"))
+    sample = project.group("red circle", [picture.id, sound.id, text.id])
+    assert np.allclose(fused(view, sample, {"image": 0, "audio": 0, "text": 2}), view.vector(text.id), atol=1e-5)
+    mean = view.vectors[[view.rows[i] for i in sample.item_ids]].mean(axis=0)
+    assert np.allclose(fused(view, sample), mean / np.linalg.norm(mean), atol=1e-5)
+    with pytest.raises(ProjectError, match="at least two"):
+        project.group("one", [picture.id])
+    with pytest.raises(SpaceMismatch):
+        fused(view, Sample(9, "none", (12345,)))
+    project.close()
+
+
+def test_the_example_knows_its_answers(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    project = Project.open(tmp_path / "p")
+    report = finish(project.add_example(pool))
+    assert not report.failures
+    counts = {m: sum(i.modality == m for i in project.items()) for m in ("image", "audio", "text")}
+    assert counts["image"] >= 250
+    assert counts["audio"] >= 200
+    assert counts["text"] >= 150
+    assert len(project.samples()) >= 50
+    assert any(i.tags for i in project.items())
+    finish(project.add_example(pool))
+    assert len(project.samples()) == len(Project.open(tmp_path / "p").samples())
+    project.close()
+
+
+def test_a_folder_that_is_no_project_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="no project"):
+        Project.open(tmp_path, create=False)
