@@ -34,12 +34,14 @@ LAYOUT_EVERY_MS = 700
 
 @dataclass(frozen=True)
 class Layout:
-    """Places of the items on the map: ``keys (n,)`` int64, ``places (n, 2)`` float32, clusters ``(n,)`` or None.
+    """Places of the items on the map: ``keys (n,)`` int64, their ``modalities (n,)``, ``places (n, 2)`` float32,
+    ``clusters (n,)`` or None.
 
     ``kind`` is “PCA” or “PaCMAP”; ``final`` is False for partial results.
     """
 
     keys: NDArray[np.int64]
+    modalities: NDArray[np.str_]
     places: NDArray[np.float32]
     kind: str
     final: bool = True
@@ -318,7 +320,7 @@ class Session(QObject):
         view = self.view
         if view is None or len(view) < 2:
             if view is not None and len(view) == 1:
-                self._lay_out(Layout(view.ids.copy(), np.zeros((1, 2), np.float32), "PCA"))
+                self._lay_out(Layout(view.ids, view.modalities, np.zeros((1, 2), np.float32), "PCA"))
             return
         if self._layout_ticket:
             self._layout_ticket.cancel()
@@ -505,7 +507,7 @@ def _arranging(view: VectorView, old: Layout | None, final: bool) -> Work[Layout
     """PCA at once; then, when the vectors are complete, PaCMAP with its partial results, then clusters."""
     vectors = _seen(view)
     places = _unit(pca(vectors).place(vectors))
-    first = Layout(view.ids, places, "PCA", final=False)
+    first = Layout(view.ids, view.modalities, places, "PCA", final=False)
     if not final:
         return first
     start = None
@@ -520,9 +522,10 @@ def _arranging(view: VectorView, old: Layout | None, final: bool) -> Work[Layout
         except StopIteration as stop:
             places = _unit(stop.value)
             break
-        fresh = None if step.fresh is None else Layout(view.ids, _unit(step.fresh), "PaCMAP", final=False)
+        fresh = None if step.fresh is None else Layout(
+            view.ids, view.modalities, _unit(step.fresh), "PaCMAP", final=False)
         yield Progress(step.done, step.total, step.text, fresh if start is None else None)
-    return Layout(view.ids, places, "PaCMAP", clusters=clusters.on_map(places))
+    return Layout(view.ids, view.modalities, places, "PaCMAP", clusters=clusters.on_map(places))
 
 
 def _carried_over(old: Layout, view: VectorView, vectors: NDArray[np.float32]) -> NDArray[np.float32]:

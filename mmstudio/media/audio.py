@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmstudio.errors import MediaError, UnreadableMedia
-from mmstudio.media.container import broken, open_container
-from mmstudio.media.sniff import is_mpeg_audio
+from mmstudio.media.container import broken, decodable, open_container
+from mmstudio.media.sniff import is_mpeg_audio, read_head
 
 Samples = NDArray[np.float32]
 BLOCK_SAMPLES = 1 << 17
@@ -67,9 +67,10 @@ def _decoded(path: Path) -> Iterator[tuple[Samples, int]]:
     """
     import soundfile
 
+    if is_mpeg_audio(read_head(path, 4)):
+        yield from _decoded_by_ffmpeg(path)
+        return
     try:
-        if _is_mpeg(path):
-            raise TypeError
         file = soundfile.SoundFile(os.fsencode(path))
     except (soundfile.LibsndfileError, OSError, TypeError):
         yield from _decoded_by_ffmpeg(path)
@@ -83,19 +84,12 @@ def _decoded(path: Path) -> Iterator[tuple[Samples, int]]:
             raise broken("sound", error, path) from error
 
 
-def _is_mpeg(path: Path) -> bool:
-    with open(path, "rb") as file:
-        return is_mpeg_audio(file.read(4))
-
-
 def _decoded_by_ffmpeg(path: Path) -> Iterator[tuple[Samples, int]]:
     import av
 
     try:
         with open_container(path) as container:
-            if not container.streams.audio:
-                raise UnreadableMedia("The file holds no sound.", path=path)
-            stream = container.streams.audio[0]
+            stream = decodable(list(container.streams.audio), "sound", path)
             planar = av.AudioResampler(format="fltp")  # FFmpeg's own mix to mono is louder: 0.7 of each channel
             for frame in container.decode(stream):
                 for piece in planar.resample(frame):
@@ -172,9 +166,9 @@ def survey(path: Path) -> tuple[NDArray[np.float32], float, int]:
                 rest = np.concatenate([odd, rest])
                 lows.pop()
                 highs.pop()
-    if len(rest) or not lows:
-        lows.append(float(rest.min(initial=0)))
-        highs.append(float(rest.max(initial=0)))
+    if len(rest):
+        lows.append(float(rest.min()))
+        highs.append(float(rest.max()))
     return fold_peaks(np.array(lows, np.float32), np.array(highs, np.float32)), total / rate, rate
 
 

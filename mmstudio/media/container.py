@@ -29,6 +29,16 @@ def moving_streams(container: Any) -> list[Any]:
     return [stream for stream in container.streams.video if not stream.disposition & cover]
 
 
+def decodable(streams: list[Any], what: str, path: Path) -> Any:
+    """The first of ``streams`` that FFmpeg has a decoder for; raises UnreadableMedia where there is none."""
+    if not streams:
+        raise UnreadableMedia(f"The file holds no {what}.", path=path)
+    known = [stream for stream in streams if stream.codec_context is not None]
+    if not known:
+        raise UnreadableMedia(f"The {what} is coded in a way that the studio does not know.", path=path)
+    return known[0]
+
+
 def broken(what: str, error: BaseException, path: Path) -> UnreadableMedia:
     """The error for a decoder's exception, where ``what`` is "sound", "video" or the like."""
     return UnreadableMedia(f"The {what} is broken or cut short ({_why(error)}).", path=path)
@@ -40,6 +50,4 @@ def _why(error: BaseException) -> str:
         return "it would not fit into memory"
     if isinstance(error, EOFError) or "end of file" in str(error).lower():
         return "it ends too early"
-    if isinstance(error, PermissionError):
-        return "no permission to read it"
     return "its data make no sense"

@@ -11,7 +11,7 @@ from mmstudio.errors import MediaError, UnreadableMedia
 from mmstudio.media import audio, image, text, video
 from mmstudio.media.limits import Limits
 from mmstudio.media.load import frame_part
-from mmstudio.media.sniff import Kind, Modality, sniff
+from mmstudio.media.sniff import Kind, Modality, reason, sniff
 
 HASH_BYTES = 20
 
@@ -49,8 +49,10 @@ def describe(path: Path, limits: Limits) -> Described:
     except MediaError as error:
         error.path = error.path or str(path)
         raise
-    except (OSError, MemoryError) as error:
-        raise UnreadableMedia(f"The file could not be read ({error}).", path=path) from error
+    except OSError as error:
+        raise UnreadableMedia(reason(error), path=path) from error
+    except MemoryError as error:
+        raise UnreadableMedia("The file would not fit into memory.", path=path) from error
 
 
 def file_hash(path: Path) -> str:

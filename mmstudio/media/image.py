@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
+import logging
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,17 +15,23 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 THUMBNAIL_PIXELS = 192
+_TURNED = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
 _registered = False
 
 
-def _pillow() -> None:
-    """Teach Pillow HEIC, and leave the size limit to ``Limits`` (Pillow's own only warns up to twice its value)."""
+def prepare_pillow() -> None:
+    """Teach Pillow HEIC, leave the size limit to ``Limits`` (Pillow's own only warns up to twice its value), and keep
+    it from warning about oddities of files. The filter is global on purpose: ``catch_warnings`` is not for threads.
+    """
     global _registered
+    warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)\.")
     if not _registered:
         import pillow_heif
         from PIL import Image
 
         pillow_heif.register_heif_opener()
+        logging.getLogger("PIL").addHandler(logging.NullHandler())  # else its log of broken files goes to stderr
         Image.MAX_IMAGE_PIXELS = None
         _registered = True
 
@@ -36,26 +42,36 @@ def open_image(path: Path, limits: Limits, *, draft: int = 0) -> Picture:
     ``draft`` > 0 lets JPEG decode at a fraction of its size, never below ``draft`` pixels a side: for thumbnails.
     Raises UnreadableMedia for broken files and MediaTooLarge above ``limits.max_image_megapixels``.
     """
-    _pillow()
-    from PIL import Image, ImageOps
+    prepare_pillow()
+    from PIL import Image
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with open(path, "rb") as file, Image.open(file) as opened:
-                check_size(opened.size, limits, path)
-                full_size = opened.size
-                if draft:
-                    opened.draft("RGB", (draft, draft))
-                opened.load()
-                upright = ImageOps.exif_transpose(opened)
-                picture = to_srgb(upright)
-                picture.info["full_size"] = full_size if upright.size == opened.size else full_size[::-1]
-                return picture
+        with open(path, "rb") as file, Image.open(file) as opened:
+            check_size(opened.size, limits, path)
+            full_size = opened.size
+            if draft:
+                opened.draft("RGB", (draft, draft))
+            opened.load()
+            upright, turned = _upright(opened)
+            picture = to_srgb(upright)
+            picture.info["full_size"] = full_size[::-1] if turned else full_size
+            return picture
     except MediaError:
         raise
     except Exception as error:  # a decoder over hostile bytes may raise anything
-        raise UnreadableMedia(f"The picture is broken or cut short ({_short(error)}).", path=path) from error
+        raise UnreadableMedia(f"The picture is broken or cut short ({_why(error)}).", path=path) from error
+
+
+def _upright(picture: Picture) -> tuple[Picture, bool]:
+    """The picture as its EXIF orientation says, and whether width and height changed places. Broken EXIF says nothing.
+    """
+    from PIL import ExifTags, ImageOps
+
+    try:
+        turned = picture.getexif().get(ExifTags.Base.Orientation) in _TURNED
+        return ImageOps.exif_transpose(picture), turned
+    except Exception:  # noqa: BLE001 - the pixels are sound, whatever a hostile tag raises
+        return picture, False
 
 
 def check_size(size: tuple[int, int], limits: Limits, path: Path) -> None:
@@ -77,9 +93,9 @@ def to_srgb(picture: Picture) -> Picture:
         picture = _to_8_bit(picture)
     if picture.mode in ("P", "PA") or "transparency" in picture.info:
         picture = picture.convert("RGBA" if "transparency" in picture.info or picture.mode == "PA" else "RGB")
-    alpha = picture.getchannel("A") if "A" in picture.getbands() else None
+    alpha = picture.getchannel("A") if picture.mode in ("LA", "RGBA") else None
     if alpha is not None:
-        picture = picture.convert("L" if picture.mode == "LA" else "RGB" if picture.mode != "La" else "L")
+        picture = picture.convert("L" if picture.mode == "LA" else "RGB")
     rgb = _apply_profile(picture)
     if alpha is not None and alpha.getextrema() != (255, 255):
         white = Image.new("RGB", rgb.size, "white")
@@ -111,6 +127,9 @@ def _apply_profile(picture: Picture) -> Picture:
     """Convert by the embedded ICC profile; a profile that is broken or of another colour model is ignored."""
     from PIL import ImageCms
 
+    if picture.mode == "LAB":
+        lab = ImageCms.createProfile("LAB")
+        return ImageCms.profileToProfile(picture, lab, _srgb(), outputMode="RGB") or picture
     profile = picture.info.get("icc_profile")
     if profile and picture.mode in ("RGB", "L", "CMYK"):
         try:
@@ -134,12 +153,24 @@ def thumbnail(picture: Picture) -> bytes:
     from PIL import Image
 
     small = picture.copy()
+    small.info = {}  # a huge comment would not fit into a JPEG
     small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.BILINEAR, reducing_gap=2.0)
     out = io.BytesIO()
     small.save(out, "JPEG", quality=85)
     return out.getvalue()
 
 
-def _short(error: Exception) -> str:
-    text = str(error).replace(os.linesep, " ")
-    return (text[:120] + "…" if len(text) > 120 else text) or type(error).__name__
+def _why(error: Exception) -> str:
+    """The reason in a person's words: Pillow's own messages hold chunk names, offsets and object names."""
+    from PIL import UnidentifiedImageError
+
+    said = str(error).lower()
+    if isinstance(error, UnidentifiedImageError):
+        return "its header makes no sense"
+    if isinstance(error, MemoryError):
+        return "it would not fit into memory"
+    if "text_chunk" in said or "text memory" in said:
+        return "its text notes unfold beyond all bounds"
+    if "truncated" in said or "end of file" in said or isinstance(error, EOFError):
+        return "it ends too early"
+    return "its data make no sense"

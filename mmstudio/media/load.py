@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mmstudio.errors import UnreadableMedia
 from mmstudio.media import audio, image, video
 from mmstudio.media.limits import Limits
-from mmstudio.media.sniff import Modality, regular_size
+from mmstudio.media.sniff import Modality, read_head
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -43,7 +43,7 @@ def load(ref: MediaRef, limits: Limits, *, rate_hz: int = 16_000, window_seconds
     """Decode: an RGB picture, an AudioClip at ``rate_hz``, or a text. Raises MediaError."""
     if ref.modality == "text":
         return ref.text
-    regular_size(ref.path)
+    read_head(ref.path, 1)
     if ref.modality == "audio":
         return AudioClip(tuple(audio.windows(ref.path, rate_hz, window_seconds)), rate_hz)
     if ref.part:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmstudio.errors import MediaError, UnreadableMedia
-from mmstudio.media.sniff import _reason
+from mmstudio.media.sniff import reason
 
 SKIPPED_NAMES = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
 
@@ -44,7 +44,7 @@ def _walk(path: Path, walked: set[tuple[int, int]]) -> Iterator[Found]:
             walked.add((status.st_dev, status.st_ino))
             names = sorted(os.listdir(here), reverse=True)
         except OSError as error:
-            yield Found(here, UnreadableMedia(_reason(error), path=here))
+            yield Found(here, UnreadableMedia(reason(error), path=here))
             continue
         stack.extend(here / name for name in names if not name.startswith(".") and name not in SKIPPED_NAMES)
 

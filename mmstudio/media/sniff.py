@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 import stat
 from pathlib import Path
 from typing import Literal
@@ -27,7 +28,7 @@ class Kind(enum.Enum):
 _IMAGE_MAGIC = (
     b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\x00", b"MM\x00*", b"8BPS",
     b"\x00\x00\x01\x00", b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51", b"qoif", b"DDS ", b"icns", b"\x01\xda",
-    b"II+\x00", b"MM\x00+", b"\x89MNG", b"SIMPLE  =",
+    b"II+\x00", b"MM\x00+", b"SIMPLE  =", b"/* XPM */",
 )
 _AUDIO_MAGIC = (b"fLaC", b"ID3", b".snd", b"caff", b"#!AMR", b"wvpk", b"MAC ", b"\xff\xf1", b"\xff\xf9")
 _VIDEO_MAGIC = (b"FLV\x01", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11")
@@ -37,7 +38,8 @@ _AUDIO_BRANDS = (b"M4A ", b"M4B ", b"M4P ", b"F4A ")
 _OTHERS = {
     b"%PDF": "a PDF document", b"PK\x03\x04": "a zip archive or office document", b"\x7fELF": "a program",
     b"MZ": "a program", b"\x1f\x8b": "a gzip archive", b"7z\xbc\xaf": "a 7-zip archive", b"Rar!": "a RAR archive",
-    b"SQLite format 3": "a database", b"PAR1": "a Parquet table", b"\x28\xb5\x2f\xfd": "a zstd archive",
+    b"SQLite format 3": "a database", b"PAR1": "a Parquet table", b"%!PS": "a PostScript page",
+    b"\xc5\xd0\xd3\xc6": "a PostScript page", b"\x28\xb5\x2f\xfd": "a zstd archive",
 }
 
 
@@ -47,7 +49,7 @@ def regular_size(path: Path) -> int:
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:  # ValueError: a name that holds a NUL
-        raise UnreadableMedia(_reason(error), path=path) from error
+        raise UnreadableMedia(reason(error), path=path) from error
     if not stat.S_ISREG(status.st_mode):
         name = next((text for test, text in _SPECIAL if test(status.st_mode)), "not a regular file")
         raise UnreadableMedia(f"This is {name}, not a file.", path=path)
@@ -56,17 +58,22 @@ def regular_size(path: Path) -> int:
     return status.st_size
 
 
+def read_head(path: Path, size: int = HEAD_BYTES) -> bytes:
+    """The first bytes of a regular file; raises UnreadableMedia with the reason where they cannot be read."""
+    regular_size(path)
+    try:
+        with open(path, "rb") as file:
+            return file.read(size)
+    except OSError as error:
+        raise UnreadableMedia(reason(error), path=path) from error
+
+
 def sniff(path: Path) -> Kind:
     """Tell what a file is from its first bytes.
 
     Raises UnreadableMedia where it cannot be read and UnsupportedMedia where it is nothing the studio knows.
     """
-    regular_size(path)
-    try:
-        with open(path, "rb") as file:
-            head = file.read(HEAD_BYTES)
-    except OSError as error:
-        raise UnreadableMedia(_reason(error), path=path) from error
+    head = read_head(path)
     kind = _by_magic(head, path)
     if kind:
         return kind
@@ -102,9 +109,16 @@ def _by_magic(head: bytes, path: Path) -> Kind | None:
         return Kind.IMAGE
     if head.startswith(_AUDIO_MAGIC) or is_mpeg_audio(head):
         return Kind.AUDIO
-    if head[:1] == b"P" and head[1:2] in b"123456f" and head[2:3] in b" \n\r\t" and _pillow_knows(path):
+    if _is_written_picture(head) and _pillow_knows(path):
         return Kind.IMAGE
     return None
+
+
+def _is_written_picture(head: bytes) -> bool:
+    """Netpbm and X11 bitmaps, which begin like texts."""
+    if head.startswith(b"#define "):
+        return b"_width " in head[:256]
+    return head[:1] == b"P" and head[1:2] in b"123456f" and head[2:3] in b" \n\r\t"
 
 
 def is_mpeg_audio(head: bytes) -> bool:
@@ -166,7 +180,7 @@ _TEXT_MARKS = (
     (b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"),
 )
-_UNDRAWABLE = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "WMF"})
+_UNDRAWABLE = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 """What Pillow can name but not decode, or only by starting another program."""
 
 
@@ -189,7 +203,7 @@ _SPECIAL = (
 )
 
 
-def _reason(error: OSError | ValueError) -> str:
+def reason(error: OSError | ValueError) -> str:
     """A sentence for an operating-system error."""
     import errno
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mmstudio.errors import MediaTooLarge, UnreadableMedia
 from mmstudio.media.limits import Limits
-from mmstudio.media.sniff import regular_size
+from mmstudio.media.sniff import reason, regular_size, text_mark, unmarked_utf_16
 
 
 @dataclass(frozen=True)
@@ -34,31 +34,37 @@ def read_text(path: Path, limits: Limits) -> str:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise UnreadableMedia(f"The text could not be read ({error.strerror}).", path=path) from error
+        raise UnreadableMedia(reason(error), path=path) from error
     return decode(raw)
 
 
 def decode(raw: bytes) -> str:
     """Bytes to text: a byte-order mark, else UTF-8, else what charset detection says, else Latin-1 (which always
-    decodes). A text cut in the middle of a UTF-8 character loses only that character.
+    decodes). A UTF-8 text cut inside a character, or with a few broken ones, loses only those.
     """
-    for mark, name in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig")):
-        if raw.startswith(mark):
-            return raw.decode(name, "replace")
+    encoding = text_mark(raw) or unmarked_utf_16(raw[:16_384])
+    if encoding:
+        return raw.decode(encoding, "replace")
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         if error.start >= len(raw) - 3:
             return raw[: error.start].decode("utf-8")
+    lenient = raw.decode("utf-8", "replace")
+    if lenient.count("\ufffd") * 20 <= len(raw.translate(None, _ASCII)):
+        return lenient
     from charset_normalizer import from_bytes
 
     best = from_bytes(raw[:65_536]).best()
-    if best:
-        try:
-            return raw.decode(best.encoding)
-        except (UnicodeDecodeError, LookupError):
-            pass
-    return raw.decode("latin-1")
+    return raw.decode(best.encoding if best else "latin-1", "replace")
+
+
+_ASCII = bytes(range(128))
+
+
+def _storable(text: str) -> str:
+    """Without what no database and no file of texts can hold: zero characters and halves of surrogate pairs."""
+    return text.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def passages(path: Path, limits: Limits) -> tuple[list[Passage], str]:
@@ -67,30 +73,38 @@ def passages(path: Path, limits: Limits) -> tuple[list[Passage], str]:
     Raises UnreadableMedia where there is no letter or digit in it.
     """
     text = read_text(path, limits)
-    if path.suffix.lower() in (".csv", ".tsv"):
-        found = _cells(text, "\t" if path.suffix.lower() == ".tsv" else ",", limits)
-    elif _is_json_lines(text):
+    notes: list[str] = []
+    delimiter = _delimiter(text, path)
+    if _is_json_lines(text):
         found = _json_strings(text, limits)
+    elif delimiter:
+        found = _cells(text, delimiter, limits, notes)
     else:
-        found = _plain(text, limits)
+        found = _parts("", text, limits)
     kept = list(itertools.islice(found, limits.max_passages))
+    if notes and not kept:  # broken from the beginning: then it is no table
+        notes, found = [], _parts("", text, limits)
+        kept = list(itertools.islice(found, limits.max_passages))
     if not kept:
         raise UnreadableMedia("The text holds no words.", path=path)
-    left_out = next(found, None) is not None
-    return kept, f"Only the first {limits.max_passages:,} passages were taken." if left_out else ""
+    kept = [Passage(_storable(passage.part), _storable(passage.text)) for passage in kept]
+    if next(found, None) is not None:
+        return kept, f"Only the first {limits.max_passages:,} passages were taken."
+    return kept, " ".join(notes)
 
 
-def _plain(text: str, limits: Limits) -> Iterator[Passage]:
+def _parts(where: str, text: str, limits: Limits) -> Iterator[Passage]:
+    """One passage named ``where``, or, where the text is long, several that are numbered."""
     pieces = (p for p in split(text, limits.passage_characters) if any(c.isalnum() for c in p))
     first = next(pieces, None)
     second = next(pieces, None)
     if first is None:
         return
     if second is None:
-        yield Passage("", first)
+        yield Passage(where, first)
         return
     for number, piece in enumerate(itertools.chain((first, second), pieces), 1):
-        yield Passage(f"passage {number}", piece)
+        yield Passage(f"{where}, passage {number}" if where else f"passage {number}", piece)
 
 
 def split(text: str, length: int) -> Iterator[str]:
@@ -113,47 +127,75 @@ def split(text: str, length: int) -> Iterator[str]:
 
 def _sentences(paragraph: str, length: int) -> Iterator[str]:
     for sentence in re.split(r"(?<=[.!?…。！？])\s+", paragraph) if len(paragraph) > length else [paragraph]:
-        rest = sentence
-        while len(rest) > length:
-            cut = rest.rfind(" ", 1, length)
-            cut = cut if cut > 0 else length
-            yield rest[:cut].strip()
-            rest = rest[cut:].strip()
-        if rest:
-            yield rest
+        start = 0
+        while start < len(sentence):  # by positions: cutting off pieces would copy the rest again and again
+            end = start + length
+            if end < len(sentence):
+                space = sentence.rfind(" ", start + 1, end)
+                end = space if space > 0 else end
+            if piece := sentence[start:end].strip():
+                yield piece
+            start = end
 
 
-def _cells(text: str, default: str, limits: Limits) -> Iterator[Passage]:
-    try:
-        delimiter = csv.Sniffer().sniff(text[:8192], ",;\t|").delimiter
-    except csv.Error:
-        delimiter = default
-    rows = csv.reader(io.StringIO(text.replace("\0", "")), delimiter=delimiter)
+def _delimiter(text: str, path: Path) -> str:
+    """What separates the cells of a table: the character that stands equally often in all of the first lines. A name
+    that ends in .csv or .tsv makes it a table in any case; "" when it is none.
+    """
+    named = {".csv": ",", ".tsv": "\t"}.get(path.suffix.lower(), "")
+    whole = text[:8192].rpartition("\n")[0] if len(text) > 8192 else text
+    for delimiter in "\t;,|":
+        try:
+            widths = [len(row) for row in csv.reader(io.StringIO(whole, newline=None), delimiter=delimiter) if row]
+        except csv.Error:
+            continue
+        if widths and set(widths) == {widths[0]} and widths[0] >= (2 if named else 3) and (named or len(widths) >= 4):
+            return delimiter
+    return named
+
+
+def _cells(text: str, delimiter: str, limits: Limits, notes: list[str]) -> Iterator[Passage]:
+    """The cells that hold words. Quoting that never ends leaves the rest out, with a note."""
+    rows = csv.reader(io.StringIO(text.replace("\0", ""), newline=None), delimiter=delimiter)
+    number = 0
     try:
         for number, row in enumerate(rows, 1):
             for column, cell in enumerate(row, 1):
                 if any(c.isalpha() for c in cell):
-                    yield Passage(f"row {number}, column {column}", cell.strip()[: limits.passage_characters])
+                    yield from _parts(f"row {number}, column {column}", cell, limits)
     except csv.Error:
-        return
+        notes.append(f"The table is broken after row {number:,}; the rest was left out.")
 
 
 def _is_json_lines(text: str) -> bool:
-    lines = [line for line in text[:16_384].splitlines()[:3] if line.strip()]
-    if not lines or not lines[0].lstrip().startswith("{"):
+    first = next((line for line in text.split("\n", 3)[:3] if line.strip()), "")
+    if not first.lstrip().startswith("{"):
         return False
     try:
-        return isinstance(json.loads(lines[0]), dict)
-    except ValueError:
+        return isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
         return False
 
 
 def _json_strings(text: str, limits: Limits) -> Iterator[Passage]:
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(io.StringIO(text, newline=None), 1):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        for key, value in row.items() if isinstance(row, dict) else ():
-            if isinstance(value, str) and any(c.isalpha() for c in value):
-                yield Passage(f"line {number}, {key}", value.strip()[: limits.passage_characters])
+        for key, value in _strings(row):
+            if any(c.isalpha() for c in value):
+                yield from _parts(f"line {number}, {key}" if key else f"line {number}", value, limits)
+
+
+def _strings(row: object) -> Iterator[tuple[str, str]]:
+    """``(key, text)`` of all strings in an object, those inside it named by a dotted path."""
+    stack = [("", row)]
+    while stack:
+        name, value = stack.pop()
+        if isinstance(value, str):
+            yield name, value
+        elif isinstance(value, dict):
+            stack.extend((f"{name}.{key}" if name else str(key), inner) for key, inner in reversed(value.items()))
+        elif isinstance(value, list):
+            stack.extend((f"{name}.{place}", inner) for place, inner in reversed(list(enumerate(value, 1))))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmstudio.errors import MediaError, UnreadableMedia
-from mmstudio.media.container import broken, moving_streams, open_container
+from mmstudio.media.container import broken, decodable, moving_streams, open_container
 from mmstudio.media.image import check_size
 from mmstudio.media.limits import Limits
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 SCENE_CHANGE = 0.12
-"""Mean absolute difference of 32 × 32 grey pictures (0..1) above which two frames show different scenes."""
+"""Mean absolute difference of 32 × 32 RGB pictures (0..1) above which two frames show different scenes."""
 LONG_SECONDS = 120.0
 """From this duration on, a look at the key frames is enough."""
 
@@ -34,8 +34,8 @@ class Frame:
 
 
 def frames(path: Path, limits: Limits) -> Iterator[Frame]:
-    """Frames at scene changes and at least every ``limits.frame_seconds``, at most ``limits.max_frames`` of them, spread
-    over the whole video.
+    """Frames at scene changes and at least every ``limits.frame_seconds``, at most ``limits.max_frames``, spread over
+    the whole video.
 
     Only key frames are looked at where the video is long and has many, so an hour costs seconds. Raises
     UnreadableMedia.
@@ -44,8 +44,7 @@ def frames(path: Path, limits: Limits) -> Iterator[Frame]:
 
     try:
         with open_container(path) as container:
-            stream = moving_streams(container)[0]
-            check_size((stream.codec_context.width, stream.codec_context.height), limits, path)
+            stream = _bounded(container, limits, path)
             duration = float(container.duration or 0) / av.time_base
             step = max(limits.frame_seconds, duration / (0.75 * limits.max_frames))
             stream.thread_type = "AUTO"
@@ -59,20 +58,29 @@ def frames(path: Path, limits: Limits) -> Iterator[Frame]:
         raise broken("video", error, path) from error
 
 
+def _bounded(container: Any, limits: Limits, path: Path) -> Any:
+    """The moving pictures of a container, refused where they are, and not decoded where they become, too large."""
+    stream = decodable(moving_streams(container), "video", path)
+    check_size((stream.codec_context.width, stream.codec_context.height), limits, path)
+    stream.codec_context.options = {"max_pixels": str(limits.max_image_megapixels * 1_000_000)}
+    return stream
+
+
 def _sampled(source: Iterable[Any], step: float, duration: float, most: int) -> Iterator[tuple[float, Any]]:
     """``(seconds, frame)`` of the frames to take. Scene changes are taken out of what the regular steps leave over."""
     taken, taken_at, looked_at, changed = 0, -math.inf, -math.inf, False
     last_look: NDArray[np.float32] | None = None
     for frame in source:
         now = float(frame.time or 0)
-        if now - looked_at < min(0.2, step / 4):
+        due = now - taken_at >= step - 1e-3
+        if not due and now - looked_at < min(0.2, step / 4):
             continue
         looked_at = now
-        look = np.asarray(frame.reformat(32, 32, "gray").to_ndarray(), np.float32) / 255
+        look = np.divide(frame.reformat(32, 32, "rgb24").to_ndarray(), 255, dtype=np.float32)
         changed = changed or (last_look is not None and float(np.abs(look - last_look).mean()) > SCENE_CHANGE)
         last_look = look
         spare = taken + 1 + max(0.0, duration - now) / step < most
-        if now - taken_at >= step or (changed and spare and now - taken_at > step / 4):
+        if due or (changed and spare and now - taken_at > step / 4):
             taken, taken_at, changed = taken + 1, now, False
             yield now, frame
         if taken >= most:
@@ -82,7 +90,7 @@ def _sampled(source: Iterable[Any], step: float, duration: float, most: int) -> 
 def _second_key(path: Path) -> float:
     """Seconds from the first to the second key frame; infinity where there is no second."""
     with open_container(path) as container:
-        stream = moving_streams(container)[0]
+        stream = decodable(moving_streams(container), "video", path)
         keys = (p.pts for p in container.demux(stream) if p.is_keyframe and p.pts is not None)
         first, second = next(keys, None), next(keys, None)
         return math.inf if first is None or second is None else float((second - first) * stream.time_base)
@@ -102,8 +110,7 @@ def frame_at(path: Path, seconds: float, limits: Limits) -> Picture:
 
     try:
         with open_container(path) as container:
-            stream = moving_streams(container)[0]
-            check_size((stream.codec_context.width, stream.codec_context.height), limits, path)
+            stream = _bounded(container, limits, path)
             try:
                 container.seek(int(max(0.0, seconds) * av.time_base))
             except av.FFmpegError:

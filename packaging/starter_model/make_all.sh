@@ -11,10 +11,10 @@ export STARTER_RUN
 mkdir -p "$STARTER_RUN"
 
 [ -f "$STARTER_RUN/teacher_unseen_words.npy" ] || "$PYTHON" teacher.py
-"$PYTHON" train_text.py --epochs 12
-"$PYTHON" train_image.py --pictures 450000 &
+"$PYTHON" train_text.py --epochs 6
+"$PYTHON" train_image.py --pictures 330000 &
 pictures=$!
-"$PYTHON" train_audio.py --clips 350000
+"$PYTHON" train_audio.py --clips 225000
 wait "$pictures"
 "$PYTHON" make_samples.py
 "$PYTHON" export.py

@@ -1,6 +1,6 @@
 """Trains the text tower to give the teacher's vectors from a fifth of its size. Resumable: run it again to go on.
 
-    python teacher.py && python train_text.py --epochs 12
+    python teacher.py && python train_text.py --epochs 6
 
 Word pieces start from a linear fit: the token vectors whose mean best gives the teacher's vectors (ridge regression),
 cut to the tower's width by their principal axes. Layers then learn what order and context add.
@@ -131,7 +131,7 @@ def whitened_tower(config: StarterConfig) -> TextTower:
 def main() -> None:
     """Distils; at the end leaves the student's concept bank for the other towers."""
     ask = argparse.ArgumentParser()
-    ask.add_argument("--epochs", type=int, default=12)
+    ask.add_argument("--epochs", type=int, default=6)
     ask.add_argument("--every", type=int, default=120, help="CPU-seconds between checkpoints")
     told = ask.parse_args()
     torch.set_num_threads(1)

@@ -38,7 +38,10 @@ class MapPanel(QWidget):
         self._state.setProperty("faint", True)
         self._colour_by = QComboBox()
         self._fused_places: dict[int, np.ndarray] = {}
-        self._categories: list[str] = []
+        self._names: list[str] = []
+        self._columns = np.empty(0, np.int64)
+        self._drawn: Layout | None = None
+        self._items_drawn = 0
         self._build()
         self._connect()
         self._tell_state()
@@ -82,7 +85,7 @@ class MapPanel(QWidget):
 
     def _connect(self) -> None:
         session = self._session
-        session.layoutChanged.connect(lambda _: self._redraw())
+        session.layoutChanged.connect(self._laid_out)
         session.samplesChanged.connect(self._redraw)
         session.itemsChanged.connect(self._redraw)
         session.fusedMoved.connect(self._fused_moved)
@@ -110,41 +113,52 @@ class MapPanel(QWidget):
 
     def _opened(self) -> None:
         self._fused_places.clear()
+        self._drawn = None
         self.canvas.show_points(Points.none(), [])
         self.canvas.fit()
         self._tell_state()
 
     # ---- drawing ----------------------------------------------------------------------------------------------
 
+    def _laid_out(self, layout: Layout) -> None:
+        """A partial result of the same points only moves them."""
+        drawn = self._drawn
+        same = drawn is not None and drawn.keys is layout.keys and len(layout.keys) == self._items_drawn
+        if same and not layout.final:
+            self.canvas.move_points(layout.places)
+            self._drawn = layout
+            self._tell_state()
+        else:
+            self._redraw()
+
     def _redraw(self) -> None:
         layout = self._session.layout
         if layout is None:
             return
         self._stack.setCurrentIndex(1)
-        items, samples = self._session.items, self._session.samples
-        rows = [row for row, key in enumerate(layout.keys) if int(key) in items]
-        placed = [s for s in samples.values() if s.id in self._fused_places]
-        keys = np.array([*layout.keys[rows], *(-s.id for s in placed)], np.int64)
-        places = np.concatenate([layout.places[rows], *(self._fused_places[s.id][None] for s in placed)])
-        modalities = [items[int(k)].modality if k > 0 else "sample" for k in keys]
-        names, colours, columns = self._coloured(keys, modalities, layout)
-        shapes = np.array([SHAPES.index(m) for m in modalities], np.int64)
-        self._categories = [names[c] for c in columns]
+        known = np.isin(layout.keys, np.fromiter(self._session.items, np.int64, len(self._session.items)))
+        placed = [s for s in self._session.samples.values() if s.id in self._fused_places]
+        keys = np.concatenate([layout.keys[known], np.array([-s.id for s in placed], np.int64)])
+        places = np.concatenate([layout.places[known], *(self._fused_places[s.id][None] for s in placed)])
+        modalities = np.concatenate([layout.modalities[known], np.full(len(placed), "sample")])
+        shapes = np.select([modalities == m for m in SHAPES], range(len(SHAPES)))
+        names, colours, columns = self._coloured(keys, shapes, layout)
+        self._names, self._columns = names, columns
+        self._drawn, self._items_drawn = layout, int(known.sum())
         self.canvas.animated = bool(self._session.settings["animations"])
         self.canvas.show_points(Points(keys, places.astype(np.float32), shapes, columns), colours)
-        self._show_legend(names, colours, modalities)
+        self._show_legend(names, colours)
         self._hide()
         self._show_selection()
         self._tell_state()
 
     def _coloured(
-        self, keys: np.ndarray, modalities: list[str], layout: Layout,
+        self, keys: np.ndarray, shapes: np.ndarray, layout: Layout,
     ) -> tuple[list[str], list[QColor], np.ndarray]:
         """Names and colours of the categories, and each point's category."""
         by = self._colour_by.currentData()
         if by == "modality":
-            names = [modality_name(m) for m in SHAPES]
-            return names, [QColor(MODALITY_COLOURS[m]) for m in SHAPES], np.array([SHAPES.index(m) for m in modalities])
+            return [modality_name(m) for m in SHAPES], [QColor(MODALITY_COLOURS[m]) for m in SHAPES], shapes
         if by == "tag":
             tags = [self._tag_of(int(key)) for key in keys]
             common = [tag for tag, _ in Counter(t for t in tags if t).most_common(MOST_TAGS)]
@@ -163,12 +177,12 @@ class MapPanel(QWidget):
         item = self._session.items.get(key)
         return item.tags[0] if item and item.tags else ""
 
-    def _show_legend(self, names: list[str], colours: list[QColor], modalities: list[str]) -> None:
-        counts = Counter(self._categories)
+    def _show_legend(self, names: list[str], colours: list[QColor]) -> None:
+        counts = np.bincount(self._columns, minlength=len(names))
         by_modality = self._colour_by.currentData() == "modality"
-        lines = [(name, SHAPES[i] if by_modality else "image", colours[i], counts[name])
-                 for i, name in enumerate(names) if counts[name]]
-        self.legend.show_lines(lines)
+        self.legend.show_lines([
+            (name, SHAPES[i] if by_modality else "image", colours[i], int(counts[i]))
+            for i, name in enumerate(names) if counts[i]])
         self._place_legend()
 
     def _place_legend(self) -> None:
@@ -179,8 +193,8 @@ class MapPanel(QWidget):
         self._place_legend()
 
     def _hide(self) -> None:
-        hidden = self.legend.hidden
-        self.canvas.hide_points(np.array([name in hidden for name in self._categories], bool))
+        hidden = np.array([name in self.legend.hidden for name in self._names], bool)
+        self.canvas.hide_points(hidden[self._columns])
 
     def _fused_moved(self, found: FusedPlace) -> None:
         if self._session.layout is None:

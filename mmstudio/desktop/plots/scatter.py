@@ -89,8 +89,8 @@ class Scatter(QWidget):
         """Show other points; those of known keys glide from where they are."""
         old_keys, old = self.points.keys, self._now()
         self.points = points
-        self._colours = palette
-        self._sprites = None
+        if [c.rgba() for c in palette] != [c.rgba() for c in self._colours]:
+            self._colours, self._sprites = palette, None
         if len(self._hidden) != len(points.keys):
             self._hidden = np.zeros(len(points.keys), bool)
         self._from = None
@@ -98,6 +98,14 @@ class Scatter(QWidget):
             self._from = _starting_places(old_keys, old, points)
             self._glide.start()
             self._tick.start()
+        if self._fitted:
+            self.fit()
+        self.update()
+
+    def move_points(self, places: NDArray[np.float32]) -> None:
+        """Put the first ``len(places)`` points elsewhere at once; those behind them (samples) stay."""
+        self.points.places[: len(places)] = places
+        self._from = None
         if self._fitted:
             self.fit()
         self.update()
