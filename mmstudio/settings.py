@@ -62,6 +62,8 @@ TABLE: tuple[Setting, ...] = (
             "scene change between.", low=0.2, high=600, group="Media"),
     Setting("max_frames", 64, "Frames per video", "Long videos are sampled more thinly.", low=1, high=4096,
             group="Media"),
+    Setting("starter_hint", True, "Say when the starter is the wrong model", "Tell once, when photographs or "
+            "recordings are added, that the starter model knows drawings and synthetic speech.", group="Encoding"),
     Setting("microphone", "", "Microphone", "Name of the recording device; empty takes the system's.", group="Sound"),
 )
 BY_NAME = {setting.name: setting for setting in TABLE}

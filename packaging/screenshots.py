@@ -1,4 +1,6 @@
-"""Regenerate the README's pictures from the real window: ``python packaging/screenshots.py [FOLDER]``.
+"""Regenerate the README's pictures from the real window: ``python packaging/screenshots.py``.
+
+With a folder as argument, save every step there in both themes instead, to look at.
 
 Opens the example with the starter model, does what a person would do, and grabs the window in both themes: empty,
 full, searching, explaining a picture, a sound and a text, a fused sample, and an error. Needs a display (Xvfb will do).
@@ -13,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 FOLDER = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent / "pictures"
+README = ("map-dark", "search-light", "sound-dark", "sample-light")
 os.environ["MMSTUDIO_HOME"] = tempfile.mkdtemp(prefix="mmstudio-pictures-")
 
 from PySide6.QtCore import QEventLoop, QTimer  # noqa: E402
@@ -55,6 +58,8 @@ def main() -> None:
 
     def grab(name: str, themes: tuple[str, ...] = ("dark", "light")) -> None:
         for theme in themes:
+            if len(sys.argv) < 2 and f"{name}-{theme}" not in README:
+                continue
             THEME.apply(theme)
             rest(0.8)
             window.grab().save(str(FOLDER / f"{name}-{theme}.png"))

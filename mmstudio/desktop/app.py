@@ -12,6 +12,7 @@ def main(arguments: list[str]) -> int:
     """Open the studio with these files; gives the exit code."""
     sys.setswitchinterval(0.001)  # a waiting GUI thread gets the interpreter within a millisecond
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from PySide6.QtGui import QPixmapCache
     from PySide6.QtWidgets import QApplication
 
     application = QApplication([sys.argv[0]])
@@ -26,6 +27,7 @@ def main(arguments: list[str]) -> int:
     chosen, complaints = settings.load()
     THEME.apply(chosen["theme"])
     THEME.follow_desktop()
+    QPixmapCache.setCacheLimit(96 * 1024)  # kilobytes: the faces of a few thousand items
     session = Session(chosen)
     window = MainWindow(session)
     files = [Path(argument) for argument in arguments if not argument.startswith("-")]

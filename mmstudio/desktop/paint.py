@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QPointF, QRect, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPixmap, QPolygonF
+from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPixmap, QPixmapCache, QPolygonF
 
 from mmstudio.desktop.previews import Preview
 from mmstudio.desktop.theme import MODALITY_COLOURS, colours
@@ -13,8 +13,25 @@ from mmstudio.library import Item
 
 
 def draw_item(painter: QPainter, box: QRect, item: Item, preview: Preview | None) -> None:
-    """Draw the item's face into ``box``."""
-    painter.save()
+    """Draw the item's face into ``box``; faces are kept, so that scrolling only copies them."""
+    if preview is None and item.modality != "text":
+        painter.fillRect(box, QColor(colours().line))
+        return
+    ratio = painter.device().devicePixelRatio()
+    key = f"{item.content_hash} {box.width()} {box.height()} {ratio} {colours().dark}"
+    face = QPixmap()
+    if not QPixmapCache.find(key, face):
+        face = QPixmap(box.size() * ratio)
+        face.setDevicePixelRatio(ratio)
+        face.fill(Qt.GlobalColor.transparent)
+        onto = QPainter(face)
+        _draw_face(onto, QRect(QPoint(0, 0), box.size()), item, preview)
+        onto.end()
+        QPixmapCache.insert(key, face)
+    painter.drawPixmap(box.topLeft(), face)
+
+
+def _draw_face(painter: QPainter, box: QRect, item: Item, preview: Preview | None) -> None:
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
     if item.modality == "text":
@@ -26,15 +43,12 @@ def draw_item(painter: QPainter, box: QRect, item: Item, preview: Preview | None
         painter.drawPixmap(place, preview)
     elif isinstance(preview, np.ndarray):
         draw_waveform(painter, QRectF(box), preview)
-    else:
-        painter.fillRect(box, QColor(colours().line))
-    painter.restore()
 
 
 def _draw_text(painter: QPainter, box: QRect, text: str) -> None:
     c = colours()
     painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(c.raised if c.dark else c.window))
+    painter.setBrush(QColor(c.raised if c.dark else "#e8ebf0"))
     painter.drawRoundedRect(box, 4, 4)
     font = painter.font()
     font.setPixelSize(12)

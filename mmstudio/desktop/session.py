@@ -5,6 +5,7 @@ A *key* names a point of the map: an item's id, or a sample's id negated.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from mmstudio.desktop.jobs import Job, Jobs
 from mmstudio.desktop.text import count, tr
 from mmstudio.desktop.worker import Lane, Pool, Ticket, preload_torch
 from mmstudio.encoders.base import Encoder, Explanation
+from mmstudio.encoders.registry import STARTER
 from mmstudio.errors import StudioError
 from mmstudio.explore import clusters, fusion
 from mmstudio.explore.projection import pacmap, pca, placed_among
@@ -156,6 +158,9 @@ class Session(QObject):
             preload_torch()
             encoder = load_encoder(name, device)
             warm_up(encoder)
+            import colorcet  # noqa: F401 - the first heat map should not wait for it
+
+            gc.freeze()  # what torch brought is never searched for garbage again: that took the window 100 ms
             return encoder
 
         def loaded(encoder: Encoder) -> None:
@@ -214,8 +219,16 @@ class Session(QObject):
             if report.notes:
                 told.append(tr("{} shortened").format(count(len(report.notes))))
             job.finish(", ".join(told), [*report.failures, *report.notes])
+            self._hint_at_other_models([self.items[i] for i in report.added if i in self.items])
 
         job = self.jobs.start(tr("Adding"), lambda: work(project), step, done, self.failed.emit)
+
+    def _hint_at_other_models(self, added: list[Item]) -> None:
+        """Say once, kindly, that the starter was made for drawings and synthetic speech."""
+        if self.settings["model"] == STARTER and self.settings["starter_hint"] and any(map(_is_recorded, added)):
+            self.settings.set("starter_hint", False)
+            self.noted.emit(tr("The starter model knows drawings and synthetic speech. For photographs and recorded "
+                               "voices, choose a model that was trained on them under Model ▸ Models."))
 
     def _take_in(self, fresh: Fresh) -> None:
         new = [item for item in fresh.items if item.id not in self.items]
@@ -280,7 +293,8 @@ class Session(QObject):
         def step(progress: Progress) -> None:
             if isinstance(progress.fresh, Fresh) and encoder is self.encoder:
                 self._refresh_view()
-                if not self._layout_wanted.isActive():
+                drawn = len(self.layout.keys) if self.layout else 0
+                if not self._layout_wanted.isActive() and self.view is not None and len(self.view) > 1.15 * drawn:
                     self._layout_wanted.start()
 
         def done(report: Any) -> None:
@@ -484,6 +498,13 @@ class Session(QObject):
         """A generation number: an answer to an outdated question is dropped."""
         self._generation[question] = self._generation.get(question, 0) + 1
         return self._generation[question]
+
+
+def _is_recorded(item: Item) -> bool:
+    """A guess whether a camera or a microphone made this: a large JPEG or HEIC, a sound of a recorder's rate."""
+    pixels = item.facts.get("width", 0) * item.facts.get("height", 0)
+    photograph = item.path.suffix.lower() in (".jpg", ".jpeg", ".heic") and pixels > 300_000
+    return photograph or (item.modality == "audio" and item.facts.get("rate_hz", 0) >= 32_000)
 
 
 def _opened(folder: Path, settings: Settings) -> Project:

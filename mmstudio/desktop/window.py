@@ -121,7 +121,6 @@ class MainWindow(QMainWindow):
             self.statusBar().addPermanentWidget(label)
         self.resize(1440, 900)
         self._restore()
-        self.library.list.setFocus()
 
     def _dock(self, name: str, title: str, panel: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
         dock = QDockWidget(title, self)
@@ -187,6 +186,7 @@ class MainWindow(QMainWindow):
         super().paintEvent(event)
         if not self._was_painted:
             self._was_painted = True
+            self.library.list.setFocus()
             QTimer.singleShot(0, self.painted.emit)
 
     # ---- status -----------------------------------------------------------------------------------------------

@@ -12,15 +12,17 @@ from mmstudio.errors import ProjectError
 FORMAT_VERSION = 1
 
 
-def connect(file: Path, schema: str) -> sqlite3.Connection:
+def connect(file: Path, schema: str, *, can_be_made_again: bool = False) -> sqlite3.Connection:
     """Open or create a database of this format. Raises ProjectError with what is wrong.
 
-    WAL with synchronous=FULL: every commit is on the disk before it is reported, and readers do not wait.
+    WAL with synchronous=FULL: every commit is on the disk before it is reported, and readers do not wait. What
+    ``can_be_made_again`` does without waiting for the disk: a pulled plug may cost its last commits, never its order.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(file, check_same_thread=False, isolation_level=None, timeout=30)
-        connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
+        connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; "
+                                 f"PRAGMA synchronous={'NORMAL' if can_be_made_again else 'FULL'};")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > FORMAT_VERSION:
             connection.close()

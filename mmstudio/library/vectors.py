@@ -36,7 +36,7 @@ class VectorCache:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._connection = connect(file, _SCHEMA)
+        self._connection = connect(file, _SCHEMA, can_be_made_again=True)
 
     def close(self) -> None:
         self._connection.close()

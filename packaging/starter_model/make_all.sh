@@ -12,9 +12,9 @@ mkdir -p "$STARTER_RUN"
 
 [ -f "$STARTER_RUN/teacher_unseen_words.npy" ] || "$PYTHON" teacher.py
 "$PYTHON" train_text.py --epochs 6
-"$PYTHON" train_image.py --pictures 330000 &
+"$PYTHON" train_image.py --pictures 300000 &
 pictures=$!
-"$PYTHON" train_audio.py --clips 225000
+"$PYTHON" train_audio.py --clips 210000
 wait "$pictures"
 "$PYTHON" make_samples.py
 "$PYTHON" export.py

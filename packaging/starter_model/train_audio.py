@@ -1,6 +1,6 @@
 """Trains the sound tower on synthetic speech and sounds against the frozen concept bank. Resumable.
 
-    python train_audio.py --clips 225000
+    python train_audio.py --clips 210000
 
 Loss: softmax over all concepts + cosine to the vector of the text that was said + phonemes of every 40 ms (without it
 the tower stays at chance for long) + captions of the batch against its clips + softmax over pictures of all concepts,
@@ -150,7 +150,7 @@ def one_step(
 def main() -> None:
     """Trains until --clips were heard."""
     ask = argparse.ArgumentParser()
-    ask.add_argument("--clips", type=int, default=225_000)
+    ask.add_argument("--clips", type=int, default=210_000)
     ask.add_argument("--every", type=int, default=200, help="CPU-seconds between checkpoints")
     told = ask.parse_args()
     torch.set_num_threads(1)

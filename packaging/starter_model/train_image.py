@@ -1,6 +1,6 @@
 """Trains the picture tower against the frozen bank of concept vectors. Resumable: run it again to go on.
 
-    python train_image.py --pictures 330000
+    python train_image.py --pictures 300000
 
 Loss: softmax over all concepts (scenes: uniform over what they show; held-out concepts masked) + cosine to the text's
 vector + softmax over concepts and background for labelled patches + captions of the batch against its pictures + once
@@ -181,7 +181,7 @@ def freeze_norms(tower: ImageTower) -> None:
 def main() -> None:
     """Trains until --pictures were seen."""
     ask = argparse.ArgumentParser()
-    ask.add_argument("--pictures", type=int, default=330_000)
+    ask.add_argument("--pictures", type=int, default=300_000)
     ask.add_argument("--every", type=int, default=200, help="CPU-seconds between checkpoints")
     told = ask.parse_args()
     torch.set_num_threads(1)

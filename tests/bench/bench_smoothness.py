@@ -76,8 +76,9 @@ def main() -> None:
     application.exec()
     for name, gaps in phases.items():
         values = np.array(gaps)
-        print(f"{name}: {len(values):,} turns, p50 {np.percentile(values, 50):.1f} ms, p99 "
-              f"{np.percentile(values, 99):.1f} ms, longest {values.max():.0f} ms, under 16 ms {(values < 16).mean():.2%}")
+        print(f"{name}: {len(values):,} turns, p50 {np.percentile(values, 50):.1f} ms, "
+              f"p99 {np.percentile(values, 99):.1f} ms, longest {values.max():.0f} ms, "
+              f"under 16 ms {(values < 16).mean():.2%}")
 
 
 if __name__ == "__main__":

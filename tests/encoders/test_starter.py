@@ -22,7 +22,8 @@ def _picture(width: int, height: int, seed: int = 0) -> Image.Image:
 
 def _clip(seconds: float, seed: int = 0, windows: int = 1) -> AudioClip:
     rng = np.random.default_rng(seed)
-    return AudioClip(tuple(rng.normal(0, 0.1, int(16_000 * seconds)).astype(np.float32) for _ in range(windows)), 16_000)
+    length = int(16_000 * seconds)
+    return AudioClip(tuple(rng.normal(0, 0.1, length).astype(np.float32) for _ in range(windows)), 16_000)
 
 
 def test_batch_and_padding_change_nothing(starter: Encoder) -> None:

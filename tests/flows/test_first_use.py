@@ -210,3 +210,22 @@ def test_hovering_a_point_shows_its_card_and_the_legend_hides_a_modality(
     assert canvas._hidden.sum() == 12
     QTest.mouseDClick(window.map.legend, Qt.MouseButton.LeftButton, pos=QPoint(40, 36))
     assert (~canvas._hidden).sum() == 6
+
+
+def test_photographs_and_recordings_bring_one_kind_hint_and_drawings_none(
+    window: MainWindow, qtbot: QtBot, make_picture: Callable[..., Path], make_sound: Callable[..., Path],
+) -> None:
+    session, notes = window.session, []
+    session.noted.connect(notes.append)
+
+    def add(file: Path) -> None:
+        before = len(session.items)
+        session.add([file])
+        qtbot.waitUntil(lambda: len(session.items) == before + 1 and not session.jobs.running, timeout=20_000)
+
+    add(make_picture("drawing.png"))
+    assert notes == []
+    add(make_picture("photo.jpg", size=800))
+    add(make_sound("voice.wav", rate=44_100))
+    assert len(notes) == 1
+    assert "drawings and synthetic speech" in notes[0]

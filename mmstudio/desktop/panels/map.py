@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QActionGroup, QColor, QResizeEvent
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QStackedWidget, QToolBar, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QColor, QResizeEvent
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QStackedWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from mmstudio.desktop.plots.scatter import Points, Scatter
 from mmstudio.desktop.plots.sprites import SHAPES
@@ -51,22 +60,20 @@ class MapPanel(QWidget):
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
         bar = QHBoxLayout()
-        tools = QToolBar()
-        modes = QActionGroup(self)
-        self._tools: list[tuple[object, str]] = []
+        modes = QButtonGroup(self)
+        self._tools: list[tuple[QToolButton, str]] = []
         for name, mode, text in (("pan", "pan", tr("Pan (drag)")), ("lasso", "lasso", tr("Lasso (Shift-drag)")),
                                  ("box", "box", tr("Box"))):
-            action = tools.addAction(text)
-            action.setCheckable(True)
-            action.setChecked(mode == "pan")
-            action.triggered.connect(lambda _=False, m=mode: setattr(self.canvas, "mode", m))
-            modes.addAction(action)
-            self._tools.append((action, name))
-        fit = tools.addAction(tr("Show everything (Home, or double-click)"))
-        fit.setShortcut("Home")
-        fit.triggered.connect(self.canvas.fit)
+            button = QToolButton(checkable=True, checked=mode == "pan", toolTip=text)
+            button.clicked.connect(lambda _=False, m=mode: setattr(self.canvas, "mode", m))
+            modes.addButton(button)
+            self._tools.append((button, name))
+        fit = QToolButton(toolTip=tr("Show everything (Home, or double-click)"))
+        fit.clicked.connect(self.canvas.fit)
         self._tools.append((fit, "fit"))
-        bar.addWidget(tools)
+        for button, _ in self._tools:
+            button.setIconSize(QSize(20, 20))
+            bar.addWidget(button)
         bar.addWidget(QLabel(tr("Colour by")))
         for key, title in (("modality", tr("Modality")), ("tag", tr("Tag")), ("cluster", tr("Cluster"))):
             self._colour_by.addItem(title, key)
@@ -108,8 +115,8 @@ class MapPanel(QWidget):
         THEME.changed.connect(self._redraw)
 
     def _icons(self) -> None:
-        for action, name in self._tools:
-            action.setIcon(icon(name))  # type: ignore[attr-defined]
+        for button, name in self._tools:
+            button.setIcon(icon(name))
 
     def _opened(self) -> None:
         self._fused_places.clear()
