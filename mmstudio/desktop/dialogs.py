@@ -187,7 +187,8 @@ class RecordDialog(QDialog):
         self.level = QProgressBar(textVisible=False, maximum=100)
         self.record = QPushButton(tr("Record"))
         self.record.setProperty("primary", True)
-        again = QPushButton(tr("Look again"))
+        self.record.setDefault(True)
+        again = QPushButton(tr("Look again"), autoDefault=False)
         layout = QGridLayout(self)
         layout.addWidget(QLabel(tr("Microphone")), 0, 0)
         layout.addWidget(self.devices, 0, 1)
@@ -216,6 +217,7 @@ class RecordDialog(QDialog):
         wish = self._session.settings["microphone"]
         self.devices.setCurrentIndex(max(0, self.devices.findText(wish)))
         self.record.setEnabled(True)
+        self.record.setFocus()
         self.state.setText(tr("Press Record and speak. At most {} seconds.").format(LONGEST_RECORDING_SECONDS))
 
     def _cannot(self, error: StudioError) -> None:
@@ -264,6 +266,7 @@ class ShortcutsDialog(QDialog):
         ("Wheel / drag", "zoom at the pointer / pan"), ("Double-click", "show everything"),
         ("Shift+drag", "lasso"), ("Ctrl+click", "add to or take from the selection"),
         ("Alt+drag", "take the lassoed from the selection"), ("Ctrl+Shift+drag", "add the lassoed"),
+        ("Space, 0–9", "play or pause; jump to 0–90 % of the sound"),
         ("Legend: click / double-click", "hide / show alone"), ("Esc", "clear the selection"),
     )
 

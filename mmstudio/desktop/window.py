@@ -350,6 +350,9 @@ class MainWindow(QMainWindow):
             self._find()
         elif event.key() == Qt.Key.Key_Space:
             self.inspector.toggle_play()
+        elif event.text().isdigit() and len(event.text()) == 1:
+            player = self.inspector.player
+            player.seek(int(event.text()) / 10 * player.seconds)
         else:
             super().keyPressEvent(event)
 

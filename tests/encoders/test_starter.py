@@ -42,7 +42,9 @@ def test_batch_and_padding_change_nothing(starter: Encoder) -> None:
 
 @pytest.mark.parametrize(("media", "modality", "kind"), [
     (_picture(120, 60), "image", "patch"), (_clip(1.3), "audio", "time"), ("a red car", "text", "character")])
-def test_attention_and_tokens_have_a_place_in_the_item(starter: Encoder, media: object, modality: str, kind: str) -> None:
+def test_attention_and_tokens_have_a_place_in_the_item(
+    starter: Encoder, media: object, modality: str, kind: str,
+) -> None:
     found = starter.explain(media, modality)  # type: ignore[arg-type]
     assert np.abs(found.vector - encode(starter, [media], modality)[0]).max() <= 1e-5  # type: ignore[list-item,arg-type]
     assert found.token_positions is not None

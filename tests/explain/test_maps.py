@@ -40,7 +40,8 @@ def test_windowed_attention_is_the_block_matrix_it_stands_for() -> None:
 
 
 @pytest.mark.parametrize("bad", [
-    np.ones((1, 2, 3, 3), np.float32), np.full((1, 2, 3, 4), 0.25, np.float32), np.full((1, 2, 3, 3), np.nan, np.float32)])
+    np.ones((1, 2, 3, 3), np.float32), np.full((1, 2, 3, 4), 0.25, np.float32),
+    np.full((1, 2, 3, 3), np.nan, np.float32)])
 def test_what_is_not_attention_is_refused_and_never_drawn(bad: np.ndarray) -> None:
     with pytest.raises(AttentionUnavailable):
         AttentionLayer(bad, np.arange(bad.shape[-1])[None], _positions(3)).verified()

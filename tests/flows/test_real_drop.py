@@ -119,7 +119,8 @@ def test_files_dragged_with_the_mouse_become_items_with_vectors_and_the_studio_c
         home = screen["MMSTUDIO_HOME"]
         _until(lambda: _rows(home, "SELECT count(*) FROM items") == [(25,)])
         _until(lambda: _rows(home, "SELECT count(*) FROM v.vectors") == [(25,)], 90)
-        assert _rows(home, "SELECT count(*) FROM items WHERE CAST(path AS TEXT) LIKE '%bung mit Leerzeichen.png'") == [(1,)]
+        named = "SELECT count(*) FROM items WHERE CAST(path AS TEXT) LIKE '%bung mit Leerzeichen.png'"
+        assert _rows(home, named) == [(1,)]
         _xdotool(screen, "windowactivate", "--sync", main, "key", "ctrl+q")
         assert studio.wait(30) == 0
         log.seek(0)

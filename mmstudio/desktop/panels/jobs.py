@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QProgressBar,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QStackedWidget,
     QToolButton,
     QVBoxLayout,
@@ -42,6 +43,7 @@ class JobLine(QFrame):
         self._bar.setFixedWidth(180)
         self._line = QLabel()
         self._line.setTextFormat(Qt.TextFormat.PlainText)
+        self._line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._show = QPushButton(tr("Show"))
         self._show.clicked.connect(self._show_problems)
         self.pause = QToolButton()
@@ -67,7 +69,6 @@ class JobLine(QFrame):
         self._bar.setValue(progress.done)
         line = job.line().replace("\n", " ")
         self._line.setText(line)
-        self._line.setToolTip("")
         self._show.setVisible(bool(job.problems))
         self.pause.setVisible(not ended)
         self.cancel.setVisible(not ended)
