@@ -39,12 +39,11 @@ ensure_os_libraries() {
 }
 
 ensure_environment() { # "" or "[dev]"
-    wanted="$1 $(cksum "$root/pyproject.toml" "$root/packaging/constraints.txt" | tr '\n' ' ')"
+    wanted=$(cat "$root/pyproject.toml" "$root/packaging/constraints.txt" | cksum)
+    ready=
+    [ -f "$venv/ready" ] && read -r ready < "$venv/ready"
     # Whoever has the checks' environment has the studio's too.
-    if [ -f "$venv/ready" ]; then
-        read -r ready < "$venv/ready" || true
-        { [ "$ready" = "$(echo $wanted)" ] || [ "$ready" = "$(echo "[dev] ${wanted#* }")" ]; } && return 0
-    fi
+    if [ "$ready" = "$1 $wanted" ] || [ "$ready" = "[dev] $wanted" ]; then return 0; fi
     ensure_os_libraries
     if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
         say "Multimodal Studio needs Python 3.11 or newer; python3 is $(python3 --version 2>&1)."
@@ -54,5 +53,5 @@ ensure_environment() { # "" or "[dev]"
     say "Installing what the studio needs (some gigabytes at the first time, torch among them)…"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
         --constraint "$root/packaging/constraints.txt" --editable "$root$1"
-    echo $wanted > "$venv/ready"
+    echo "$1 $wanted" > "$venv/ready"
 }
