@@ -41,7 +41,7 @@ ensure_os_libraries() {
 ensure_environment() { # "" or "[dev]"
     wanted=$(cat "$root/pyproject.toml" "$root/packaging/constraints.txt" | cksum)
     ready=
-    [ -f "$venv/ready" ] && read -r ready < "$venv/ready"
+    [ -f "$venv/ready" ] && IFS= read -r ready < "$venv/ready"
     # Whoever has the checks' environment has the studio's too.
     if [ "$ready" = "$1 $wanted" ] || [ "$ready" = "[dev] $wanted" ]; then return 0; fi
     ensure_os_libraries
