@@ -18,12 +18,10 @@ from typing import Any
 
 from mmstudio import __version__, project, settings
 from mmstudio.encoders.base import Encoder
-from mmstudio.errors import StudioError
+from mmstudio.errors import ProjectError, StudioError
 from mmstudio.media import MODALITIES, Limits
 from mmstudio.media.scan import printable
 from mmstudio.progress import Progress, Work
-
-COMMANDS = ("encode", "search", "explain", "models", "new", "add")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -90,6 +88,9 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     except BrokenPipeError:
         return 2
+    except Exception as error:  # noqa: BLE001 - exit code 1 means something else than a crash
+        print(f"mmstudio: something unexpected happened ({type(error).__name__}: {error}).", file=sys.stderr)
+        return 2
 
 
 def encode(asked: argparse.Namespace) -> int:
@@ -116,6 +117,9 @@ def search(asked: argparse.Namespace) -> int:
         file = Path(asked.query)
         question: str | Path = file if _exists(file) else asked.query
         view = opened.vectors(encoder)
+        if not len(view):
+            raise ProjectError(f"The project has no vectors of the model {encoder.name}.", path=asked.project,
+                               hint=f"Make them with “mmstudio add PROJECT FILES --model {encoder.name}”.")
         hits = project.search(view, opened.query(encoder, question), asked.k, asked.measure)
         for modality in MODALITIES:
             for rank, hit in enumerate(hits[modality], 1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from mmstudio import paths
 from mmstudio.encoders.base import Encoder, Explanation, encode
 from mmstudio.encoders.pipeline import Encoded, Failed, encode_refs
-from mmstudio.errors import MediaError, ProjectError, SpaceMismatch, StudioError, UnreadableMedia, WrongModality
+from mmstudio.errors import MediaError, ProjectError, SpaceMismatch, UnreadableMedia, WrongModality
 from mmstudio.explore import fusion, similarity
 from mmstudio.library import Item, Sample, SpaceKey, Store, VectorCache, VectorTable, VectorView
 from mmstudio.media import MODALITIES, Limits, MediaRef, Modality, describe, load, scan
+from mmstudio.media import Found as FoundFile
 from mmstudio.media.describe import Described
 from mmstudio.progress import Progress, Work
 from mmstudio.settings import Settings
@@ -132,8 +133,13 @@ class Project:
         state, waiting, done = _Adding(), list[Described](), 0
         committed = time.monotonic()
         yield Progress(0, 0, "looking through the files")
-        files = list(scan(what))
-        for path, outcome in described_ahead(files, self.limits, pool):
+        files = []
+        for found in scan(what):
+            files.append(found)
+            if len(files) % 500 == 0:
+                yield Progress(0, 0, f"{len(files):,} files found")
+        have = {item.content_hash for item in self._items.values()}
+        for path, outcome in described_ahead(files, self.limits, pool, have):
             done += 1
             if isinstance(outcome, MediaError):
                 state.failures.append((path, str(outcome)))
@@ -156,6 +162,8 @@ class Project:
             return None
         items = self._store.add(descriptions, tags)
         self._items.update((item.id, item) for item in items)
+        if len(items) < len(descriptions) and any(not i.path.exists() for i in self._items.values()):
+            self._items = {item.id: item for item in self._store.items()}  # moved files were found again
         state.added += [item.id for item in items]
         state.known += len(descriptions) - len(items)
         return Fresh(tuple(items), tuple(self._group_videos(items)))
@@ -234,6 +242,7 @@ class Project:
         done, note = 0, getattr(encoder, "note", "")
         if cached:
             yield Progress(0, len(todo), "from the cache", Fresh())
+        hashes = {i.id: i.content_hash for i in todo}
         for outcome in encode_refs(encoder, ((i.id, i.ref) for i in todo), self.limits, pool, batch):
             if isinstance(outcome, Failed):
                 item = self._items.get(outcome.key)
@@ -245,18 +254,20 @@ class Project:
                 continue
             done += len(outcome.keys)
             note = outcome.note or note
-            items = self._keep(key, outcome)
+            items = self._keep(key, outcome, hashes)
             yield Progress(done, len(todo), items[-1].title if items else "", Fresh(tuple(items)))
         return EncodeReport(done - len(failures), cached, tuple(failures), note, time.monotonic() - started)
 
-    def _keep(self, key: SpaceKey, outcome: Encoded) -> list[Item]:
-        """Commit vectors, then show them; items removed meanwhile are passed over."""
-        pairs = [(self._items[k], v) for k, v in zip(outcome.keys, outcome.vectors, strict=True) if k in self._items]
-        if not pairs:
+    def _keep(self, key: SpaceKey, outcome: Encoded, hashes: dict[int, str]) -> list[Item]:
+        """Commit vectors under the contents they were made from, then show them; removed items are passed over."""
+        pairs = list(zip(outcome.keys, outcome.vectors, strict=True))
+        self._cache.put(key, ((hashes[k], vector) for k, vector in pairs))
+        table = self._tables[key]
+        kept = [(self._items[k], v) for k, v in pairs if k in self._items and k not in table]
+        if not kept:
             return []
-        self._cache.put(key, ((item.content_hash, vector) for item, vector in pairs))
-        self._tables[key].append([item for item, _ in pairs], np.stack([vector for _, vector in pairs]))
-        return [item for item, _ in pairs]
+        self._tables[key].append([item for item, _ in kept], np.stack([vector for _, vector in kept]))
+        return [item for item, _ in kept]
 
     def _load_table(self, key: SpaceKey, encoder: Encoder) -> int:
         table = self._tables.setdefault(key, VectorTable(key))
@@ -342,16 +353,15 @@ def fused(view: VectorView, sample: Sample, weights: dict[str, float] | None = N
 
 
 def described_ahead(
-    files: Sequence[object], limits: Limits, pool: Executor,
+    files: Sequence[FoundFile], limits: Limits, pool: Executor, known: Container[str] = (),
 ) -> Iterator[tuple[Path, Described | MediaError]]:
-    """Describe files in the pool, a few ahead, in order."""
+    """Describe files in the pool, a few ahead, in order; ``known`` contents are only hashed."""
     running: deque[tuple[Path, Future[Described] | MediaError]] = deque()
     rest = iter(files)
     try:
         while True:
             while len(running) < AHEAD and (found := next(rest, None)) is not None:
-                path, error = found.path, found.error  # type: ignore[attr-defined]
-                running.append((path, error or pool.submit(describe, path, limits)))
+                running.append((found.path, found.error or pool.submit(describe, found.path, limits, known)))
             if not running:
                 return
             path, outcome = running.popleft()
@@ -369,5 +379,5 @@ def _outcome(outcome: Future[Described] | MediaError) -> Described | MediaError:
         return outcome.result()
     except MediaError as error:
         return error
-    except StudioError as error:
-        return UnreadableMedia(error.what, path=error.path, hint=error.hint)
+    except Exception as error:  # noqa: BLE001 - one file that a library stumbles over must not end the job
+        return UnreadableMedia(f"The file could not be read ({type(error).__name__}: {error}).")

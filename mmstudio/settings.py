@@ -87,8 +87,13 @@ class Settings:
         self.save()
 
     def save(self) -> None:
-        if self.file:
+        if not self.file:
+            return
+        try:
             paths.write_atomically(self.file, json.dumps(self.values, indent=2, sort_keys=True).encode())
+        except OSError as error:
+            raise SettingsError(f"The settings could not be written ({error.strerror}).", path=self.file,
+                                hint="They hold until the studio is closed.") from error
 
 
 def load(file: Path | None = None) -> tuple[Settings, list[str]]:

@@ -17,7 +17,7 @@ from mmstudio.encoders.base import Encoder
 from mmstudio.encoders.pipeline import Failed, encode_refs
 from mmstudio.errors import MediaError, StudioError
 from mmstudio.library import VectorCache
-from mmstudio.media import Description, Limits, MediaRef, scan
+from mmstudio.media import Description, Found, Limits, MediaRef, scan
 from mmstudio.media.scan import printable
 from mmstudio.progress import Progress, Work
 from mmstudio.project import described_ahead, space_key
@@ -41,10 +41,20 @@ def encode_files(
     cache_file: Path | None = None,
 ) -> Work[list[Row]]:
     """One row per item of the files, in order. Vectors of known contents come from the cache."""
+    cache = VectorCache(cache_file or paths.user_state() / "cache" / "vectors.sqlite")
+    try:
+        return (yield from _rows(list(scan(what)), encoder, limits, pool, batch, cache))
+    finally:
+        cache.close()
+
+
+def _rows(
+    files: list[Found], encoder: Encoder, limits: Limits, pool: Executor, batch: int, cache: VectorCache,
+) -> Work[list[Row]]:
     rows: list[Row] = []
     items: dict[int, Description] = {}
-    files = list(scan(what))
-    for done, (path, outcome) in enumerate(described_ahead(files, limits, pool), 1):
+    known = cache.known(space_key(encoder))
+    for done, (path, outcome) in enumerate(described_ahead(files, limits, pool, known), 1):
         yield Progress(done, len(files), path.name)
         if isinstance(outcome, MediaError):
             rows.append(Row(printable(path), "", "", encoder.space, encoder.dim, None, str(outcome)))
@@ -52,11 +62,7 @@ def encode_files(
         for item in outcome.items:
             items[len(rows)] = replace(item, preview=b"")
             rows.append(Row(printable(path), item.part, item.modality, encoder.space, encoder.dim, None))
-    cache = VectorCache(cache_file or paths.user_state() / "cache" / "vectors.sqlite")
-    try:
-        yield from _fill(rows, items, encoder, limits, pool, batch, cache)
-    finally:
-        cache.close()
+    yield from _fill(rows, items, encoder, limits, pool, batch, cache)
     return rows
 
 

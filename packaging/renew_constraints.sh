@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Renew packaging/constraints.txt: install the newest allowed versions into an empty environment, run the checks with
-# them, and pin what was seen to work together.
+# Renew packaging/constraints.txt: install the newest allowed versions into an empty environment and pin them. Run the
+# checks with them before committing.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 fresh=$(mktemp -d)

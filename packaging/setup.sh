@@ -3,7 +3,7 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv="$root/.venv"
-debian_packages="python3-venv libegl1 libgl1 libopengl0 libxkbcommon0 libxkbcommon-x11-0 libdbus-1-3 libfontconfig1 \
+debian_packages="python3-venv libglib2.0-0 libegl1 libgl1 libopengl0 libxkbcommon0 libxkbcommon-x11-0 libdbus-1-3 libfontconfig1 \
 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 \
 libportaudio2 fonts-dejavu-core"
 
@@ -11,7 +11,7 @@ say() { printf '%s\n' "$*" >&2; }
 
 missing_libraries() {
     known=$(ldconfig -p 2>/dev/null || /sbin/ldconfig -p 2>/dev/null || true)
-    for library in libEGL.so.1 libGL.so.1 libOpenGL.so.0 libxkbcommon-x11.so.0 libdbus-1.so.3 libfontconfig.so.1 \
+    for library in libglib-2.0.so.0 libEGL.so.1 libGL.so.1 libOpenGL.so.0 libxkbcommon-x11.so.0 libdbus-1.so.3 libfontconfig.so.1 \
         libxcb-cursor.so.0 libxcb-icccm.so.4 libxcb-image.so.0 libxcb-keysyms.so.1 libxcb-render-util.so.0 \
         libxcb-shape.so.0 libxcb-xinerama.so.0 libportaudio.so.2; do
         case "$known" in *"$library"*) ;; *) echo "$library" ;; esac
@@ -44,12 +44,12 @@ ensure_environment() { # "" or "[dev]"
     [ -f "$venv/ready" ] && IFS= read -r ready < "$venv/ready"
     # Whoever has the checks' environment has the studio's too.
     if [ "$ready" = "$1 $wanted" ] || [ "$ready" = "[dev] $wanted" ]; then return 0; fi
-    ensure_os_libraries
     if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
         say "Multimodal Studio needs Python 3.11 or newer; python3 is $(python3 --version 2>&1)."
         exit 1
     fi
-    [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+    ensure_os_libraries
+    "$venv/bin/python" -m pip --version >/dev/null 2>&1 || python3 -m venv --clear "$venv"
     say "Installing what the studio needs (some gigabytes at the first time, torch among them)…"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
         --constraint "$root/packaging/constraints.txt" --editable "$root$1"

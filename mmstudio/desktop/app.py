@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,11 @@ def main(arguments: list[str]) -> int:
     """Open the studio with these files; gives the exit code."""
     sys.setswitchinterval(0.001)  # a waiting GUI thread gets the interpreter within a millisecond
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    if sys.platform.startswith("linux") and not any(
+            os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")):
+        print("mmstudio: there is no screen here (DISPLAY is not set). “mmstudio --help” lists what works without one.",
+              file=sys.stderr)
+        return 2
     from PySide6.QtGui import QPixmapCache
     from PySide6.QtWidgets import QApplication
 
@@ -23,6 +29,7 @@ def main(arguments: list[str]) -> int:
     from mmstudio.desktop.session import Session
     from mmstudio.desktop.theme import THEME
     from mmstudio.desktop.window import MainWindow
+    from mmstudio.desktop.worker import unexpected
 
     chosen, complaints = settings.load()
     THEME.apply(chosen["theme"])
@@ -32,6 +39,8 @@ def main(arguments: list[str]) -> int:
     window = MainWindow(session)
     files = [Path(argument) for argument in arguments if not argument.startswith("-")]
     window.painted.connect(lambda: session.start(paths.default_project(), files))
+    sys.excepthook = lambda kind, error, trace: session.failed.emit(unexpected(error))
+    signal.signal(signal.SIGINT, lambda *_: window.close())
     for complaint in complaints:
         session.noted.emit(complaint)
     if os.environ.get("MMSTUDIO_TIMINGS"):

@@ -188,7 +188,8 @@ class RecordDialog(QDialog):
         self.record = QPushButton(tr("Record"))
         self.record.setProperty("primary", True)
         self.record.setDefault(True)
-        again = QPushButton(tr("Look again"), autoDefault=False)
+        again = self._again = QPushButton(tr("Look again"), autoDefault=False)
+        self._closed = False
         layout = QGridLayout(self)
         layout.addWidget(QLabel(tr("Microphone")), 0, 0)
         layout.addWidget(self.devices, 0, 1)
@@ -201,7 +202,7 @@ class RecordDialog(QDialog):
         self.record.clicked.connect(self._toggle)
         self.recorder.level.connect(self._heard)
         self.recorder.failed.connect(lambda error: self._cannot(error))
-        self.finished.connect(lambda _: self.recorder.stop())
+        self.finished.connect(lambda _: self._finished())
         self.look()
 
     def look(self) -> None:
@@ -210,7 +211,13 @@ class RecordDialog(QDialog):
         self.state.setText(tr("Looking for microphones…"))
         self._session.pool.ask(microphones, self._listed, self._cannot)
 
+    def _finished(self) -> None:
+        self._closed = True
+        self.recorder.stop()
+
     def _listed(self, found: list[Microphone]) -> None:
+        if self._closed:
+            return
         self._found = found
         self.devices.clear()
         self.devices.addItems([m.name for m in found])
@@ -221,6 +228,8 @@ class RecordDialog(QDialog):
         self.state.setText(tr("Press Record and speak. At most {} seconds.").format(LONGEST_RECORDING_SECONDS))
 
     def _cannot(self, error: StudioError) -> None:
+        if self._closed:
+            return
         self.devices.clear()
         self.record.setEnabled(False)
         self.record.setText(tr("Record"))
@@ -237,6 +246,7 @@ class RecordDialog(QDialog):
             self._cannot(error)
             return
         self._session.settings.set("microphone", microphone.name)
+        self._again.setEnabled(False)
         self.record.setText(tr("Stop and search"))
 
     def _heard(self, level: float) -> None:
@@ -247,6 +257,7 @@ class RecordDialog(QDialog):
 
     def _finish(self) -> None:
         samples, rate = self.recorder.stop(), self.recorder.rate_hz
+        self._again.setEnabled(True)
         self.record.setText(tr("Record"))
         if len(samples) < rate / 10 or not np.isfinite(samples).all() or np.abs(samples).max() < 1e-4:
             self.state.setText(tr("Nothing was heard. Is the microphone switched on?"))

@@ -120,8 +120,10 @@ class Jobs(QObject):
             job.changed.emit()
 
         def done(outcome: Any) -> None:
-            on_done(outcome)
-            self.ended.emit(job)
+            try:
+                on_done(outcome)
+            finally:
+                self.ended.emit(job)
 
         def failed(error: StudioError) -> None:
             job.error = error
@@ -132,8 +134,9 @@ class Jobs(QObject):
         job.changed.connect(lambda: self._job_changed(job))
         job.ticket = self._lane.run(work, on_step=step, on_done=done, on_failed=failed)
         self.all.append(job)
-        if len(self.all) > KEPT_JOBS:
-            self.all = [j for j in self.all if not (j.ticket and j.ticket.ended)][-KEPT_JOBS:] or [job]
+        ended = [j for j in self.all if j.ticket and j.ticket.ended]
+        for old in ended[: max(0, len(self.all) - KEPT_JOBS)]:
+            self.forget(old)
         self.added.emit(job)
         return job
 

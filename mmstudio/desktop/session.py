@@ -18,7 +18,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from mmstudio import paths
 from mmstudio.desktop.jobs import Job, Jobs
 from mmstudio.desktop.text import count, tr
-from mmstudio.desktop.worker import Lane, Pool, Ticket, preload_torch
+from mmstudio.desktop.worker import Lane, Pool, State, Ticket, preload_torch
 from mmstudio.encoders.base import Encoder, Explanation
 from mmstudio.encoders.registry import STARTER
 from mmstudio.errors import StudioError
@@ -85,6 +85,7 @@ class Session(QObject):
     answered = Signal(object)
     explained = Signal(object)
     fusedMoved = Signal(object)
+    samplesPlaced = Signal(list)
     encoderChanged = Signal()
     failed = Signal(object)
     noted = Signal(str)
@@ -110,6 +111,8 @@ class Session(QObject):
         self._layout_ticket: Ticket | None = None
         self._layout_wanted = QTimer(self, singleShot=True, interval=LAYOUT_EVERY_MS)
         self._layout_wanted.timeout.connect(lambda: self._arrange(final=not self.jobs.running))
+        self._encode_again = False
+        self._dropped_early: list[Path] = []
         self._fusing: Ticket | None = None
         self._fuse_next: tuple[int, dict[str, float]] | None = None
         self.jobs.ended.connect(self._job_ended)
@@ -118,26 +121,53 @@ class Session(QObject):
 
     def start(self, folder: Path, then: Iterable[Path] = ()) -> None:
         """Open a project and make the encoder ready, both behind the window."""
-        self.open_project(folder, list(then))
+        files = list(then)
+        self.open_project(folder, (lambda: self.add(files)) if files else None)
         self.use_model(self.settings["model"], self.settings["device"])
 
-    def open_project(self, folder: Path, then: list[Path] | None = None) -> None:
-        """Show another project."""
-        def opened(project: Project) -> None:
-            old, self.project = self.project, project
+    def open_project(self, folder: Path, then: Callable[[], None] | None = None) -> None:
+        """Show another project, then do what the person asked for there (else encode what is missing)."""
+        def load() -> tuple[Project, list[Item], list[Sample]]:
+            project = Project.open(folder, self.settings)
+            return project, project.items(), project.samples()
+
+        def opened(loaded: tuple[Project, list[Item], list[Sample]]) -> None:
+            old = self.project
+            self._stop_jobs()
             if old:
                 self.models.ask(old.close)
-            self.items = {item.id: item for item in project.items()}
-            self.samples = {sample.id: sample for sample in project.samples()}
-            self.view = self.layout = self.answer = None
+            self.project = loaded[0]
+            self.items = {item.id: item for item in loaded[1]}
+            self.samples = {sample.id: sample for sample in loaded[2]}
+            self._forget_answers()
             self.selection, self.current = frozenset(), None
             self.projectOpened.emit()
+            early, self._dropped_early = self._dropped_early, []
+            if early:
+                self.add(early)
             if then:
-                self.add(then)
-            elif self.encoder:
+                then()
+            else:
                 self.encode()
 
-        self.models.ask(lambda: _opened(folder, self.settings), on_done=opened, on_failed=self.failed.emit)
+        self.models.ask(load, on_done=opened, on_failed=self.failed.emit)
+
+    def _stop_jobs(self) -> None:
+        """Cancel what runs; what it has done is kept and goes on when its project or model is used again."""
+        self._encode_again = False
+        for job in self.jobs.running:
+            job.cancel()
+
+    def _forget_answers(self) -> None:
+        """Nothing that was asked of another project or model may be shown any more."""
+        self._layout_wanted.stop()
+        if self._layout_ticket:
+            self._layout_ticket.cancel()
+        for question in ("question", "neighbours", "explain", "fusion"):
+            self._next(question)
+        self.view = self.layout = self.answer = None
+        self._fuse_next = None
+        self.answered.emit(None)
 
     def close(self) -> None:
         """End all work and close the project."""
@@ -166,8 +196,11 @@ class Session(QObject):
         def loaded(encoder: Encoder) -> None:
             if generation != self._generation["model"]:
                 return
+            for job in self.jobs.running:
+                if job.title == tr("Encoding"):
+                    job.cancel()
             self.encoder, self.encoder_error = encoder, None
-            self.view = self.layout = self.answer = None
+            self._forget_answers()
             self.encoderChanged.emit()
             note = getattr(encoder, "note", "")
             if note:
@@ -186,20 +219,15 @@ class Session(QObject):
     def add(self, what: Iterable[Path]) -> None:
         """Add dropped files and folders, then encode them."""
         files = list(what)
+        if self.project is None:
+            self._dropped_early += files  # added as soon as the project is open
+            return
         self._add_by(lambda p: p.add(files, self.pool.executor))
 
     def add_example(self) -> None:
         """Open the example that ships with the studio, in a project of its own."""
-        def opened(project: Project) -> None:
-            self.projectOpened.disconnect(on_open)
-            self._add_by(lambda p: p.add_example(self.pool.executor))
-
-        def on_open() -> None:
-            if self.project:
-                opened(self.project)
-
-        self.projectOpened.connect(on_open)
-        self.open_project(paths.example_project())
+        self.open_project(paths.example_project(),
+                          lambda: self._add_by(lambda p: p.add_example(self.pool.executor)))
 
     def _add_by(self, work: Callable[[Project], Work[Any]]) -> None:
         project = self.project
@@ -207,7 +235,7 @@ class Session(QObject):
             return
 
         def step(progress: Progress) -> None:
-            if isinstance(progress.fresh, Fresh):
+            if isinstance(progress.fresh, Fresh) and project is self.project:
                 self._take_in(progress.fresh)
 
         def done(report: Any) -> None:
@@ -286,12 +314,16 @@ class Session(QObject):
     def encode(self) -> None:
         """Compute the vectors that are missing; what was done before is kept."""
         project, encoder = self.project, self.encoder
-        if project is None or encoder is None or self.jobs.has(tr("Encoding")) or self.jobs.has(tr("Adding")):
+        if project is None or encoder is None or self.jobs.has(tr("Adding")):
             return
+        if self.jobs.has(tr("Encoding")):
+            self._encode_again = True
+            return
+        self._encode_again = False
         batch = self.settings["batch"]
 
         def step(progress: Progress) -> None:
-            if isinstance(progress.fresh, Fresh) and encoder is self.encoder:
+            if isinstance(progress.fresh, Fresh) and encoder is self.encoder and project is self.project:
                 self._refresh_view()
                 drawn = len(self.layout.keys) if self.layout else 0
                 if not self._layout_wanted.isActive() and self.view is not None and len(self.view) > 1.15 * drawn:
@@ -308,22 +340,51 @@ class Session(QObject):
             job.finish(", ".join(told), list(report.failures))
             if report.note:
                 self.noted.emit(report.note)
-            self._refresh_view()
+            if encoder is self.encoder and project is self.project:
+                self._refresh_view()
 
         job = self.jobs.start(
             tr("Encoding"), lambda: project.encode(encoder, self.pool.executor, batch), step, done, self.failed.emit)
 
     def _job_ended(self, job: Job) -> None:
-        """Items that were added, also by a cancelled job, get vectors; an ended encoding gets its map."""
+        """Items that were added, also by a cancelled job, are shown and get vectors; an encoding gets its map."""
         if job.title == tr("Adding"):
+            if job.state is State.CANCELLED:
+                self._take_in_all()
             self.encode()
         else:
             self.rearrange()
+            if self._encode_again and job.state is not State.CANCELLED:
+                self.encode()
+
+    def _take_in_all(self) -> None:
+        """Show what a cancelled adding had committed but not yet told."""
+        project = self.project
+        if project is None:
+            return
+
+        def done(found: Fresh) -> None:
+            if project is self.project:
+                self._take_in(found)
+
+        self.models.ask(lambda: Fresh(tuple(project.items()), tuple(project.samples())), on_done=done)
 
     def _refresh_view(self) -> None:
         if self.project and self.encoder:
+            before = self.view
             self.view = self.project.vectors(self.encoder)
             self.vectorsChanged.emit()
+            self._answer_late(before)
+
+    def _answer_late(self, before: VectorView | None) -> None:
+        """Neighbours of what was opened before it had a vector."""
+        key, view = self.current, self.view
+        if key is None or view is None:
+            return
+        if key > 0 and view.vector(key) is not None and (before is None or before.vector(key) is None):
+            self._ask_neighbours(key)
+        elif key < 0 and before is None and -key in self.samples:
+            self.set_weights(-key, self.samples[-key].weights)
 
     def rearrange(self) -> None:
         """Draw the map anew from all vectors there are."""
@@ -351,8 +412,7 @@ class Session(QObject):
         self.layout = layout
         self.layoutChanged.emit(layout)
         if layout.final:
-            for sample in self.samples.values():
-                self._place(sample)
+            self._place_samples()
 
     # ---- selection --------------------------------------------------------------------------------------------
 
@@ -395,7 +455,7 @@ class Session(QObject):
     def explain(self, key: int) -> None:
         """Ask the encoder what it attended to."""
         project, encoder, item = self.project, self.encoder, self.items[key]
-        if project is None or encoder is None or item.modality not in encoder.modalities:
+        if project is None or encoder is None:
             return
         generation = self._next("explain")
 
@@ -489,10 +549,22 @@ class Session(QObject):
 
         self._fusing = self.maths.ask(lambda: _fused_place(view, layout, sample, 8), on_done=done)
 
-    def _place(self, sample: Sample) -> None:
-        view, layout = self.view, self.layout
-        if view is not None:
-            self.maths.ask(lambda: _fused_place(view, layout, sample, 0), on_done=self.fusedMoved.emit)
+    def _place_samples(self) -> None:
+        """Put all samples on the map, in one question."""
+        view, layout, samples = self.view, self.layout, list(self.samples.values())
+        if view is None or not samples:
+            return
+        generation = self._next("fusion")
+
+        def places() -> list[FusedPlace]:
+            known = [s for s in samples if any(view.rows.get(i, len(view)) < len(view) for i in s.item_ids)]
+            return [_fused_place(view, layout, sample, 0) for sample in known]
+
+        def done(found: list[FusedPlace]) -> None:
+            if generation == self._generation["fusion"]:
+                self.samplesPlaced.emit(found)
+
+        self.maths.ask(places, on_done=done, on_failed=self.failed.emit)
 
     def _next(self, question: str) -> int:
         """A generation number: an answer to an outdated question is dropped."""
@@ -505,10 +577,6 @@ def _is_recorded(item: Item) -> bool:
     pixels = item.facts.get("width", 0) * item.facts.get("height", 0)
     photograph = item.path.suffix.lower() in (".jpg", ".jpeg", ".heic") and pixels > 300_000
     return photograph or (item.modality == "audio" and item.facts.get("rate_hz", 0) >= 32_000)
-
-
-def _opened(folder: Path, settings: Settings) -> Project:
-    return Project.open(folder, settings)
 
 
 def warm_up(encoder: Encoder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QSettings, Qt, QTimer, Signal
@@ -27,7 +28,7 @@ from mmstudio.desktop.panels.inspector import InspectorPanel
 from mmstudio.desktop.panels.jobs import JobsPanel
 from mmstudio.desktop.panels.library import LibraryPanel
 from mmstudio.desktop.panels.map import MapPanel
-from mmstudio.desktop.panels.search import ResultsPanel, SearchBox, save_image
+from mmstudio.desktop.panels.search import ResultsPanel, SearchBox, save_image, save_text
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, megabytes, tr
@@ -233,21 +234,19 @@ class MainWindow(QMainWindow):
         mime = QApplication.clipboard().mimeData()
         if mime is None:
             return
-        if self.search.hasFocus():
-            if not self.search.take(mime):
-                self.search.paste()
-            return
         files = [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]
-        if not files and mime.hasImage():
-            files = [save_image(QApplication.clipboard().image())]
+        folder = self.session.project.folder if self.session.project else paths.user_state()
+        name = folder / f"pasted {datetime.now():%Y-%m-%d %H.%M.%S.%f}"
         if files:
             self.session.add(files)
+        elif mime.hasImage():
+            image = QApplication.clipboard().image()
+            self.session.pool.ask(lambda: save_image(image, name.with_name(f"{name.name}.png")),
+                                  lambda file: self.session.add([file]), self.banner.show_error)
         elif mime.hasText() and mime.text().strip():
-            folder = self.session.project.folder if self.session.project else paths.user_state()
-            number = len(list(folder.glob("pasted-*.txt"))) + 1
-            file = folder / f"pasted-{number}.txt"
-            paths.write_atomically(file, mime.text().encode("utf-8", "replace"))
-            self.session.add([file])
+            text = mime.text().encode("utf-8", "replace")
+            self.session.pool.ask(lambda: save_text(text, name.with_name(f"{name.name}.txt")),
+                                  lambda file: self.session.add([file]), self.banner.show_error)
 
     def _quit(self) -> None:
         self.close()
@@ -280,6 +279,7 @@ class MainWindow(QMainWindow):
             self.session.clear_answer()
 
     def _record(self) -> None:
+        self.inspector.player.stop()  # listing the devices closes PortAudio's streams
         dialog = RecordDialog(self.session, self)
         dialog.recorded.connect(lambda file: self.session.ask(file, tr("recording")))
         dialog.open()
@@ -349,12 +349,20 @@ class MainWindow(QMainWindow):
         if event.text() == "/":
             self._find()
         elif event.key() == Qt.Key.Key_Space:
-            self.inspector.toggle_play()
+            self._play()
         elif event.text().isdigit() and len(event.text()) == 1:
             player = self.inspector.player
             player.seek(int(event.text()) / 10 * player.seconds)
         else:
             super().keyPressEvent(event)
+
+    def _play(self) -> None:
+        """Play the sound under the pointer, else the one in the inspector; one at a time."""
+        hovered = self.session.items.get(self.map.hovered or 0)
+        if hovered is not None and hovered.modality == "audio" and hovered.id != self.session.current:
+            self.inspector.play(hovered.id)
+        else:
+            self.inspector.toggle_play()
 
     def _restore(self) -> None:
         kept = QSettings(str(paths.user_state() / "window.ini"), QSettings.Format.IniFormat)

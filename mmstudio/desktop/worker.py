@@ -143,21 +143,23 @@ class Lane(QObject):
         return jobs[next(self._turn) % len(jobs)] if jobs else None
 
     def _step(self, ticket: Ticket) -> None:
-        if ticket.state is State.CANCELLED:
-            self._forget(ticket)
-            if ticket.work is not None:
-                ticket.work.close()
-            return
         try:
+            if ticket.state is State.CANCELLED:
+                self._forget(ticket)
+                if ticket.work is not None:
+                    ticket.work.close()
+                return
             if ticket.work is None:
-                ticket.state = State.RUNNING
+                with self._wake:
+                    if ticket.state is State.WAITING:
+                        ticket.state = State.RUNNING
                 ticket.work = ticket.factory()
             self._tell(ticket, next(ticket.work))
         except StopIteration as stop:
             self._end(ticket, State.DONE, ticket.on_done, stop.value)
         except StudioError as error:
             self._end(ticket, State.FAILED, ticket.on_failed, error)
-        except Exception as error:  # noqa: BLE001 - the window must live on; the presenter shows the details
+        except BaseException as error:  # noqa: BLE001 - the lane lives on; a Rust panic is no Exception
             self._end(ticket, State.FAILED, ticket.on_failed, unexpected(error))
 
     def _tell(self, ticket: Ticket, progress: Progress) -> None:
@@ -177,7 +179,8 @@ class Lane(QObject):
 
     def _forget(self, ticket: Ticket) -> None:
         with self._wake:
-            self._tickets.remove(ticket)
+            if ticket in self._tickets:
+                self._tickets.remove(ticket)
 
     @Slot(object, object)
     def _delivered(self, target: tuple[Ticket, Callback], value: Any) -> None:
@@ -187,7 +190,10 @@ class Lane(QObject):
 
 
 class Pool(QObject):
-    """Threads for short independent tasks whose answers arrive on the GUI thread."""
+    """Threads for short independent tasks whose answers arrive on the GUI thread.
+
+    ``executor`` decodes for long jobs; questions have threads of their own, so that they never wait behind it.
+    """
 
     _deliver = Signal(object, object)
 
@@ -195,6 +201,7 @@ class Pool(QObject):
         super().__init__(parent)
         self.executor = ThreadPoolExecutor(
             threads or max(2, (os.cpu_count() or 2)), "pool", initializer=lower_priority)
+        self._questions = ThreadPoolExecutor(2, "questions", initializer=lower_priority)
         self._stopping = False
         self._deliver.connect(self._delivered, Qt.ConnectionType.QueuedConnection)
 
@@ -205,13 +212,13 @@ class Pool(QObject):
                 value, callback = question(), on_done
             except StudioError as error:
                 value, callback = error, on_failed or (lambda _: None)
-            except Exception as error:  # noqa: BLE001 - see Lane
+            except BaseException as error:  # noqa: BLE001 - see Lane
                 value, callback = unexpected(error), on_failed or (lambda _: None)
             if not self._stopping:
                 self._deliver.emit(callback, value)
 
         if not self._stopping:
-            self.executor.submit(task)
+            self._questions.submit(task)
 
     @Slot(object, object)
     def _delivered(self, callback: Callback, value: Any) -> None:
@@ -221,10 +228,11 @@ class Pool(QObject):
     def stop(self) -> None:
         """Answer nothing more, and wait for the tasks that run."""
         self._stopping = True
-        self.executor.shutdown(wait=True, cancel_futures=True)
+        for executor in (self.executor, self._questions):
+            executor.shutdown(wait=True, cancel_futures=True)
 
 
-def unexpected(error: Exception) -> StudioError:
+def unexpected(error: BaseException) -> StudioError:
     """A programming error or a foreign one that nobody translated, with its traceback for “Details”."""
     shown = StudioError(f"Something unexpected happened ({type(error).__name__}: {error}).",
                         hint="What was saved before is safe.")

@@ -30,11 +30,6 @@ def dtype_for(device: str) -> Any:
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
 
-def first_batch_size(device: str) -> int:
-    """Where the search for a batch size starts."""
-    return 256 if device.startswith("cuda") else 32
-
-
 @contextmanager
 def memory_errors_translated() -> Iterator[None]:
     """A device's or the machine's out-of-memory, whatever its type, raised as OutOfMemory."""

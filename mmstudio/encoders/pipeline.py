@@ -10,7 +10,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
 from mmstudio.encoders.base import Encoder, Prepared, Vectors
-from mmstudio.errors import OutOfMemory, StudioError
+from mmstudio.errors import EncoderError, OutOfMemory, StudioError
 from mmstudio.media import Limits, MediaRef, Modality, load
 
 TEXTS_PER_TASK = 64
@@ -125,6 +125,8 @@ def _prepare(encoder: Encoder, ref: MediaRef, limits: Limits) -> Prepared | Stud
     except StudioError as error:
         error.path = error.path or str(ref.path)
         return error
+    except Exception as error:  # noqa: BLE001 - one item that a library stumbles over must not end the job
+        return EncoderError(f"It could not be prepared for the model ({type(error).__name__}: {error}).", path=ref.path)
 
 
 def _forward_sorted(

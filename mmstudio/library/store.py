@@ -15,13 +15,13 @@ from mmstudio.media import Description, MediaRef, Modality
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items(
-    id INTEGER PRIMARY KEY, path BLOB NOT NULL, part TEXT NOT NULL, modality TEXT NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, path BLOB NOT NULL, part TEXT NOT NULL, modality TEXT NOT NULL,
     content_hash TEXT NOT NULL UNIQUE, text TEXT NOT NULL, facts TEXT NOT NULL, added REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS previews(content_hash TEXT PRIMARY KEY, preview BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tags(
     item_id INTEGER NOT NULL REFERENCES items(id) ON DELETE CASCADE, tag TEXT NOT NULL, PRIMARY KEY(item_id, tag))
     WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS samples(id INTEGER PRIMARY KEY, name TEXT NOT NULL, weights TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS samples(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, weights TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS sample_items(
     sample_id INTEGER NOT NULL REFERENCES samples(id) ON DELETE CASCADE,
     item_id INTEGER NOT NULL REFERENCES items(id) ON DELETE CASCADE, PRIMARY KEY(sample_id, item_id)) WITHOUT ROWID;
@@ -75,7 +75,10 @@ class Store:
         self._connection.close()
 
     def add(self, descriptions: Sequence[Description], tags: Iterable[str] = ()) -> list[Item]:
-        """Commit new items with their previews; contents that the project has already are left out of the answer."""
+        """Commit new items with their previews; contents that the project has already are left out of the answer.
+
+        A known content whose file is gone is pointed to where it was found now. Ids are never used again.
+        """
         fresh, now, tags = [], time.time(), tuple(sorted(set(tags)))
         with transaction(self._connection, self._file) as connection:
             for d in descriptions:
@@ -84,6 +87,7 @@ class Store:
                     "VALUES(?, ?, ?, ?, ?, ?, ?)",
                     (os.fsencode(d.path), d.part, d.modality, d.content_hash, _clean(d.text), json.dumps(d.facts), now))
                 if not cursor.rowcount:
+                    self._find_again(connection, d)
                     continue
                 if d.preview:
                     connection.execute("INSERT OR IGNORE INTO previews VALUES(?, ?)", (d.content_hash, d.preview))
@@ -91,6 +95,13 @@ class Store:
                 connection.executemany("INSERT OR IGNORE INTO tags VALUES(?, ?)", [(identity, tag) for tag in tags])
                 fresh.append(Item(identity, d.path, d.part, d.modality, d.content_hash, _clean(d.text), d.facts, tags))
         return fresh
+
+    @staticmethod
+    def _find_again(connection: sqlite3.Connection, found: Description) -> None:
+        row = connection.execute("SELECT id, path FROM items WHERE content_hash=?", (found.content_hash,)).fetchone()
+        if row and row[1] != os.fsencode(found.path) and not os.path.exists(row[1]):
+            connection.execute("UPDATE items SET path=?, part=? WHERE id=?",
+                               (os.fsencode(found.path), found.part, row[0]))
 
     def items(self) -> list[Item]:
         """All items in the order of adding."""
@@ -101,11 +112,6 @@ class Store:
             "SELECT id, path, part, modality, content_hash, text, facts FROM items ORDER BY id")
         return [Item(r[0], Path(os.fsdecode(r[1])), r[2], r[3], r[4], r[5], json.loads(r[6]),
                      tuple(tags.get(r[0], ()))) for r in rows]
-
-    def ids_by_hash(self, content_hashes: Iterable[str]) -> dict[str, int]:
-        """The items that have these contents."""
-        return {h: row[0] for h in content_hashes
-                if (row := self._connection.execute("SELECT id FROM items WHERE content_hash=?", (h,)).fetchone())}
 
     def remove(self, item_ids: Iterable[int]) -> None:
         """Take items out of the project; their files stay. Samples left with fewer than two items dissolve."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mmstudio.errors import ProjectError
 from mmstudio.library.database import connect, transaction
 
 _SCHEMA = """
@@ -36,7 +38,13 @@ class VectorCache:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._connection = connect(file, _SCHEMA, can_be_made_again=True)
+        try:
+            self._connection = connect(file, _SCHEMA, can_be_made_again=True)
+        except ProjectError as error:
+            if not isinstance(error.__cause__, sqlite3.DatabaseError) or not file.is_file():
+                raise
+            file.replace(file.with_suffix(".damaged"))  # vectors can be made again; the project must open
+            self._connection = connect(file, _SCHEMA, can_be_made_again=True)
 
     def close(self) -> None:
         self._connection.close()
@@ -61,6 +69,11 @@ class VectorCache:
                 if len(blob) == 4 * key.dim:
                     found[content] = np.frombuffer(blob, "<f4")
         return found
+
+    def known(self, key: SpaceKey) -> set[str]:
+        """All contents that have a vector in this space."""
+        rows = self._connection.execute("SELECT content_hash FROM vectors WHERE space_id=?", (self._space_id(key),))
+        return {row[0] for row in rows}
 
     def _space_id(self, key: SpaceKey) -> int:
         values = (key.space, key.revision, key.preprocessing)

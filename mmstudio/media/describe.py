@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,11 +41,19 @@ class Described:
     note: str = ""
 
 
-def describe(path: Path, limits: Limits) -> Described:
-    """Read one file into its items. Raises MediaError with the reason when there are none."""
+def describe(path: Path, limits: Limits, known: Container[str] = ()) -> Described:
+    """Read one file into its items. Raises MediaError with the reason when there are none.
+
+    A picture or sound whose content hash is in ``known`` is not decoded: its description has neither facts nor preview.
+    """
     kind = sniff(path)
     try:
-        return _BY_KIND[kind](path, limits)
+        if kind in (Kind.IMAGE, Kind.AUDIO):
+            content = file_hash(path)
+            if content in known:
+                return Described([Description(path, "image" if kind is Kind.IMAGE else "audio", content)])
+            return _BY_KIND[kind](path, limits, content)
+        return _BY_KIND[kind](path, limits, "")
     except MediaError as error:
         error.path = error.path or str(path)
         raise
@@ -71,25 +79,25 @@ def part_hash(whole: str, part: str) -> str:
     return text_hash(f"{whole}#{part}")
 
 
-def _image(path: Path, limits: Limits) -> Described:
+def _image(path: Path, limits: Limits, content: str) -> Described:
     picture = image.open_image(path, limits, draft=2 * image.THUMBNAIL_PIXELS)
     width, height = picture.info["full_size"]
-    return Described([Description(path, "image", file_hash(path), facts={"width": width, "height": height},
+    return Described([Description(path, "image", content, facts={"width": width, "height": height},
                                   preview=image.thumbnail(picture))])
 
 
-def _audio(path: Path, limits: Limits) -> Described:
+def _audio(path: Path, limits: Limits, content: str) -> Described:
     peaks, duration, rate = audio.survey(path)
-    return Described([Description(path, "audio", file_hash(path), facts={"duration_s": duration, "rate_hz": rate},
+    return Described([Description(path, "audio", content, facts={"duration_s": duration, "rate_hz": rate},
                                   preview=peaks.tobytes())])
 
 
-def _text(path: Path, limits: Limits) -> Described:
+def _text(path: Path, limits: Limits, _: str) -> Described:
     found, note = text.passages(path, limits)
     return Described([Description(path, "text", text_hash(p.text), p.part, p.text) for p in found], note)
 
 
-def _video(path: Path, limits: Limits) -> Described:
+def _video(path: Path, limits: Limits, _: str) -> Described:
     whole, items = file_hash(path), []
     for frame in video.frames(path, limits):
         part = frame_part(frame.seconds)
@@ -110,6 +118,6 @@ def _video(path: Path, limits: Limits) -> Described:
     return Described(items, note)
 
 
-_BY_KIND: dict[Kind, Callable[[Path, Limits], Described]] = {
+_BY_KIND: dict[Kind, Callable[[Path, Limits, str], Described]] = {
     Kind.IMAGE: _image, Kind.AUDIO: _audio, Kind.TEXT: _text, Kind.VIDEO: _video,
 }

@@ -83,13 +83,13 @@ def named_right(vectors: torch.Tensor, bank: torch.Tensor, chosen: list[dict]) -
 def test_fifty_pictures_find_their_name_among_all_concepts(model: StarterModel, bank: torch.Tensor):
     chosen = items("image", "thing")[::4][:50]
     vectors = model.encode_image(torch.stack([pixels(i["path"], model.config.image_size) for i in chosen])).vectors
-    assert named_right(vectors, bank, chosen) >= 0.8
+    assert named_right(vectors, bank, chosen) >= 0.9
 
 
 def test_fifty_spoken_names_are_understood(model: StarterModel, bank: torch.Tensor):
     chosen = [i for i in items("audio", "speech") if "name" in i["tags"]][::2][:50]
     vectors = model.encode_audio(*padded(model, [wave(i["path"]) for i in chosen])).vectors
-    assert named_right(vectors, bank, chosen) >= 0.75
+    assert named_right(vectors, bank, chosen) >= 0.8
 
 
 def test_spoken_names_find_the_picture_by_plain_cosine(model: StarterModel):
@@ -98,7 +98,7 @@ def test_spoken_names_find_the_picture_by_plain_cosine(model: StarterModel):
     pictures = model.encode_image(torch.stack([pixels(i["path"], model.config.image_size) for i in shown])).vectors
     heard = model.encode_audio(*padded(model, [wave(i["path"]) for i in spoken])).vectors
     found = [shown[int(i)]["concept"] for i in (heard @ pictures.T).argmax(1)]
-    assert np.mean([f == s["concept"] for f, s in zip(found, spoken, strict=True)]) >= 0.7
+    assert np.mean([f == s["concept"] for f, s in zip(found, spoken, strict=True)]) >= 0.8
 
 
 def test_sounds_are_recognised_among_the_sounds(model: StarterModel):
@@ -106,7 +106,7 @@ def test_sounds_are_recognised_among_the_sounds(model: StarterModel):
     names = sorted({i["concept"] for i in chosen})
     heard = model.encode_audio(*padded(model, [wave(i["path"]) for i in chosen])).vectors
     found = [names[int(i)] for i in (heard @ texts(model, names).T).argmax(1)]
-    assert np.mean([f == i["concept"] for f, i in zip(found, chosen, strict=True)]) >= 0.9
+    assert np.mean([f == i["concept"] for f, i in zip(found, chosen, strict=True)]) >= 0.95
 
 
 def test_the_map_of_a_name_peaks_inside_its_object_in_thirty_scenes(model: StarterModel):
@@ -121,7 +121,7 @@ def test_the_map_of_a_name_peaks_inside_its_object_in_thirty_scenes(model: Start
             x, y = (peak % (size // stride) + 0.5) * stride * scale, (peak // (size // stride) + 0.5) * stride * scale
             left, top, right, bottom = mark["box"]
             inside.append(left <= x <= right and top <= y <= bottom)
-    assert np.mean(inside) >= 0.9
+    assert np.mean(inside) >= 0.93
 
 
 @pytest.mark.parametrize(("word", "concept"), [("puppy", "dog"), ("automobile", "car"), ("kitten", "cat")])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
@@ -229,3 +230,20 @@ def test_photographs_and_recordings_bring_one_kind_hint_and_drawings_none(
     add(make_sound("voice.wav", rate=44_100))
     assert len(notes) == 1
     assert "drawings and synthetic speech" in notes[0]
+
+
+def test_space_plays_the_sound_under_the_pointer_one_at_a_time(
+    window: MainWindow, qtbot: QtBot, use: Use, settled: Settled, starter: Encoder, mixed_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use(starter)
+    window.session.add([mixed_folder])
+    settled()
+    played: list[int] = []
+    monkeypatch.setattr(window.inspector.player, "toggle", lambda: played.append(window.session.current or 0))
+    key = _key(window, "audio")
+    window.map.canvas.hovered.emit(key)
+    QTest.keyClick(window.map.canvas, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: played == [key], timeout=20_000)
+    QTest.keyClick(window.map.canvas, Qt.Key.Key_Space)
+    assert played == [key, key]

@@ -54,6 +54,7 @@ class InspectorPanel(QWidget):
         self.player = Player(self)
         self._explanation: Explanation | None = None
         self._position: int | None = None
+        self._play_when_ready = False
         self.title, self._facts, self._why = QLabel(), QLabel(), QLabel()
         self.picture, self.sound, self.passage = PictureFace(), SoundFace(), PassageFace()
         self._faces = QStackedWidget()
@@ -157,7 +158,7 @@ class InspectorPanel(QWidget):
     # ---- the item ---------------------------------------------------------------------------------------------
 
     def _show_current(self) -> None:
-        self.player.stop()
+        self.player.load(np.zeros(0, np.float32), 16_000)
         key = self._session.current
         self._explanation, self._position = None, None
         self._stack.setCurrentIndex(0 if key is None else 1)
@@ -213,6 +214,9 @@ class InspectorPanel(QWidget):
         self.player.load(view.samples, view.rate_hz)
         self._player_row.setVisible(True)
         self._played(None)
+        if self._play_when_ready:
+            self._play_when_ready = False
+            self.toggle_play()
 
     def _picture_ready(self, key: int, image: QImage) -> None:
         if self._session.current == key:
@@ -242,6 +246,11 @@ class InspectorPanel(QWidget):
         except StudioError as error:
             self.failed.emit(error)
         self._icons()
+
+    def play(self, key: int) -> None:
+        """Show a sound and play it as soon as it is decoded."""
+        self._play_when_ready = True
+        self.opened.emit(key)
 
     def _played(self, seconds: float | None) -> None:
         self.sound.show_position(seconds)

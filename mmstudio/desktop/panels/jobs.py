@@ -127,13 +127,6 @@ class JobsPanel(QWidget):
     def _add(self, job: Job) -> None:
         self._stack.setCurrentIndex(1)
         self._lines.insertWidget(0, JobLine(job))
-        while self._lines.count() > 31:
-            last = self._lines.itemAt(self._lines.count() - 2)
-            widget = last.widget() if last else None
-            if widget is None:
-                break
-            self._lines.removeWidget(widget)
-            widget.deleteLater()
 
     def _forget(self, job: Job) -> None:
         for index in range(self._lines.count() - 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QSize, Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
@@ -23,6 +24,16 @@ from mmstudio.desktop.widgets.empty import EmptyState
 from mmstudio.media import MODALITIES
 
 
+class ItemView(QListView):
+    """Qt's list, but the keys that the window knows - search, play, jump - stay the window's."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.text() in ("/", " ") or event.text().isdigit():
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
+
+
 class LibraryPanel(QWidget):
     """Shows items; its selection is the session's selection."""
 
@@ -34,7 +45,7 @@ class LibraryPanel(QWidget):
         self._session = session
         self.items = ItemList(session, self)
         self.delegate = ItemDelegate(previews, self)
-        self.list = QListView()
+        self.list = ItemView()
         self._following = False
         self._words = QLineEdit(placeholderText=tr("Filter by name, text or tag"), clearButtonEnabled=True)
         self._modalities = QButtonGroup(self)
@@ -94,6 +105,7 @@ class LibraryPanel(QWidget):
         self._show_as_list(False)
         view.selectionModel().selectionChanged.connect(lambda *_: self._selected())
         view.selectionModel().currentChanged.connect(lambda now, _: self._current(now))
+        view.clicked.connect(self._current)
 
     def _show_as_list(self, as_list: bool) -> None:
         """A wrapped list stays fast with many items, which Qt's icon mode does not."""
@@ -132,7 +144,7 @@ class LibraryPanel(QWidget):
             self._session.select(self.items.key_at(index.row()) for index in rows)
 
     def _current(self, index: QModelIndex) -> None:
-        if index.isValid() and not self._following:
+        if index.isValid() and not self._following and self.items.key_at(index.row()) != self._session.current:
             self._session.focus(self.items.key_at(index.row()))
 
     def _follow_selection(self) -> None:

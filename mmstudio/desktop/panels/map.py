@@ -46,6 +46,7 @@ class MapPanel(QWidget):
         self._state = QLabel()
         self._state.setProperty("faint", True)
         self._colour_by = QComboBox()
+        self.hovered: int | None = None
         self._fused_places: dict[int, np.ndarray] = {}
         self._names: list[str] = []
         self._columns = np.empty(0, np.int64)
@@ -96,13 +97,14 @@ class MapPanel(QWidget):
         session.samplesChanged.connect(self._redraw)
         session.itemsChanged.connect(self._redraw)
         session.fusedMoved.connect(self._fused_moved)
+        session.samplesPlaced.connect(self._samples_placed)
         session.selectionChanged.connect(self._show_selection)
         session.currentChanged.connect(self._current_changed)
         session.neighboursFound.connect(
             lambda hits: self.canvas.show_links([hit.item_id for found in hits.values() for hit in found[:4]]))
         session.projectOpened.connect(self._opened)
         session.itemsAdded.connect(lambda _: self._tell_state())
-        session.encoderChanged.connect(self._tell_state)
+        session.encoderChanged.connect(self._encoder_changed)
         session.vectorsChanged.connect(self._tell_state)
         self._colour_by.currentIndexChanged.connect(lambda _: self._redraw())
         self.canvas.picked.connect(self._picked)
@@ -203,6 +205,15 @@ class MapPanel(QWidget):
         hidden = np.array([name in self.legend.hidden for name in self._names], bool)
         self.canvas.hide_points(hidden[self._columns])
 
+    def _encoder_changed(self) -> None:
+        if self._session.layout is None:
+            self._opened()  # the old model's points say nothing about the new one's space
+        self._tell_state()
+
+    def _samples_placed(self, found: list[FusedPlace]) -> None:
+        self._fused_places = {f.sample_id: f.place for f in found}
+        self._redraw()
+
     def _fused_moved(self, found: FusedPlace) -> None:
         if self._session.layout is None:
             return
@@ -261,6 +272,7 @@ class MapPanel(QWidget):
             self.canvas.centre_on(self._session.current)
 
     def _hovered(self, key: int | None) -> None:
+        self.hovered = key
         if key is None:
             self._card.hide()
             return

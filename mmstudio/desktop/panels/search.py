@@ -6,15 +6,17 @@ import tempfile
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QMimeData, Qt, Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage, QKeyEvent
-from PySide6.QtWidgets import QLabel, QLineEdit, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage, QKeyEvent, QKeySequence
+from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
+from mmstudio import paths
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Answer, Session
 from mmstudio.desktop.text import tr
 from mmstudio.desktop.theme import THEME, icon
 from mmstudio.desktop.widgets.empty import EmptyState
 from mmstudio.desktop.widgets.hits import HitsView
+from mmstudio.errors import StudioError
 
 
 class SearchBox(QLineEdit):
@@ -52,6 +54,9 @@ class SearchBox(QLineEdit):
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        mime = QApplication.clipboard().mimeData()
+        if event.matches(QKeySequence.StandardKey.Paste) and mime is not None and self.take(mime):
+            return
         if event.key() == Qt.Key.Key_Down:
             self.wentDown.emit()
         elif event.key() == Qt.Key.Key_Escape:
@@ -67,8 +72,9 @@ class SearchBox(QLineEdit):
             self.fileGiven.emit(Path(urls[0]), Path(urls[0]).name)
             return True
         if mime.hasImage():
-            file = save_image(QImage(mime.imageData()))
-            self.fileGiven.emit(file, tr("pasted picture"))
+            with tempfile.NamedTemporaryFile(prefix="mmstudio-", suffix=".png", delete=False) as file:
+                pass
+            self.fileGiven.emit(save_image(QImage(mime.imageData()), Path(file.name)), tr("pasted picture"))
             return True
         return False
 
@@ -85,11 +91,20 @@ class SearchBox(QLineEdit):
             super().dropEvent(event)
 
 
-def save_image(image: QImage) -> Path:
-    """A pasted picture as a file that an encoder can read."""
-    with tempfile.NamedTemporaryFile(prefix="mmstudio-", suffix=".png", delete=False) as file:
-        image.save(file.name)
-    return Path(file.name)
+def save_image(image: QImage, file: Path) -> Path:
+    """A pasted picture as a PNG. Raises StudioError."""
+    if not image.save(str(file)):
+        raise StudioError("The pasted picture could not be written.", path=file, hint="Is the disk full?")
+    return file
+
+
+def save_text(text: bytes, file: Path) -> Path:
+    """A pasted text as a file. Raises StudioError."""
+    try:
+        paths.write_atomically(file, text)
+    except OSError as error:
+        raise StudioError(f"The pasted text could not be written ({error.strerror}).", path=file) from error
+    return file
 
 
 class ResultsPanel(QWidget):

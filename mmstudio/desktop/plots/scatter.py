@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEasingCurve, QElapsedTimer, QEvent, QPoint, QPointF, QRectF, Qt, QTimer, Signal
+from PySide6.QtCore import QEasingCurve, QElapsedTimer, QEvent, QPoint, QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
     QKeyEvent,
@@ -376,12 +376,6 @@ class Scatter(QWidget):
         x = min(max(4, int(at.x() - size.width() / 2)), max(4, self.width() - size.width() - 4))
         y = int(at.y() - size.height() - 18)
         card.setGeometry(x, y if y >= 4 else int(at.y() + 22), size.width(), size.height())
-
-    def bounds(self) -> QRectF:
-        """The part of the map that is shown, in its own units."""
-        left, top = self.transform.to_place(0, 0, self.width(), self.height())
-        right, bottom = self.transform.to_place(self.width(), self.height(), self.width(), self.height())
-        return QRectF(QPointF(left, bottom), QPointF(right, top))
 
     def centre_on(self, key: int) -> None:
         """Move the map so that a point outside the view is in the middle."""
