@@ -141,3 +141,42 @@ def test_the_example_knows_its_answers(tmp_path: Path, pool: ThreadPoolExecutor)
 def test_a_folder_that_is_no_project_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="no project"):
         Project.open(tmp_path, create=False)
+
+
+def test_a_moved_file_is_found_again_when_its_new_place_is_added(
+    mixed_folder: Path, tmp_path: Path, pool: ThreadPoolExecutor,
+) -> None:
+    project = Project.open(tmp_path / "p")
+    finish(project.add([mixed_folder], pool))
+    shutil.move(str(mixed_folder), str(tmp_path / "elsewhere"))
+    report = finish(project.add([tmp_path / "elsewhere"], pool))
+    assert (len(report.added), report.known) == (0, 24)
+    assert all(item.path.exists() for item in project.items())
+    project.close()
+
+
+def test_one_file_that_makes_a_library_stumble_does_not_end_the_job(
+    mixed_folder: Path, tmp_path: Path, pool: ThreadPoolExecutor, starter: Encoder, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    project = Project.open(tmp_path / "p")
+    finish(project.add([mixed_folder], pool))
+    real = starter.prepare
+
+    def stumbles(media: object, modality: str) -> object:
+        if media == "a cat":
+            raise RuntimeError("internal")
+        return real(media, modality)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(starter, "prepare", stumbles)
+    report = finish(project.encode(starter, pool))
+    assert report.encoded == 23
+    assert "RuntimeError" in report.failures[0][1]
+    project.close()
+
+
+def test_damaged_vectors_are_made_again_and_never_keep_a_project_closed(tmp_path: Path) -> None:
+    (tmp_path / "vectors.sqlite").write_bytes(b"this is no database" * 200)
+    project = Project.open(tmp_path)
+    assert project.items() == []
+    assert (tmp_path / "vectors.damaged").exists()
+    project.close()
