@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -17,6 +19,11 @@ from PIL import Image, ImageDraw
 
 from mmstudio.encoders import Encoder, load_encoder
 from mmstudio.media import Limits
+
+if TYPE_CHECKING:
+    from pytestqt.qtbot import QtBot
+
+    from mmstudio.desktop.window import MainWindow
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +90,56 @@ def mixed_folder(tmp_path: Path, make_picture: Callable[..., Path], make_sound: 
         (tmp_path / f"media/text {number}.txt").write_text(words, encoding="utf-8")
     (tmp_path / "media/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 20)
     return tmp_path / "media"
+
+
+@pytest.fixture
+def window(qtbot: QtBot, home: Path) -> Iterator[MainWindow]:
+    """The main window with an empty project and without a model; no widget may outlive its test."""
+    from PySide6.QtWidgets import QApplication
+
+    from mmstudio import paths
+    from mmstudio.desktop.session import Session
+    from mmstudio.desktop.theme import THEME
+    from mmstudio.desktop.window import MainWindow
+    from mmstudio.settings import Settings
+
+    THEME.apply("dark")
+    session = Session(Settings(file=paths.settings_file()))
+    made = MainWindow(session)
+    made.resize(1280, 800)
+    made.show()
+    with qtbot.waitSignal(session.projectOpened, timeout=20_000):
+        session.open_project(paths.default_project())
+    yield made
+    made._may_stop = lambda: True  # type: ignore[method-assign]
+    made.close()
+    made.deleteLater()
+    QApplication.sendPostedEvents(None, 52)  # DeferredDelete
+    QApplication.processEvents()
+    gc.collect()
+
+
+@pytest.fixture
+def use(window: MainWindow, qtbot: QtBot) -> Callable[[Encoder], None]:
+    """Give the window an encoder that is loaded already."""
+
+    def give(encoder: Encoder) -> None:
+        session = window.session
+        session.encoder = encoder
+        session.encoderChanged.emit()
+        session.encode()
+
+    return give
+
+
+@pytest.fixture
+def settled(window: MainWindow, qtbot: QtBot) -> Callable[[], None]:
+    """Wait until jobs have ended and the final map is drawn."""
+
+    def wait() -> None:
+        session = window.session
+        qtbot.waitUntil(lambda: not session.jobs.running and session.layout is not None and session.layout.final
+                        and session.view is not None and len(session.layout.keys) == len(session.view),
+                        timeout=60_000)
+
+    return wait

@@ -16,38 +16,21 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from mmstudio import paths
+from mmstudio.desktop.arranging import FusedPlace, Layout, arranging, fused_place
 from mmstudio.desktop.jobs import Job, Jobs
 from mmstudio.desktop.text import count, tr
 from mmstudio.desktop.worker import Lane, Pool, State, Ticket, preload_torch
 from mmstudio.encoders.base import Encoder, Explanation
 from mmstudio.encoders.registry import STARTER
 from mmstudio.errors import StudioError
-from mmstudio.explore import clusters, fusion
-from mmstudio.explore.projection import pacmap, pca, placed_among
 from mmstudio.library import Item, Sample, VectorView
-from mmstudio.media import MODALITIES, MediaRef, Modality
+from mmstudio.media import MediaRef, Modality
 from mmstudio.progress import Progress, Work
-from mmstudio.project import Found, Fresh, Project, fused, search
+from mmstudio.project import Found, Fresh, Project, search
 from mmstudio.settings import Settings
 
 LAYOUT_EVERY_MS = 700
 """While vectors arrive, the map is drawn anew at this distance."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Places of the items on the map: ``keys (n,)`` int64, their ``modalities (n,)``, ``places (n, 2)`` float32,
-    ``clusters (n,)`` or None.
-
-    ``kind`` is “PCA” or “PaCMAP”; ``final`` is False for partial results.
-    """
-
-    keys: NDArray[np.int64]
-    modalities: NDArray[np.str_]
-    places: NDArray[np.float32]
-    kind: str
-    final: bool = True
-    clusters: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,16 +40,6 @@ class Answer:
     title: str
     hits: dict[Modality, list[Found]] = field(default_factory=dict)
     query: NDArray[np.float32] | None = None
-
-
-@dataclass(frozen=True)
-class FusedPlace:
-    """A sample's fused ``vector (dim,)``, its ``place (2,)`` on the map, and its neighbours."""
-
-    sample_id: int
-    place: NDArray[np.float32]
-    hits: dict[Modality, list[Found]]
-    vector: NDArray[np.float32]
 
 
 class Session(QObject):
@@ -405,7 +378,7 @@ class Session(QObject):
             if isinstance(progress.fresh, Layout):
                 self._lay_out(progress.fresh)
 
-        self._layout_ticket = self.maths.run(lambda: _arranging(view, old, final), on_step=step,
+        self._layout_ticket = self.maths.run(lambda: arranging(view, old, final), on_step=step,
                                              on_done=self._lay_out, on_failed=self.failed.emit)
 
     def _lay_out(self, layout: Layout) -> None:
@@ -547,7 +520,7 @@ class Session(QObject):
             self.fusedMoved.emit(found)
             self._fuse()
 
-        self._fusing = self.maths.ask(lambda: _fused_place(view, layout, sample, 8), on_done=done)
+        self._fusing = self.maths.ask(lambda: fused_place(view, layout, sample, 8), on_done=done)
 
     def _place_samples(self) -> None:
         """Put all samples on the map, in one question."""
@@ -558,7 +531,7 @@ class Session(QObject):
 
         def places() -> list[FusedPlace]:
             known = [s for s in samples if any(view.rows.get(i, len(view)) < len(view) for i in s.item_ids)]
-            return [_fused_place(view, layout, sample, 0) for sample in known]
+            return [fused_place(view, layout, sample, 0) for sample in known]
 
         def done(found: list[FusedPlace]) -> None:
             if generation == self._generation["fusion"]:
@@ -583,64 +556,3 @@ def warm_up(encoder: Encoder) -> None:
     """Run each tower once, so that the first real question is quick."""
     if "text" in encoder.modalities:
         encoder.forward([encoder.prepare("ready", "text")])
-
-
-def _seen(view: VectorView) -> NDArray[np.float32]:
-    """The vectors as the map lays them out: each modality around its own mean, so that the gap between modalities
-    does not tear apart what means the same.
-    """
-    return fusion.centred(view.vectors, view.modalities)
-
-
-def _arranging(view: VectorView, old: Layout | None, final: bool) -> Work[Layout]:
-    """PCA at once; then, when the vectors are complete, PaCMAP with its partial results, then clusters."""
-    vectors = _seen(view)
-    places = _unit(pca(vectors).place(vectors))
-    first = Layout(view.ids, view.modalities, places, "PCA", final=False)
-    if not final:
-        return first
-    start = None
-    if old is not None and old.kind == "PaCMAP" and len(old.keys) > 0.5 * len(view.ids):
-        start = _carried_over(old, view, vectors)
-    else:
-        yield Progress(0, 1, fresh=first)
-    arranging = pacmap(vectors, start=start)
-    while True:
-        try:
-            step = next(arranging)
-        except StopIteration as stop:
-            places = _unit(stop.value)
-            break
-        fresh = None if step.fresh is None else Layout(
-            view.ids, view.modalities, _unit(step.fresh), "PaCMAP", final=False)
-        yield Progress(step.done, step.total, step.text, fresh if start is None else None)
-    return Layout(view.ids, view.modalities, places, "PaCMAP", clusters=clusters.on_map(places))
-
-
-def _carried_over(old: Layout, view: VectorView, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Starting places from an older map: old points where they were, new ones among their neighbours."""
-    rows = {int(key): row for row, key in enumerate(old.keys)}
-    known = np.array([int(key) in rows for key in view.ids])
-    places = np.zeros((len(view.ids), 2), np.float32)
-    places[known] = old.places[[rows[int(key)] for key in view.ids[known]]]
-    for row in np.flatnonzero(~known):
-        places[row] = placed_among(vectors[row], vectors[known], places[known])
-    return places
-
-
-def _unit(places: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Centred, and scaled so that the typical distance from the centre is 1."""
-    centred = places - places.mean(axis=0)
-    return (centred / max(float(np.sqrt((centred**2).sum(axis=1).mean())), 1e-9)).astype(np.float32)
-
-
-def _fused_place(view: VectorView, layout: Layout | None, sample: Sample, k: int) -> FusedPlace:
-    """Where a sample's fused vector lies: at its members' places weighted by how near they are, with neighbours."""
-    vector = fused(view, sample)
-    hits = search(view, vector, k) if k else {modality: [] for modality in MODALITIES}
-    place = np.zeros(2, np.float32)
-    if layout is not None and len(layout.keys):
-        rows = np.array([view.rows[int(key)] for key in layout.keys if view.rows.get(int(key), len(view)) < len(view)])
-        if len(rows) == len(layout.keys):
-            place = placed_among(vector, view.vectors[rows], layout.places)
-    return FusedPlace(sample.id, place, hits, vector)

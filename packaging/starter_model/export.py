@@ -53,6 +53,7 @@ def main() -> None:
     model = assemble(TOWERS)
     weights = {k: half(v) for k, v in model.state_dict().items()}
     save_file(weights, FOLDER / "model.tmp")
+    (FOLDER / "model.tmp").chmod(0o644)  # save_file leaves it to its owner alone
     (FOLDER / "model.tmp").replace(FOLDER / "model.safetensors")
     replace(StarterConfig(), trained_on=spent()).write(FOLDER / "config.json")
     shutil.copyfile(RUN / "tokenizer.json", FOLDER / "tokenizer.json")

@@ -3,7 +3,7 @@
     python make_samples.py
 
 300 pictures (200 things, 100 scenes), 200 spoken names and captions, 60 sounds, 200 texts; what belongs together is
-listed as one sample. Drawn by code of its own, said in voices that training never heard; the same files every time.
+listed as one sample. Drawn by code of its own, said in voices that training never heard; the same content every time.
 """
 
 from __future__ import annotations

@@ -19,11 +19,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from mmstudio.desktop.arranging import FusedPlace
 from mmstudio.desktop.audio import Player
 from mmstudio.desktop.faces_media import SoundView, picture_of, sound_of
 from mmstudio.desktop.panels.fusion import FusionSliders
 from mmstudio.desktop.previews import Previews
-from mmstudio.desktop.session import FusedPlace, Session
+from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import clock, count, tr
 from mmstudio.desktop.theme import THEME, icon
 from mmstudio.desktop.widgets.empty import EmptyState

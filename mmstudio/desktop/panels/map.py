@@ -18,10 +18,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from mmstudio.desktop.arranging import FusedPlace, Layout
 from mmstudio.desktop.plots.scatter import Points, Scatter
 from mmstudio.desktop.plots.sprites import SHAPES
 from mmstudio.desktop.previews import Previews
-from mmstudio.desktop.session import FusedPlace, Layout, Session
+from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, modality_name, tr
 from mmstudio.desktop.theme import MODALITY_COLOURS, THEME, category_colours, icon
 from mmstudio.desktop.widgets.card import HoverCard
