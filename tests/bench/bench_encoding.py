@@ -1,8 +1,8 @@
 """Throughput of the studio's worker with its window open, against a plain batched transformers loop.
 
 Same files, weights, device and batch in one run: CLIP ViT-B/32 on 640 x 480 JPEGs, a six-layer BERT of width 384 on
-texts of mixed length, a Whisper-tiny encoder on sounds of 1 to 10 s (name kinds as arguments to run only those). Weights are random: speed does not depend on them.
-Bar: ratio >= 1.0 each. The two take turns, three times; medians are compared.
+texts of mixed length, a Whisper-tiny encoder on sounds of 1 to 10 s. Weights are random: speed does not depend on them.
+Bar: ratio >= 1.0 each. The two take turns, three times; medians are compared. Kinds named as arguments run alone.
 """
 
 from __future__ import annotations
