@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CELLS = 112
-SADDLE = 0.55
+SADDLE = 0.72
 """Two hills are one where the saddle between them is higher than this share of the lower peak."""
 FOOT = 0.06
 """Points where the density is below this share of their hill's peak belong to no cluster."""
@@ -48,7 +48,7 @@ def _density(places: NDArray[np.float32]) -> tuple[Cells, Density]:
     cell = grid[:, 1] * CELLS + grid[:, 0]
     counts = np.bincount(cell, minlength=CELLS * CELLS).reshape(CELLS, CELLS).astype(float)
     spread = float(np.std(at, axis=0).mean())
-    width = max(1.0, 0.5 * spread * len(places) ** (-1 / 6))
+    width = max(1.0, 0.36 * spread * len(places) ** (-1 / 6))
     offset = np.arange(CELLS)[:, None] - np.arange(CELLS)
     kernel = np.exp(-0.5 * (offset / width) ** 2)
     return cell, kernel @ counts @ kernel

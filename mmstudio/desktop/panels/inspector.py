@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QImage
@@ -36,6 +34,7 @@ from mmstudio.encoders.base import Explanation
 from mmstudio.errors import StudioError
 from mmstudio.explain import maps
 from mmstudio.library import Item
+from mmstudio.media.scan import printable
 
 VIEW_NAMES = {
     "none": "Nothing", "similarity": "Similarity to the search", "pooling": "Pooling weights",
@@ -186,6 +185,7 @@ class InspectorPanel(QWidget):
     def _show_item(self, item: Item) -> None:
         self.title.setText(item.title)
         self._facts.setText(_facts(item))
+        self._facts.setToolTip(printable(item.path).replace("<", "‹"))
         face = {"image": self.picture, "audio": self.sound, "text": self.passage}[item.modality]
         self._faces.setCurrentWidget(face)
         self._faces.setFixedHeight({"image": 280, "audio": 220, "text": 170}[item.modality])
@@ -375,7 +375,4 @@ def _facts(item: Item) -> str:
         parts.append(item.part)
     if item.tags:
         parts.append(", ".join(item.tags))
-    from mmstudio.media.scan import printable
-
-    folder = printable(Path(item.path).parent)
-    return " · ".join([*parts, folder if len(folder) < 60 else "…" + folder[-58:]])
+    return " · ".join([*parts, "…/" + "/".join(printable(part) for part in item.path.parent.parts[-2:])])
