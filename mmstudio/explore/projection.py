@@ -72,7 +72,8 @@ def pacmap(vectors: Floats, seed: int = 0, start: Floats | None = None) -> Work[
         return pca(reduced).place(reduced)
     rng = np.random.default_rng(seed)
     yield Progress(0, sum(PHASES), "finding neighbours")
-    near = _near_partners(reduced)
+    indices, distances = yield from neighbour_graph(reduced, min(n - 1, NEIGHBOURS + 50))
+    near = _near_partners(indices, distances)
     partners = (near, _mid_near_partners(reduced, rng), _further_partners(near, rng))
     yield Progress(0, sum(PHASES), "arranging")
     if start is None:
@@ -102,9 +103,8 @@ def _reduced(vectors: Floats, most: int = 100) -> Floats:
     return pca(vectors, most).place(vectors)
 
 
-def _near_partners(vectors: Floats) -> Partners:
+def _near_partners(indices: Partners, distances: Floats) -> Partners:
     """``(n, 10)``: of 60 nearest, those nearest by distance scaled with both points' own 4th-6th neighbour distance."""
-    indices, distances = neighbour_graph(vectors, min(len(vectors) - 1, NEIGHBOURS + 50))
     local = np.maximum(distances[:, 3:6].mean(axis=1), 1e-10)
     scaled = distances**2 / (local[:, None] * local[indices])
     chosen = np.argsort(scaled, axis=1, kind="stable")[:, : min(NEIGHBOURS, indices.shape[1])]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmstudio.errors import SpaceMismatch
+from mmstudio.progress import Progress, Work
 
 Floats = NDArray[np.float32]
 Measure = Literal["cosine", "euclid", "pearson"]
@@ -53,8 +54,10 @@ def nearest(values: Floats, k: int, within: NDArray[np.bool_] | None = None) -> 
     return [Hit(int(candidates[i]), float(chosen[i])) for i in top]
 
 
-def neighbour_graph(vectors: Floats, k: int, block: int = 1024) -> tuple[NDArray[np.int64], Floats]:
-    """Exact ``k`` nearest other rows by Euclid: ``(n, k)`` indices, nearest first, and ``(n, k)`` distances."""
+def neighbour_graph(vectors: Floats, k: int, block: int = 512) -> Work[tuple[NDArray[np.int64], Floats]]:
+    """Exact ``k`` nearest other rows by Euclid: ``(n, k)`` indices, nearest first, and ``(n, k)`` distances; a step per
+    ``block`` of rows.
+    """
     n = len(vectors)
     k = min(k, n - 1)
     squares = (vectors**2).sum(axis=1)
@@ -68,4 +71,5 @@ def neighbour_graph(vectors: Floats, k: int, block: int = 1024) -> tuple[NDArray
         order = np.argsort(found, axis=1)
         indices[rows] = np.take_along_axis(near, order, axis=1)
         distances[rows] = np.sqrt(np.maximum(np.take_along_axis(found, order, axis=1), 0))
+        yield Progress(rows.stop, n, "finding neighbours")
     return indices, distances

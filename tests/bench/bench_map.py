@@ -40,7 +40,7 @@ def main() -> None:
         canvas.close()
     vectors = rng.normal(size=(10_000, 384)).astype(np.float32)
     started = time.perf_counter()
-    neighbour_graph(vectors, 15)
+    finish(neighbour_graph(vectors, 15))
     print(f"exact neighbour graph of 10,000 x 384: {time.perf_counter() - started:.1f} s")
     started = time.perf_counter()
     finish(pacmap(vectors))

@@ -46,7 +46,7 @@ def test_work_is_stepped_off_the_gui_thread_and_answers_on_it(lane: Lane, qtbot:
 
 def test_a_question_goes_before_a_long_job(lane: Lane, qtbot: QtBot) -> None:
     order: list[str] = []
-    job = lane.run(lambda: _counting(10_000_000), on_step=lambda _: None)
+    job = lane.run(lambda: _counting(10_000_000))
     qtbot.waitUntil(lambda: job.state is State.RUNNING)
     lane.ask(lambda: 42, on_done=lambda value: order.append(f"answer {value}"))
     qtbot.waitUntil(lambda: bool(order), timeout=2000)

@@ -8,6 +8,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from mmstudio.errors import SpaceMismatch
 from mmstudio.explore.similarity import nearest, neighbour_graph, scores
+from mmstudio.progress import finish
 
 RNG = np.random.default_rng(0)
 TABLE = RNG.normal(size=(200, 16)).astype(np.float32)
@@ -36,7 +37,7 @@ def test_nearest_is_sorted_and_stays_within() -> None:
 
 
 def test_the_neighbour_graph_is_exact() -> None:
-    indices, distances = neighbour_graph(TABLE, 7, block=33)
+    indices, distances = finish(neighbour_graph(TABLE, 7, block=33))
     want_d, want_i = NearestNeighbors(n_neighbors=8, algorithm="brute").fit(TABLE).kneighbors(TABLE)
     assert (indices == want_i[:, 1:]).all()
     assert np.allclose(distances, want_d[:, 1:], atol=1e-3)
