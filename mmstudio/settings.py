@@ -44,6 +44,8 @@ TABLE: tuple[Setting, ...] = (
     Setting("theme", "system", "Theme", "Dark, light, or what the desktop uses.", ("system", "dark", "light"),
             group="Look"),
     Setting("animations", True, "Moving points", "Let the map's points glide to their new places.", group="Look"),
+    Setting("project", "", "Project", "The folder that opens at the start: the last one that was open; empty opens “My "
+            "project”."),
     Setting("model", "starter", "Model", "The encoder that new items are read with: “starter”, a folder, or the name "
             "of a model in the local hub cache.", group="Encoding"),
     Setting("device", "auto", "Device", "Where models run; “auto” takes CUDA, else MPS, else the CPU.",

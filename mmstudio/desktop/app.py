@@ -38,7 +38,9 @@ def main(arguments: list[str]) -> int:
     session = Session(chosen)
     window = MainWindow(session)
     files = [Path(argument) for argument in arguments if not argument.startswith("-")]
-    window.painted.connect(lambda: session.start(paths.default_project(), files))
+    last = Path(chosen["project"]) if chosen["project"] else None
+    folder = last if last and last.is_dir() else paths.default_project()
+    window.painted.connect(lambda: session.start(folder, files))
     sys.excepthook = lambda kind, error, trace: session.failed.emit(unexpected(error))
     signal.signal(signal.SIGINT, lambda *_: window.close())
     for complaint in complaints:

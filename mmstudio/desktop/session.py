@@ -114,6 +114,7 @@ class Session(QObject):
             self.samples = {sample.id: sample for sample in loaded[2]}
             self._forget_answers()
             self.selection, self.current = frozenset(), None
+            self._remember(folder)
             self.projectOpened.emit()
             early, self._dropped_early = self._dropped_early, []
             if early:
@@ -124,6 +125,13 @@ class Session(QObject):
                 self.encode()
 
         self.models.ask(load, on_done=opened, on_failed=self.failed.emit)
+
+    def _remember(self, folder: Path) -> None:
+        """The next start opens this project."""
+        try:
+            self.settings.set("project", str(folder))
+        except StudioError as error:
+            self.failed.emit(error)
 
     def _stop_jobs(self) -> None:
         """Cancel what runs; what it has done is kept and goes on when its project or model is used again."""

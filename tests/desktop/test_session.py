@@ -13,7 +13,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from mmstudio import paths
+from mmstudio import paths, settings
 from mmstudio.desktop.window import MainWindow
 from mmstudio.desktop.worker import Lane
 from mmstudio.encoders import Encoder, Prepared
@@ -108,6 +108,12 @@ def test_another_project_opens_cleanly_while_a_job_runs_and_the_first_goes_on_la
         session.open_project(first)
     qtbot.waitUntil(lambda: session.view is not None and len(session.view) == 250, timeout=60_000)
     assert failures == []
+
+
+def test_the_last_open_project_is_remembered(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
+    with qtbot.waitSignal(window.session.projectOpened, timeout=20_000):
+        window.session.open_project(tmp_path / "mine")
+    assert settings.load()[0]["project"] == str(tmp_path / "mine")
 
 
 def test_files_dropped_before_the_project_is_open_are_added_when_it_is(
