@@ -143,7 +143,7 @@ def explain(asked: argparse.Namespace) -> int:
     if asked.query:
         file = Path(asked.query)
         query = project.vector_of(encoder, project.question_ref(file if _exists(file) else asked.query, limits), limits)
-    found = figure.explained(encoder, ref, limits, asked.method, asked.layer, query)
+    found = figure.chosen_map(project.explanation_of(encoder, ref, limits), asked.method, asked.layer, query)
     figure.write(found, ref, limits, asked.out)
     print(f"{found.title} → {asked.out}", file=sys.stderr)
     return 0

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -162,8 +162,10 @@ class Project:
             return None
         items = self._store.add(descriptions, tags)
         self._items.update((item.id, item) for item in items)
-        if len(items) < len(descriptions) and any(not i.path.exists() for i in self._items.values()):
-            self._items = {item.id: item for item in self._store.items()}  # moved files were found again
+        new = {item.content_hash for item in items}
+        known = [d for d in descriptions if d.content_hash not in new]
+        for identity, found in (self._store.find_again(known) if known else {}).items():
+            self._items[identity] = replace(self._items[identity], path=found.path, part=found.part)
         state.added += [item.id for item in items]
         state.known += len(descriptions) - len(items)
         return Fresh(tuple(items), tuple(self._group_videos(items)))
@@ -212,7 +214,7 @@ class Project:
         for identity in item_ids:
             item = self._items[identity]
             if tag not in item.tags:
-                self._items[identity] = Item(**{**item.__dict__, "tags": tuple(sorted({*item.tags, tag}))})
+                self._items[identity] = replace(item, tags=tuple(sorted({*item.tags, tag})))
 
     def group(self, name: str, item_ids: Sequence[int]) -> Sample:
         """Make a sample of items that belong together. Raises ProjectError for fewer than two."""

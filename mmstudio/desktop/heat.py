@@ -19,15 +19,6 @@ def _table() -> NDArray[np.uint8]:
     return (np.array(colorcet.linear_bmy_10_95_c78) * 255).astype(np.uint8)
 
 
-def to_unit(weights: Floats, placed: NDArray[np.bool_]) -> tuple[Floats, float, float]:
-    """Weights as 0..1 of their own range over real places, and that range."""
-    inside = weights[placed]
-    if not len(inside):
-        return np.zeros_like(weights), 0.0, 0.0
-    low, high = float(inside.min()), float(inside.max())
-    return np.clip((weights - low) / max(high - low, 1e-12), 0, 1).astype(np.float32), low, high
-
-
 def colour(share: float, alpha: float = 1.0) -> QColor:
     """The colour of 0..1."""
     red, green, blue = (int(v) for v in _table()[int(np.clip(share, 0, 1) * 255)])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmstudio import paths
-from mmstudio.encoders.base import Encoder, Explanation
+from mmstudio.encoders.base import Explanation
 from mmstudio.errors import AttentionUnavailable, StudioError
 from mmstudio.explain import maps
 from mmstudio.explain.spectrogram import mel_spectrogram
@@ -47,20 +47,6 @@ def chosen_map(explanation: Explanation, method: str, layer: int, query: Floats 
     if not 0 <= layer <= count:
         raise AttentionUnavailable(f"This model has {count} layers of attention; there is no layer {layer}.")
     return maps.attention_map(explanation, (layer or count) - 1, query=explanation.pooling_query)
-
-
-def explained(
-    encoder: Encoder, ref: MediaRef, limits: Limits, method: str, layer: int, query: Floats | None,
-) -> maps.RelevanceMap:
-    """Load, explain and choose the map."""
-    from mmstudio.encoders.base import normalised
-    from mmstudio.errors import WrongModality
-
-    if ref.modality not in encoder.modalities:
-        raise WrongModality(f"The model {encoder.name} does not read {ref.modality}.", path=ref.path)
-    media = load(ref, limits, rate_hz=encoder.sample_rate_hz, window_seconds=encoder.window_seconds)
-    query = None if query is None else normalised(query)
-    return chosen_map(encoder.explain(media, ref.modality), method, layer, query)
 
 
 def write(found: maps.RelevanceMap, ref: MediaRef, limits: Limits, file: Path) -> None:
@@ -101,20 +87,11 @@ def drawn(found: maps.RelevanceMap, ref: MediaRef, limits: Limits) -> Picture:
 def _painted(found: maps.RelevanceMap, boxes: Floats, size: tuple[int, int]) -> NDArray[np.uint8]:
     """``(h, w, 3)`` uint8 of the weights' colours over their boxes (0..1)."""
     heat = np.zeros((size[1], size[0]), np.float32)
-    strength = scaled(found.weights, found.positions.placed)
+    strength = maps.to_unit(found)[0]
     for (left, top, right, bottom), value in zip(boxes, strength, strict=True):
         if not np.isnan(left):
             heat[round(top * size[1]) : round(bottom * size[1]), round(left * size[0]) : round(right * size[0])] = value
     return colour_table()[(255 * heat).astype(np.uint8)]
-
-
-def scaled(weights: Floats, placed: NDArray[np.bool_]) -> Floats:
-    """Weights to 0..1 by the range of those that are places."""
-    inside = weights[placed]
-    if not len(inside):
-        return np.zeros_like(weights)
-    low, high = float(inside.min()), float(inside.max())
-    return np.clip((weights - low) / max(high - low, 1e-12), 0, 1)
 
 
 def colour_table() -> NDArray[np.uint8]:
@@ -128,7 +105,7 @@ def _draw_text(found: maps.RelevanceMap, text: str) -> Picture:
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(22)
-    strength, placed = scaled(found.weights, found.positions.placed), found.positions.placed
+    strength, placed = maps.to_unit(found)[0], found.positions.placed
     by_character = np.full(len(text), -1.0)
     for (start, end), value in zip(found.positions.extents[placed], strength[placed], strict=True):
         by_character[int(start) : int(end)] = value

@@ -26,6 +26,15 @@ class RelevanceMap:
     unit: str
 
 
+def to_unit(found: RelevanceMap) -> tuple[Floats, float, float]:
+    """Weights ``(k,)`` as 0..1 of their own range over real places, and that range."""
+    inside = found.weights[found.positions.placed]
+    if not len(inside):
+        return np.zeros_like(found.weights), 0.0, 0.0
+    low, high = float(inside.min()), float(inside.max())
+    return np.clip((found.weights - low) / max(high - low, 1e-12), 0, 1).astype(np.float32), low, high
+
+
 def views(explanation: Explanation) -> list[View]:
     """Which maps this explanation can give."""
     offered: list[View] = []

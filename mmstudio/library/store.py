@@ -75,9 +75,8 @@ class Store:
         self._connection.close()
 
     def add(self, descriptions: Sequence[Description], tags: Iterable[str] = ()) -> list[Item]:
-        """Commit new items with their previews; contents that the project has already are left out of the answer.
-
-        A known content whose file is gone is pointed to where it was found now. Ids are never used again.
+        """Commit new items with their previews; contents that the project has already are left out of the answer. Ids
+        are never used again.
         """
         fresh, now, tags = [], time.time(), tuple(sorted(set(tags)))
         with transaction(self._connection, self._file) as connection:
@@ -87,7 +86,6 @@ class Store:
                     "VALUES(?, ?, ?, ?, ?, ?, ?)",
                     (os.fsencode(d.path), d.part, d.modality, d.content_hash, _clean(d.text), json.dumps(d.facts), now))
                 if not cursor.rowcount:
-                    self._find_again(connection, d)
                     continue
                 if d.preview:
                     connection.execute("INSERT OR IGNORE INTO previews VALUES(?, ?)", (d.content_hash, d.preview))
@@ -96,12 +94,18 @@ class Store:
                 fresh.append(Item(identity, d.path, d.part, d.modality, d.content_hash, _clean(d.text), d.facts, tags))
         return fresh
 
-    @staticmethod
-    def _find_again(connection: sqlite3.Connection, found: Description) -> None:
-        row = connection.execute("SELECT id, path FROM items WHERE content_hash=?", (found.content_hash,)).fetchone()
-        if row and row[1] != os.fsencode(found.path) and not os.path.exists(row[1]):
-            connection.execute("UPDATE items SET path=?, part=? WHERE id=?",
-                               (os.fsencode(found.path), found.part, row[0]))
+    def find_again(self, known: Iterable[Description]) -> dict[int, Description]:
+        """Point items whose file is gone to where their content was found now; the ids of those that were moved."""
+        moved: dict[int, Description] = {}
+        with transaction(self._connection, self._file) as connection:
+            for d in known:
+                row = connection.execute(
+                    "SELECT id, path FROM items WHERE content_hash=?", (d.content_hash,)).fetchone()
+                if row and row[1] != os.fsencode(d.path) and not os.path.exists(row[1]):
+                    connection.execute("UPDATE items SET path=?, part=? WHERE id=?",
+                                       (os.fsencode(d.path), d.part, row[0]))
+                    moved[row[0]] = d
+        return moved
 
     def items(self) -> list[Item]:
         """All items in the order of adding."""

@@ -14,6 +14,7 @@ from mmstudio.errors import AttentionUnavailable, SpaceMismatch, StudioError
 from mmstudio.explain import figure, maps
 from mmstudio.explain.spectrogram import BANDS, band_hz, hz_band, mel_spectrogram
 from mmstudio.media import Limits, MediaRef
+from mmstudio.project import explanation_of
 
 
 def _positions(count: int) -> Positions:
@@ -88,7 +89,7 @@ def test_every_method_becomes_a_picture_and_numbers_for_every_modality(
     refs = (MediaRef(make_picture("a.png"), "image"), MediaRef(make_sound("a.wav"), "audio"),
             MediaRef(Path(), "text", text="a red\ncircle"))
     for ref in refs:
-        found = figure.explained(starter, ref, limits, method, 0, query)
+        found = figure.chosen_map(explanation_of(starter, ref, limits), method, 0, query)
         figure.write(found, ref, limits, tmp_path / "out.png")
         with Image.open(tmp_path / "out.png") as picture:
             assert picture.width == figure.WIDTH
@@ -102,6 +103,6 @@ def test_every_method_becomes_a_picture_and_numbers_for_every_modality(
 def test_a_layer_that_is_not_there_and_an_unknown_ending_are_errors(starter: Encoder, limits: Limits) -> None:
     ref = MediaRef(Path(), "text", text="a dog")
     with pytest.raises(AttentionUnavailable, match="no layer 99"):
-        figure.explained(starter, ref, limits, "attention", 99, None)
+        figure.chosen_map(explanation_of(starter, ref, limits), "attention", 99, None)
     with pytest.raises(StudioError, match="has to end in"):
         figure.check_target(Path("x.gif"))

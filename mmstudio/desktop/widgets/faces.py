@@ -12,7 +12,7 @@ from mmstudio.desktop import heat
 from mmstudio.desktop.paint import draw_waveform
 from mmstudio.desktop.text import clock, tr
 from mmstudio.desktop.theme import colours
-from mmstudio.explain.maps import RelevanceMap, as_grid
+from mmstudio.explain.maps import RelevanceMap, as_grid, to_unit
 
 
 class Face(QWidget):
@@ -31,7 +31,7 @@ class Face(QWidget):
         """Draw this map, or none."""
         self.map = found
         if found is not None:
-            self._shares = heat.to_unit(found.weights, found.positions.placed)[0]
+            self._shares = to_unit(found)[0]
         self._map_changed()
         self.update()
 
@@ -39,8 +39,8 @@ class Face(QWidget):
         pass
 
     def position_at(self, at: QPointF) -> int | None:
-        """The map's position under the pointer."""
-        raise NotImplementedError  # pragma: no cover - each face has its own geometry
+        """The map's position under the pointer, or None; each face knows its own geometry."""
+        return None
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         found = self.position_at(event.position())

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QWidget
 from mmstudio.desktop import heat
 from mmstudio.desktop.text import tr
 from mmstudio.desktop.theme import colours
-from mmstudio.explain.maps import RelevanceMap
+from mmstudio.explain.maps import RelevanceMap, to_unit
 
 
 class HeatScale(QWidget):
@@ -31,7 +31,7 @@ class HeatScale(QWidget):
         if self._map is None:
             return
         painter = QPainter(self)
-        _, low, high = heat.to_unit(self._map.weights, self._map.positions.placed)
+        _, low, high = to_unit(self._map)
         bar = QRectF(0, 0, self.width(), 8)
         for x in range(self.width()):
             painter.fillRect(QRectF(x, bar.top(), 1, bar.height()), heat.colour(x / max(1, self.width() - 1)))
