@@ -111,7 +111,7 @@ def window(qtbot: QtBot, home: Path) -> Iterator[MainWindow]:
     with qtbot.waitSignal(session.projectOpened, timeout=20_000):
         session.open_project(paths.default_project())
     yield made
-    made._may_stop = lambda: True  # type: ignore[method-assign]
+    made._stop_and_close = True
     made.close()
     made.deleteLater()
     QApplication.sendPostedEvents(None, 52)  # DeferredDelete

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QSettings, Qt, QTimer, Signal
+from PySide6.QtCore import QByteArray, QEvent, QSettings, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, QPaintEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -47,6 +47,8 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.session = session
         self._was_painted = False
+        self._closing: QMessageBox | None = None
+        self._close_when_done = self._stop_and_close = False
         self.previews = Previews(session)
         self.library = LibraryPanel(session, self.previews)
         self.map = MapPanel(session, self.previews)
@@ -158,6 +160,7 @@ class MainWindow(QMainWindow):
         s.noted.connect(self.banner.show_note)
         s.selectionChanged.connect(self._selection_changed)
         s.projectOpened.connect(self._set_title)
+        s.jobs.ended.connect(lambda _: QTimer.singleShot(0, self, self._job_ended))
         s.answered.connect(lambda answer: self._docks["results"].raise_() if answer else None)
         for panel in (self.library, self.map):
             panel.addWanted.connect(self._add_files)
@@ -375,8 +378,9 @@ class MainWindow(QMainWindow):
             self.resizeDocks([self._docks["jobs"]], [120], Qt.Orientation.Vertical)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        if self.session.jobs.running and not self._may_stop():
+        if self.session.jobs.running and not self._stop_and_close:
             event.ignore()
+            self._ask_about_work()
             return
         kept = QSettings(str(paths.user_state() / "window.ini"), QSettings.Format.IniFormat)
         kept.setValue("geometry", self.saveGeometry())
@@ -387,12 +391,46 @@ class MainWindow(QMainWindow):
         self.session.close()
         event.accept()
 
-    def _may_stop(self) -> bool:
-        """Ask once whether to stop what runs."""
-        box = QMessageBox(QMessageBox.Icon.Question, tr("Work is running"),
-                          tr("A job is still running. What it has done is kept, and it goes on where it stopped when "
-                             "the project is opened again."), parent=self)
-        stop = box.addButton(tr("Stop it and close"), QMessageBox.ButtonRole.AcceptRole)
-        box.addButton(tr("Stay"), QMessageBox.ButtonRole.RejectRole)
-        box.exec()
-        return box.clickedButton() is stop
+    def _ask_about_work(self) -> None:
+        """Ask once what becomes of the work; where it ends before the answer, the question is void and the window
+        closes as the person wished.
+        """
+        if self._closing is not None:
+            return
+        box = self._closing = QMessageBox(
+            QMessageBox.Icon.Question, tr("Work is running"),
+            tr("A job is still running. What it has done is kept, and it goes on where it stopped when the project is "
+               "opened again."), parent=self)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        leave = box.addButton(tr("Finish it, then close"), QMessageBox.ButtonRole.AcceptRole)
+        stop = box.addButton(tr("Stop it and close"), QMessageBox.ButtonRole.DestructiveRole)
+        stay = box.addButton(tr("Stay"), QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(leave)
+        box.setEscapeButton(stay)
+        leave.clicked.connect(self._close_later)
+        stop.clicked.connect(self._close_now)
+        box.finished.connect(self._question_closed)
+        box.open()
+
+    def _question_closed(self) -> None:
+        self._closing = None
+
+    def _close_now(self) -> None:
+        self._stop_and_close = True
+        QTimer.singleShot(0, self.close)
+
+    def _close_later(self) -> None:
+        """Out of the way until the work is done; whoever brings the window back keeps it."""
+        self._close_when_done = True
+        self.showMinimized()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.WindowStateChange and not self.isMinimized():
+            self._close_when_done = False
+
+    def _job_ended(self) -> None:
+        if not self.session.jobs.running and (self._closing or self._close_when_done):
+            if self._closing:
+                self._closing.reject()
+            self._close_now()
