@@ -18,6 +18,8 @@ from typing import Any
 
 from mmstudio import __version__, project, settings
 from mmstudio.encoders.base import Encoder
+from mmstudio.encoders.device import keep_freed_memory
+from mmstudio.encoders.hub import stay_offline
 from mmstudio.errors import ProjectError, StudioError
 from mmstudio.media import MODALITIES, Limits
 from mmstudio.media.scan import printable
@@ -62,7 +64,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--out", required=True, type=Path, help="a .npz or .png file")
     with_model(made)
 
-    command("models", "List the models the studio knows, and which are on this computer.", models)
+    made = command("models", "List the models the studio knows, and which are on this computer.", models)
+    change = made.add_mutually_exclusive_group()
+    change.add_argument("--download", metavar="NAME", help="bring this model onto this computer")
+    change.add_argument("--remove", metavar="NAME", help="delete this model from this computer")
     made = command("new", "Make an empty project.", new)
     made.add_argument("project", type=Path)
     made = command("add", "Add files to a project and encode them.", add)
@@ -76,7 +81,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Run one command and give its exit code."""
     asked = parser().parse_args(arguments)
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    stay_offline()
+    keep_freed_memory()
     try:
         return int(asked.run(asked))
     except StudioError as error:
@@ -150,9 +156,15 @@ def explain(asked: argparse.Namespace) -> int:
 
 
 def models(asked: argparse.Namespace) -> int:
-    """Print the catalogue."""
-    from mmstudio.encoders import catalog
+    """Print the catalogue, or bring or delete one model."""
+    from mmstudio.encoders import catalog, download
 
+    if asked.download:
+        print(_shown(download.download(asked.download)))
+        return 0
+    if asked.remove:
+        print(f"{download.remove(asked.remove) / 1e6:,.1f} MB are free again", file=sys.stderr)
+        return 0
     for card in catalog():
         state = "here" if card.present else "not downloaded"
         print(f"{card.name:48} {'+'.join(card.modalities):18} {card.size_mb:>6} MB  {card.licence:14} {state}")

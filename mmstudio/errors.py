@@ -53,6 +53,10 @@ class ModelRefused(EncoderError):
     """The model would need pickled weights, remote code, or a family the studio does not know."""
 
 
+class DownloadError(EncoderError):
+    """A hub model could not be fetched or removed; what had arrived is kept unless the sentence says otherwise."""
+
+
 class OutOfMemory(EncoderError):
     """One single input does not fit into the device's memory."""
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from mmstudio.desktop.window import MainWindow
 
 
+pytest_plugins = ["fake_hub"]
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Settings, projects and caches of each test lie in a folder of their own."""

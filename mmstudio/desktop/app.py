@@ -8,11 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+from mmstudio.encoders.hub import stay_offline
+
 
 def main(arguments: list[str]) -> int:
     """Open the studio with these files; gives the exit code."""
     sys.setswitchinterval(0.001)  # a waiting GUI thread gets the interpreter within a millisecond
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    stay_offline()
     if sys.platform.startswith("linux") and not any(
             os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")):
         print("mmstudio: there is no screen here (DISPLAY is not set). “mmstudio --help” lists what works without one.",

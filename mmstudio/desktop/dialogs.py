@@ -1,4 +1,4 @@
-"""Small windows: settings, models, recording, shortcuts, the command palette."""
+"""Small windows: settings, recording, shortcuts, the command palette."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QDoubleSpinBox,
-    QFileDialog,
     QFormLayout,
     QGridLayout,
     QGroupBox,
@@ -33,8 +32,7 @@ from PySide6.QtWidgets import (
 
 from mmstudio.desktop.audio import LONGEST_RECORDING_SECONDS, Microphone, Recorder, microphones
 from mmstudio.desktop.session import Session
-from mmstudio.desktop.text import clock, megabytes, modality_name, tr
-from mmstudio.encoders import ModelCard, catalog
+from mmstudio.desktop.text import clock, tr
 from mmstudio.errors import StudioError
 from mmstudio.settings import TABLE, Setting, Settings
 
@@ -101,73 +99,6 @@ class SettingsDialog(QDialog):
             self.changed.emit(name)
         except (StudioError, OSError) as error:
             self._complaint.setText(str(error))
-
-
-class ModelsDialog(QDialog):
-    """Which encoder reads the items: the starter, a model in the local cache, or a folder."""
-
-    chosen = Signal(str)
-
-    def __init__(self, current: str, parent: QWidget) -> None:
-        super().__init__(parent, windowTitle=tr("Models"))
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.resize(680, 460)
-        layout = QVBoxLayout(self)
-        hint = QLabel(tr("Models on this computer can be used at once. A model that is not here has to be put into the "
-                         "Hugging Face cache, or into a folder, first; the studio never goes to the network by "
-                         "itself."))
-        hint.setWordWrap(True)
-        hint.setProperty("faint", True)
-        layout.addWidget(hint)
-        self.list = QListWidget()
-        for card in sorted(catalog(), key=lambda c: not c.present):
-            self._add(card, current)
-        self.list.itemActivated.connect(lambda _: self._use())
-        layout.addWidget(self.list, 1)
-        self._about = QLabel()
-        self._about.setWordWrap(True)
-        self._about.setTextFormat(Qt.TextFormat.PlainText)
-        layout.addWidget(self._about)
-        buttons = QDialogButtonBox()
-        self.use = buttons.addButton(tr("Use"), QDialogButtonBox.ButtonRole.AcceptRole)
-        folder = buttons.addButton(tr("Open a folder…"), QDialogButtonBox.ButtonRole.ActionRole)
-        buttons.addButton(QDialogButtonBox.StandardButton.Close)
-        self.use.clicked.connect(self._use)
-        folder.clicked.connect(self._folder)
-        buttons.rejected.connect(self.reject)
-        layout.addWidget(buttons)
-        self.list.currentItemChanged.connect(lambda *_: self._tell())
-        self.list.setCurrentRow(0)
-
-    def _add(self, card: ModelCard, current: str) -> None:
-        reads = ", ".join(modality_name(m).lower() for m in card.modalities)
-        state = tr("in use") if card.name == current else tr("here") if card.present else tr("not on this computer")
-        line = QListWidgetItem(f"{card.title}    {reads} · {megabytes(card.size_mb * 1e6)} · {state}")
-        line.setData(Qt.ItemDataRole.UserRole, card)
-        if not card.present:
-            line.setForeground(self.palette().placeholderText())
-        self.list.addItem(line)
-
-    def _card(self) -> ModelCard | None:
-        line = self.list.currentItem()
-        return line.data(Qt.ItemDataRole.UserRole) if line else None
-
-    def _tell(self) -> None:
-        card = self._card()
-        self.use.setEnabled(card is not None and card.present)
-        self._about.setText(f"{card.name} · {card.licence}\n{card.text}" if card else "")
-
-    def _use(self) -> None:
-        card = self._card()
-        if card is not None and card.present:
-            self.chosen.emit(card.name)
-            self.accept()
-
-    def _folder(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, tr("A folder with config.json and safetensors"))
-        if folder:
-            self.chosen.emit(folder)
-            self.accept()
 
 
 class RecordDialog(QDialog):

@@ -22,9 +22,10 @@ class Job(QObject):
 
     changed = Signal()
 
-    def __init__(self, title: str, parent: QObject) -> None:
+    def __init__(self, title: str, parent: QObject, unit: Callable[[int], str] = count) -> None:
         super().__init__(parent)
         self.title = title
+        self._unit = unit
         self.progress = Progress(0, 0)
         self.outcome = ""
         self.problems: list[tuple[Path, str]] = []
@@ -46,12 +47,13 @@ class Job(QObject):
         if self.state is State.CANCELLED:
             return tr("Cancelled; what was done is kept")
         done, total = self.progress.done, self.progress.total
-        parts = [f"{count(done)} / {count(total)}"] if total else []
+        parts = [f"{self._unit(done)} / {self._unit(total)}"] if total else []
         if self.state is State.PAUSED:
             parts.append(tr("paused"))
         elif done and total:
             rate = done / max(time.monotonic() - self._started, 1e-3)
-            parts += [tr("{} / s").format(f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"),
+            told = f"{rate:.1f}" if rate < 10 else self._unit(round(rate))
+            parts += [tr("{} / s").format(told),
                       tr("{} left").format(duration((total - done) / rate))]
         return " · ".join([*parts, self.progress.text] if self.progress.text else parts)
 
@@ -109,10 +111,13 @@ class Jobs(QObject):
 
     def start(
         self, title: str, work: Callable[[], Work[Any]], on_step: Callable[[Progress], None],
-        on_done: Callable[[Any], None], on_failed: Callable[[StudioError], None],
+        on_done: Callable[[Any], None], on_failed: Callable[[StudioError], None], lane: Lane | None = None,
+        unit: Callable[[int], str] = count,
     ) -> Job:
-        """Run long work as a job; ``on_done`` calls its ``finish``."""
-        job = Job(title, self)
+        """Run long work as a job on the models' lane or another; ``on_done`` calls its ``finish``. ``unit`` writes the
+        amounts of its progress.
+        """
+        job = Job(title, self, unit)
 
         def step(progress: Progress) -> None:
             job.progress = progress
@@ -132,7 +137,7 @@ class Jobs(QObject):
             self.ended.emit(job)
 
         job.changed.connect(lambda: self._job_changed(job))
-        job.ticket = self._lane.run(work, on_step=step, on_done=done, on_failed=failed)
+        job.ticket = (lane or self._lane).run(work, on_step=step, on_done=done, on_failed=failed)
         self.all.append(job)
         ended = [j for j in self.all if j.ticket and j.ticket.ended]
         for old in ended[: max(0, len(self.all) - KEPT_JOBS)]:

@@ -18,10 +18,11 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from mmstudio import paths
 from mmstudio.desktop.arranging import FusedPlace, Layout, arranging, fused_place
 from mmstudio.desktop.jobs import Job, Jobs
-from mmstudio.desktop.text import count, tr
+from mmstudio.desktop.text import count, megabytes, tr
 from mmstudio.desktop.worker import Lane, Pool, State, Ticket, preload_torch
 from mmstudio.encoders.base import Encoder, Explanation
-from mmstudio.encoders.registry import STARTER
+from mmstudio.encoders.device import keep_freed_memory
+from mmstudio.encoders.registry import STARTER, ModelCard, catalog
 from mmstudio.errors import StudioError
 from mmstudio.library import Item, Sample, VectorView
 from mmstudio.media import MediaRef, Modality
@@ -62,9 +63,13 @@ class Session(QObject):
     encoderChanged = Signal()
     failed = Signal(object)
     noted = Signal(str)
+    offered = Signal(object)
+    downloaded = Signal(object)
+    modelsChanged = Signal()
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
+        keep_freed_memory()
         self.settings = settings
         self.project: Project | None = None
         self.encoder: Encoder | None = None
@@ -78,12 +83,13 @@ class Session(QObject):
         self.answer: Answer | None = None
         self.models = Lane("models", self)
         self.maths = Lane("maths", self)
+        self.network = Lane("network", self)
         self.pool = Pool(parent=self)
         self.jobs = Jobs(self.models, self)
         self._generation: dict[str, int] = {}
         self._layout_ticket: Ticket | None = None
         self._layout_wanted = QTimer(self, singleShot=True, interval=LAYOUT_EVERY_MS)
-        self._layout_wanted.timeout.connect(lambda: self._arrange(final=not self.jobs.running))
+        self._layout_wanted.timeout.connect(lambda: self._arrange(final=not self.jobs.has(tr("Encoding"))))
         self._encode_again = False
         self._dropped_early: list[Path] = []
         self._fusing: Ticket | None = None
@@ -137,7 +143,8 @@ class Session(QObject):
         """Cancel what runs; what it has done is kept and goes on when its project or model is used again."""
         self._encode_again = False
         for job in self.jobs.running:
-            job.cancel()
+            if job.title in (tr("Adding"), tr("Encoding")):
+                job.cancel()
 
     def _forget_answers(self) -> None:
         """Nothing that was asked of another project or model may be shown any more."""
@@ -155,6 +162,7 @@ class Session(QObject):
         self._layout_wanted.stop()
         project = self.project
         self.pool.stop()
+        self.network.stop()
         self.maths.stop()
         if self.models.stop(20) and project:
             project.close()
@@ -195,6 +203,33 @@ class Session(QObject):
 
         self.models.ask(load, on_done=loaded, on_failed=failed)
 
+    def download(self, card: ModelCard) -> None:
+        """Bring a model of the catalogue onto this computer, on a lane of its own: encoding goes on meanwhile."""
+        from mmstudio.encoders.download import download
+
+        def done(_: Path) -> None:
+            job.finish(tr("{} is on this computer now").format(card.title), [])
+            self.downloaded.emit(card)
+
+        title = _download_title(card.name)
+        if not self.jobs.has(title):
+            job = self.jobs.start(title, lambda: download(card.name), lambda _: None, done, self.failed.emit,
+                                  self.network, megabytes)
+
+    def downloading(self, name: str) -> bool:
+        """Whether a model is on its way."""
+        return self.jobs.has(_download_title(name))
+
+    def remove_model(self, card: ModelCard) -> None:
+        """Delete a model from the cache."""
+        from mmstudio.encoders.download import remove
+
+        def done(freed: int) -> None:
+            self.noted.emit(tr("{} was removed; {} are free again.").format(card.title, megabytes(freed)))
+            self.modelsChanged.emit()
+
+        self.network.ask(lambda: remove(card.name), on_done=done, on_failed=self.failed.emit)
+
     # ---- items ------------------------------------------------------------------------------------------------
 
     def add(self, what: Iterable[Path]) -> None:
@@ -233,11 +268,14 @@ class Session(QObject):
         job = self.jobs.start(tr("Adding"), lambda: work(project), step, done, self.failed.emit)
 
     def _hint_at_other_models(self, added: list[Item]) -> None:
-        """Say once, kindly, that the starter was made for drawings and synthetic speech."""
-        if self.settings["model"] == STARTER and self.settings["starter_hint"] and any(map(_is_recorded, added)):
+        """Say once, kindly, that the starter was made for drawings and synthetic speech, and offer what fits."""
+        if self.settings["model"] != STARTER or not self.settings["starter_hint"]:
+            return
+        kind = next(filter(None, map(_recorded, added)), "")
+        fitting = next((card for card in catalog() if kind and card.first_choice_for == kind), None)
+        if fitting:
             self.settings.set("starter_hint", False)
-            self.noted.emit(tr("The starter model knows drawings and synthetic speech. For photographs and recorded "
-                               "voices, choose a model that was trained on them under Model ▸ Models."))
+            self.offered.emit(fitting)
 
     def _take_in(self, fresh: Fresh) -> None:
         new = [item for item in fresh.items if item.id not in self.items]
@@ -329,11 +367,12 @@ class Session(QObject):
 
     def _job_ended(self, job: Job) -> None:
         """Items that were added, also by a cancelled job, are shown and get vectors; an encoding gets its map."""
+        self.modelsChanged.emit()
         if job.title == tr("Adding"):
             if job.state is State.CANCELLED:
                 self._take_in_all()
             self.encode()
-        else:
+        elif job.title == tr("Encoding"):
             self.rearrange()
             if self._encode_again and job.state is not State.CANCELLED:
                 self.encode()
@@ -553,11 +592,18 @@ class Session(QObject):
         return self._generation[question]
 
 
-def _is_recorded(item: Item) -> bool:
-    """A guess whether a camera or a microphone made this: a large JPEG or HEIC, a sound of a recorder's rate."""
+def _recorded(item: Item) -> str:
+    """A guess whether a camera or a microphone made this - a large JPEG or HEIC, a sound of a recorder's rate - as what
+    the catalogue's first choices are for; else "".
+    """
     pixels = item.facts.get("width", 0) * item.facts.get("height", 0)
-    photograph = item.path.suffix.lower() in (".jpg", ".jpeg", ".heic") and pixels > 300_000
-    return photograph or (item.modality == "audio" and item.facts.get("rate_hz", 0) >= 32_000)
+    if item.path.suffix.lower() in (".jpg", ".jpeg", ".heic") and pixels > 300_000:
+        return "photographs"
+    return "recordings" if item.modality == "audio" and item.facts.get("rate_hz", 0) >= 32_000 else ""
+
+
+def _download_title(name: str) -> str:
+    return tr("Download of {}").format(name.rpartition("/")[2])
 
 
 def warm_up(encoder: Encoder) -> None:

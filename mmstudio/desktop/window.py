@@ -23,7 +23,8 @@ from PySide6.QtWidgets import (
 
 from mmstudio import __version__, paths
 from mmstudio.desktop.actions import Actions, Intent
-from mmstudio.desktop.dialogs import ModelsDialog, Palette, RecordDialog, SettingsDialog, ShortcutsDialog
+from mmstudio.desktop.dialogs import Palette, RecordDialog, SettingsDialog, ShortcutsDialog
+from mmstudio.desktop.models import ModelsDialog
 from mmstudio.desktop.panels.inspector import InspectorPanel
 from mmstudio.desktop.panels.jobs import JobsPanel
 from mmstudio.desktop.panels.library import LibraryPanel
@@ -34,6 +35,7 @@ from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, megabytes, tr
 from mmstudio.desktop.theme import THEME
 from mmstudio.desktop.widgets.banner import Banner
+from mmstudio.encoders import ModelCard
 
 ARRANGEMENT_VERSION = 1
 
@@ -158,6 +160,8 @@ class MainWindow(QMainWindow):
         s = self.session
         s.failed.connect(self.banner.show_error)
         s.noted.connect(self.banner.show_note)
+        s.offered.connect(self._offer)
+        s.downloaded.connect(self._offer_to_use)
         s.selectionChanged.connect(self._selection_changed)
         s.projectOpened.connect(self._set_title)
         s.jobs.ended.connect(lambda _: QTimer.singleShot(0, self, self._job_ended))
@@ -316,8 +320,21 @@ class MainWindow(QMainWindow):
         elif name in ("model", "device"):
             self.session.use_model(s["model"], s["device"])
 
-    def _models(self) -> None:
-        dialog = ModelsDialog(self.session.settings["model"], self)
+    def _offer(self, card: ModelCard) -> None:
+        """The starter is the wrong model for what was added: offer one that fits."""
+        self.banner.show_offer(
+            tr("The starter model knows drawings and synthetic speech. {} was trained on {}.").format(
+                card.title, tr(card.first_choice_for)),
+            tr("Use {}").format(card.title) if card.present else tr("Get {} ({})…").format(
+                card.title, megabytes(card.size_mb * 1e6)),
+            (lambda: self._use_model(card.name)) if card.present else (lambda: self._models(card.name)))
+
+    def _offer_to_use(self, card: ModelCard) -> None:
+        self.banner.show_offer(tr("{} is on this computer now.").format(card.title), tr("Use it"),
+                               lambda: self._use_model(card.name))
+
+    def _models(self, shown: str = "") -> None:
+        dialog = ModelsDialog(self.session, self, shown)
         dialog.chosen.connect(self._use_model)
         dialog.open()
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from mmstudio.errors import EncoderError, OutOfMemory
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 
 
 def pick_device(wish: str = "auto") -> str:
@@ -45,6 +48,33 @@ def memory_errors_translated() -> Iterator[None]:
             free_memory()
             raise OutOfMemory("The device's memory ran out.") from error
         raise
+
+
+def keep_freed_memory() -> None:
+    """Let a forward pass on the CPU reuse the memory of the last one.
+
+    glibc maps every block over 32 MB anew and gives it back when freed, so that each pass faults its pages in again: a
+    fifth of the processor's time for a Whisper encoder. Blocks over 64 MB are reused in the main arena only, so this
+    comes before the first thread. What is kept, ``return_freed_memory`` gives back. Elsewhere nothing happens.
+    Source: mallopt(3).
+    """
+    if sys.platform.startswith("linux") and (libc := _glibc()):
+        for option, value in ((M_MMAP_THRESHOLD, 1 << 30), (M_TRIM_THRESHOLD, 1 << 30), (M_ARENA_MAX, 1)):
+            libc.mallopt(option, value)
+
+
+def return_freed_memory() -> None:
+    """Give the system back what ``keep_freed_memory`` held."""
+    if sys.platform.startswith("linux") and (libc := _glibc()):
+        libc.malloc_trim(0)
+
+
+def _glibc() -> Any:
+    """The C library where it is glibc, else None."""
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
 
 
 def free_memory() -> None:

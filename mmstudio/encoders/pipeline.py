@@ -10,6 +10,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
 from mmstudio.encoders.base import Encoder, Prepared, Vectors
+from mmstudio.encoders.device import return_freed_memory
 from mmstudio.errors import EncoderError, OutOfMemory, StudioError
 from mmstudio.media import Limits, MediaRef, Modality, load
 
@@ -72,7 +73,15 @@ def encode_refs(
 
     At most a few batches of decoded media are held, however many ``refs`` there are. Closing the iterator stops it.
     """
-    size = BatchSize(batch, encoder.device)
+    try:
+        yield from _encoded(encoder, refs, limits, pool, BatchSize(batch, encoder.device))
+    finally:
+        return_freed_memory()
+
+
+def _encoded(
+    encoder: Encoder, refs: Iterable[tuple[int, MediaRef]], limits: Limits, pool: Executor, size: BatchSize,
+) -> Iterator[Encoded | Failed]:
     waiting: dict[Modality, list[tuple[int, Prepared]]] = {}
     for key, outcome in _prepared_ahead(encoder, refs, limits, pool, size):
         if isinstance(outcome, StudioError):

@@ -28,7 +28,7 @@ FAMILIES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class ModelCard:
-    """One line of the catalogue."""
+    """One line of the catalogue; ``first_choice_for`` is what a person drops that the starter does not know."""
 
     name: str
     title: str
@@ -37,6 +37,7 @@ class ModelCard:
     licence: str
     text: str
     present: bool = False
+    first_choice_for: str = ""
 
 
 def load_encoder(name: str, device: str = "auto") -> Encoder:
@@ -114,6 +115,6 @@ def catalog() -> list[ModelCard]:
     table = tomllib.loads((paths.resources() / "catalog.toml").read_text(encoding="utf-8"))
     return [
         ModelCard(m["name"], m["title"], tuple(m["modalities"]), m["size_mb"], m["licence"], m["text"],
-                  m["name"] == STARTER or cached_snapshot(m["name"]) is not None)
+                  m["name"] == STARTER or cached_snapshot(m["name"]) is not None, m.get("first_choice_for", ""))
         for m in table["models"]
     ]

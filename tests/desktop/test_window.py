@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QToolButton, QW
 from pytestqt.qtbot import QtBot
 
 from mmstudio.desktop import audio
-from mmstudio.desktop.dialogs import ModelsDialog, Palette, RecordDialog, SettingsDialog, ShortcutsDialog
+from mmstudio.desktop.dialogs import Palette, RecordDialog, SettingsDialog, ShortcutsDialog
 from mmstudio.desktop.theme import THEME, category_colours
 from mmstudio.desktop.widgets.empty import EmptyState
 from mmstudio.desktop.window import MainWindow
@@ -151,14 +151,6 @@ def test_both_themes_change_every_colour(window: MainWindow, qtbot: QtBot) -> No
 @pytest.mark.parametrize("number", [3, 8, 40])
 def test_category_colours_are_distinct(number: int, qtbot: QtBot) -> None:
     assert len({c.name() for c in category_colours(number)}) == number
-
-
-def test_models_that_are_not_here_cannot_be_used(window: MainWindow, qtbot: QtBot) -> None:
-    dialog = ModelsDialog("starter", window)
-    qtbot.addWidget(dialog)
-    assert dialog.use.isEnabled()
-    dialog.list.setCurrentRow(dialog.list.count() - 1)
-    assert not dialog.use.isEnabled()
 
 
 def test_the_palette_runs_an_action_by_its_name(window: MainWindow, qtbot: QtBot) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
 
@@ -15,7 +17,7 @@ NOTE_MS = 8000
 
 
 class Banner(QFrame):
-    """One message at a time; notes go by themselves, errors stay until closed."""
+    """One message at a time; notes go by themselves, errors and offers stay until closed."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -27,14 +29,19 @@ class Banner(QFrame):
         self.text.setWordWrap(True)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.offer = QPushButton()
+        self.offer.setProperty("primary", True)
+        self.offer.clicked.connect(self._take_offer)
         self._details = QPushButton(tr("Details"))
         self._details.clicked.connect(self._show_details)
         self._close = QToolButton(toolTip=tr("Close"))
         self._close.clicked.connect(self.hide)
         layout.addWidget(self.text, 1)
+        layout.addWidget(self.offer)
         layout.addWidget(self._details)
         layout.addWidget(self._close)
         self._traceback = ""
+        self._offered: Callable[[], None] | None = None
         self._leave = QTimer(self, singleShot=True, interval=NOTE_MS)
         self._leave.timeout.connect(self.hide)
         THEME.changed.connect(self._icons)
@@ -57,7 +64,24 @@ class Banner(QFrame):
         self._show(text, "note")
         self._leave.start()
 
+    def show_offer(self, text: str, button: str, taken: Callable[[], None]) -> None:
+        """A note with one thing to do about it; it stays until it is taken or closed."""
+        self._traceback = ""
+        self._show(text, "note")
+        self._leave.stop()
+        self._offered = taken
+        self.offer.setText(button)
+        self.offer.show()
+
+    def _take_offer(self) -> None:
+        taken = self._offered
+        self.hide()
+        if taken:
+            taken()
+
     def _show(self, text: str, kind: str) -> None:
+        self._offered = None
+        self.offer.hide()
         self.text.setText(text)
         self.setProperty("kind", kind)
         self.style().unpolish(self)
