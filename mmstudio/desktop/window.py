@@ -32,6 +32,7 @@ from mmstudio.desktop.panels.map import MapPanel
 from mmstudio.desktop.panels.search import ResultsPanel, SearchBox, save_image, save_text
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
+from mmstudio.desktop.sharing import ExportDialog, Sharing, ask_what_to_unpack, ask_where_to_pack
 from mmstudio.desktop.text import count, megabytes, tr
 from mmstudio.desktop.theme import THEME
 from mmstudio.desktop.widgets.banner import Banner
@@ -51,6 +52,7 @@ class MainWindow(QMainWindow):
         self._was_painted = False
         self._closing: QMessageBox | None = None
         self._close_when_done = self._stop_and_close = False
+        self.sharing = Sharing(session)
         self.previews = Previews(session)
         self.library = LibraryPanel(session, self.previews)
         self.map = MapPanel(session, self.previews)
@@ -75,6 +77,9 @@ class MainWindow(QMainWindow):
             Intent("add_folder", "Add a folder…", "&Library", self._add_folder, "Ctrl+Shift+O", "folder"),
             Intent("example", "Open the example", "&Library", s.add_example, "", "explore"),
             Intent("open", "Open a project…", "&Library", self._open_project),
+            Intent("unpack", "Open a project's file…", "&Library", lambda: ask_what_to_unpack(self.sharing, self)),
+            Intent("pack", "Save the project as one file…", "&Library", self._pack),
+            Intent("export", "Export…", "&Library", self._export, "Ctrl+E"),
             Intent("paste", "Paste", "&Library", self._paste, "Ctrl+V"),
             Intent("quit", "Quit", "&Library", self._quit, "Ctrl+Q"),
             Intent("select_all", "Select all", "&Edit", lambda: s.select(s.items), "Ctrl+A"),
@@ -236,6 +241,13 @@ class MainWindow(QMainWindow):
                                                   str(paths.default_project().parent))
         if folder:
             self.session.open_project(Path(folder))
+
+    def _pack(self) -> None:
+        if self.session.project:
+            ask_where_to_pack(self.sharing, self.session.project.name, self)
+
+    def _export(self) -> None:
+        ExportDialog(self.session, self.sharing, self).open()
 
     def _paste(self) -> None:
         mime = QApplication.clipboard().mimeData()
