@@ -177,8 +177,6 @@ class Session(QObject):
             preload_torch()
             encoder = load_encoder(name, device)
             warm_up(encoder)
-            import colorcet  # noqa: F401 - the first heat map should not wait for it
-
             gc.freeze()  # what torch brought is never searched for garbage again: that took the window 100 ms
             return encoder
 
@@ -191,6 +189,7 @@ class Session(QObject):
             self.encoder, self.encoder_error = encoder, None
             self._forget_answers()
             self.encoderChanged.emit()
+            self.maths.ask(import_colour_maps)
             note = getattr(encoder, "note", "")
             if note:
                 self.noted.emit(note)
@@ -604,6 +603,11 @@ def _recorded(item: Item) -> str:
 
 def _download_title(name: str) -> str:
     return tr("Download of {}").format(name.rpartition("/")[2])
+
+
+def import_colour_maps() -> None:
+    """The first heat map should not wait for them."""
+    import colorcet  # noqa: F401
 
 
 def warm_up(encoder: Encoder) -> None:

@@ -30,6 +30,7 @@ from mmstudio.desktop.panels.jobs import JobsPanel
 from mmstudio.desktop.panels.library import LibraryPanel
 from mmstudio.desktop.panels.map import MapPanel
 from mmstudio.desktop.panels.search import ResultsPanel, SearchBox, save_image, save_text
+from mmstudio.desktop.panels.trial import TrialPanel
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.sharing import ExportDialog, Sharing, ask_what_to_unpack, ask_where_to_pack
@@ -38,7 +39,7 @@ from mmstudio.desktop.theme import THEME
 from mmstudio.desktop.widgets.banner import Banner
 from mmstudio.encoders import ModelCard
 
-ARRANGEMENT_VERSION = 1
+ARRANGEMENT_VERSION = 2
 
 
 class MainWindow(QMainWindow):
@@ -57,6 +58,7 @@ class MainWindow(QMainWindow):
         self.library = LibraryPanel(session, self.previews)
         self.map = MapPanel(session, self.previews)
         self.inspector = InspectorPanel(session, self.previews)
+        self.trial = TrialPanel(session, self.previews)
         self.results = ResultsPanel(session, self.previews)
         self.jobs = JobsPanel(session.jobs)
         self.search = SearchBox()
@@ -97,6 +99,7 @@ class MainWindow(QMainWindow):
             Intent("explore", "Explore", "&View", lambda: self._arrange("explore"), "Alt+1", "explore"),
             Intent("search", "Search results", "&View", lambda: self._arrange("search"), "Alt+2", "search"),
             Intent("explain", "Explain", "&View", lambda: self._arrange("explain"), "Alt+3", "explain"),
+            Intent("trial", "What the model sees", "&View", lambda: self._docks["trial"].raise_(), "Alt+4"),
             Intent("theme", "Dark or light", "&View", self._switch_theme, "Ctrl+Shift+D"),
             Intent("settings", "Settings…", "&Help", self._settings, "Ctrl+,", "settings"),
             Intent("palette", "Commands…", "&Help", self._palette, "Ctrl+Shift+P"),
@@ -117,14 +120,17 @@ class MainWindow(QMainWindow):
                                Qt.DockWidgetArea.BottomDockWidgetArea)
         self._docks = {name: self._dock(name, title, panel, area) for name, title, panel, area in (
             ("library", tr("Library"), self.library, left), ("results", tr("Search results"), self.results, left),
-            ("inspector", tr("Inspector"), self.inspector, right), ("jobs", tr("Jobs"), self.jobs, bottom))}
+            ("inspector", tr("Inspector"), self.inspector, right),
+            ("trial", tr("What the model sees"), self.trial, right), ("jobs", tr("Jobs"), self.jobs, bottom))}
         self.setCorner(Qt.Corner.BottomLeftCorner, left)
         self.setCorner(Qt.Corner.BottomRightCorner, right)
         self.tabifyDockWidget(self._docks["library"], self._docks["results"])
         self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
-        for name in ("library", "results"):
+        self.tabifyDockWidget(self._docks["inspector"], self._docks["trial"])
+        for name in ("library", "results", "inspector", "trial"):
             self._docks[name].setTitleBarWidget(QWidget())  # their tabs are their titles
-        self._docks["library"].raise_()
+        for name in ("library", "inspector"):
+            self._docks[name].raise_()
         self._tool_bars()
         self.actions_.fill(self.menuBar())
         for label in self._status.values():
@@ -177,6 +183,7 @@ class MainWindow(QMainWindow):
         self.library.list.doubleClicked.connect(lambda _: self._arrange("explain"))
         self.results.opened.connect(self._open)
         self.inspector.opened.connect(self._open)
+        self.trial.opened.connect(self._open)
         self.inspector.failed.connect(self.banner.show_error)
         self.search.returnPressed.connect(self._ask_words)
         self.search.fileGiven.connect(s.ask)
@@ -311,6 +318,7 @@ class MainWindow(QMainWindow):
         """Bring the panels of an arrangement forward."""
         widths = {"explore": (360, 380), "search": (520, 380), "explain": (300, 620)}[name]
         self._docks["results" if name == "search" else "library"].raise_()
+        self._docks["inspector"].raise_()
         self.resizeDocks([self._docks["library"], self._docks["inspector"]], list(widths), Qt.Orientation.Horizontal)
         if name == "search":
             self._find()

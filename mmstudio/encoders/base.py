@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,6 +118,85 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class SeenPicture:
+    """The picture that a model gets, cut and scaled to its size.
+
+    ``values`` ``(3, h, w)`` float32 as fed: colours minus ``mean``, divided by ``std`` (per channel). ``pixels``
+    ``(h, w, 3)`` uint8 show the same to a person. ``patch`` is the side in pixels of the squares that become tokens,
+    ``box`` left, top, right, bottom of what is kept, in 0..1 of the upright picture (beyond where it is padded).
+    """
+
+    pixels: NDArray[np.uint8]
+    values: NDArray[np.float32]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    patch: int
+    box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+
+    @classmethod
+    def unscaled(cls, values: NDArray[np.float32], mean: Sequence[float], std: Sequence[float], white: float,
+                 patch: int, box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)) -> SeenPicture:
+        """From what is fed; ``white`` is the brightest colour before ``mean`` was taken off."""
+        colours = values.transpose(1, 2, 0) * np.asarray(std, np.float32) + np.asarray(mean, np.float32)
+        pixels = np.clip(np.rint(colours * (255 / white)), 0, 255).astype(np.uint8)
+        return cls(pixels, values, tuple(map(float, mean)), tuple(map(float, std)), patch, box)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches; pixels beyond them are not read."""
+        return self.pixels.shape[0] // self.patch, self.pixels.shape[1] // self.patch
+
+
+@dataclass(frozen=True)
+class SeenSound:
+    """The sound that a model gets; of several windows the first.
+
+    ``values`` float32 as fed: log-mel ``(bins, frames)``, low bin first, in the model's own scale, or a waveform
+    ``(n,)``. They span ``seconds``, of which the first ``sound_seconds`` are the sound and the rest filling.
+    ``edges_hz`` ``(bins + 1,)`` are the borders of the bins; a waveform is one bin up to half its rate. ``patch`` is
+    how many bins and seconds one token reads, ``step`` how far apart tokens lie (less than ``patch`` where they
+    overlap). ``parts`` is in how many windows the whole sound is read.
+    """
+
+    values: NDArray[np.float32]
+    kind: Literal["log-mel", "waveform"]
+    seconds: float
+    sound_seconds: float
+    edges_hz: NDArray[np.float64]
+    patch: tuple[int, float]
+    step: tuple[int, float]
+    parts: int = 1
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class SeenToken:
+    """One token of a text: ``text`` as the vocabulary writes it (bytes in letters where they make some), its ``id``
+    there, its ``position`` in the input, its ``segment`` where the model knows segments. ``start`` and ``end`` are the
+    characters it stands for (0, 0: none); ``special`` ones mark the start, the end, or padding.
+    """
+
+    text: str
+    id: int
+    position: int
+    segment: int | None
+    start: int
+    end: int
+    special: bool
+
+
+@dataclass(frozen=True)
+class SeenText:
+    """The tokens that a model gets; ``truncated`` says that the text was longer than it reads."""
+
+    tokens: tuple[SeenToken, ...]
+    truncated: bool
+
+
+Seen: TypeAlias = SeenPicture | SeenSound | SeenText
+
+
+@dataclass(frozen=True)
 class Prepared:
     """One item as the model wants it: ``inputs`` without batch axis. ``length`` sorts items of like cost together;
     ``parts`` > 1 where an item is several inputs whose vectors are averaged (a long sound's windows).
@@ -134,8 +213,9 @@ class Encoder(Protocol):
     """A model that reads one or more modalities into one space.
 
     ``space`` names the space (vectors compare only within one); ``revision`` and ``preprocessing`` say with which
-    weights and which reading of the file a vector was made. ``prepare`` may be called from any thread; ``forward``
-    and ``explain`` from one thread at a time. ``note`` says when the model runs elsewhere than was wished, else "".
+    weights and which reading of the file a vector was made. ``prepare`` may be called from any thread; ``forward``,
+    ``explain`` and ``seen`` from one thread at a time. ``note`` says when the model runs elsewhere than was wished,
+    else "".
     """
 
     name: str
@@ -159,6 +239,10 @@ class Encoder(Protocol):
 
     def explain(self, media: Media, modality: Modality) -> Explanation:
         """Vector, tokens and attention of one item; attention computed in full only here."""
+        ...
+
+    def seen(self, media: Media, modality: Modality) -> Seen:
+        """What ``prepare`` makes of one item, as a person can look at it."""
         ...
 
     def to(self, device: str) -> None:

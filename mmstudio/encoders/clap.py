@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmstudio.encoders import hf
-from mmstudio.encoders.base import AttentionLayer, Encoder, Explanation, Positions, Prepared
+from mmstudio.encoders.base import AttentionLayer, Encoder, Explanation, Positions, Prepared, SeenSound, SeenText
 from mmstudio.encoders.speech import cut, gathered, mel_edges
 from mmstudio.encoders.text import Texts, load_tokenizer, longest
 
@@ -57,6 +57,10 @@ class ClapTexts:
         positions = self.texts.positions(prepared)
         return Explanation(hf.unit(model.text_projection(out.pooler_output))[0], hf.unit(model.text_projection(tokens)),
                            positions, attention=hf.dense_layers(out.attentions, positions), pooling_query=0)
+
+    def seen(self, prepared: Prepared, piece: hf.Piece) -> SeenText:
+        """See Reader."""
+        return self.texts.seen(prepared)
 
 
 class ClapSounds:
@@ -108,13 +112,26 @@ class ClapSounds:
         extents[np.isnan(extents).any(axis=-1)] = np.nan
         return Positions("time-frequency", extents.reshape(-1, 4))
 
+    def seen(self, prepared: Prepared, piece: hf.Piece) -> SeenSound:
+        """Of the fused model's four channels the first: at this length they are alike."""
+        whole, sound = float(self.extractor.max_length_s), int(piece["samples"]) / self.extractor.sampling_rate
+        side = int(self.config.patch_size)
+        patch = side, whole * side / (self.config.spec_size * self._ratio())
+        note = "The sound is repeated to fill what the model reads." if self._times(sound) > 1 else ""
+        return SeenSound(piece["input_features"][0].T, "log-mel", whole, sound, self._mel_edges(), patch, patch,
+                         prepared.parts, note)
+
     def _unrepeated(self, start: NDArray[Any], cell: float, sound: float) -> tuple[NDArray[Any], NDArray[Any]]:
         """Times in the padded input → times in the sound, which may lie there several times over."""
-        whole = self.extractor.max_length_s
-        times = {"repeatpad": int(whole / sound), "repeat": whole / sound}.get(self.extractor.padding, 1)
+        times = self._times(sound)
         # 1e-9: a start that is a multiple of the length must not fall to the end of the repetition before.
         inside = np.where(start < times * sound - 1e-9, np.mod(start + 1e-9, sound), np.nan)
         return inside, np.minimum(inside + cell, sound)
+
+    def _times(self, sound: float) -> float:
+        """How often a sound of so many seconds lies in the padded input."""
+        whole = self.extractor.max_length_s
+        return {"repeatpad": int(whole / sound), "repeat": whole / sound}.get(self.extractor.padding, 1)
 
     def _layer(self, block: Block, samples: int) -> AttentionLayer | None:
         rows, columns = block.size

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mmstudio.encoders import hf
-from mmstudio.encoders.base import Encoder, Explanation, Prepared
+from mmstudio.encoders.base import Encoder, Explanation, Prepared, SeenPicture, SeenText
 from mmstudio.encoders.registry import read_config
 from mmstudio.encoders.text import Texts, load_tokenizer
 from mmstudio.encoders.vision import Pictures, pixel_positions
@@ -57,6 +57,10 @@ class ClipPictures:
         return Explanation(vector, tokens, positions, attention=hf.dense_layers(out.attentions, positions),
                            pooling_query=0)
 
+    def seen(self, prepared: Prepared, piece: hf.Piece) -> SeenPicture:
+        """See Reader."""
+        return self.pictures.seen(prepared, self.patch)
+
 
 class ClipTexts:
     """Texts through the causal text tower; the vector is read at the end-of-text token."""
@@ -82,3 +86,7 @@ class ClipTexts:
             hf.unit(model.text_projection(out.last_hidden_state)[0]), positions,
             attention=hf.dense_layers(out.attentions, positions),
             pooling_query=int(np.argmax(ids if self.legacy else ids == self.end)))
+
+    def seen(self, prepared: Prepared, piece: hf.Piece) -> SeenText:
+        """See Reader."""
+        return self.texts.seen(prepared)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mmstudio.encoders.base import AttentionLayer, Explanation, Positions, Prepared, Vectors, normalised
+from mmstudio.encoders.base import AttentionLayer, Explanation, Positions, Prepared, Seen, Vectors, normalised
 from mmstudio.encoders.device import dtype_for, free_memory, memory_errors_translated, pick_device
 from mmstudio.errors import EncoderError, ModelRefused, OutOfMemory, StudioError, WrongModality
 from mmstudio.media import Media, Modality
@@ -47,6 +47,10 @@ class Reader(Protocol):
 
     def explain(self, model: Any, prepared: Prepared, piece: Piece) -> Explanation:
         """One pass with full attention over one piece; called inside ``full_attention``."""
+        ...
+
+    def seen(self, prepared: Prepared, piece: Piece) -> Seen:
+        """What the piece holds, as a person can look at it."""
         ...
 
 
@@ -107,6 +111,13 @@ class HubEncoder:
             return explanation
         note = f"The sound was read in {prepared.parts} windows; tokens and attention are those of the first."
         return replace(explanation, vector=self.forward([prepared])[0], note=f"{explanation.note} {note}".strip())
+
+    def seen(self, media: Media, modality: Modality) -> Seen:
+        """What the model gets of one item; of a sound in several windows the first. Raises WrongModality, EncoderError.
+        """
+        prepared = self.prepare(media, modality)
+        with foreign_errors("What the model sees could not be shown"):
+            return self._reader(modality).seen(prepared, pieces_of(prepared)[0])
 
     def to(self, device: str) -> None:
         """Move to a device by loading the weights anew, so that nothing is lost between precisions and the old model

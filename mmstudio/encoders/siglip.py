@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mmstudio.encoders import hf
-from mmstudio.encoders.base import Encoder, Explanation, Positions, Prepared
+from mmstudio.encoders.base import Encoder, Explanation, Positions, Prepared, SeenPicture, SeenText
 from mmstudio.encoders.registry import read_config
 from mmstudio.encoders.text import Texts, load_tokenizer
 from mmstudio.encoders.vision import Pictures, patch_positions, pixel_positions
 
+WHOLE = (0.0, 0.0, 1.0, 1.0)
 CLASSES = {"siglip": "SiglipModel", "siglip2": "Siglip2Model"}
 
 
@@ -53,6 +56,10 @@ class SiglipPictures:
         out = model.vision_model(pixel_values=hf.stacked(model, [piece], "pixel_values"), output_attentions=True)
         return _explained(model, out, pixel_positions(self.pictures, prepared, self.patch))
 
+    def seen(self, prepared: Prepared, piece: hf.Piece) -> SeenPicture:
+        """See Reader."""
+        return self.pictures.seen(prepared, self.patch)
+
 
 class NaflexPictures:
     """Pictures in their own shape: a list of patches, its mask, and the grid they lie on."""
@@ -77,7 +84,16 @@ class NaflexPictures:
         inputs = self._inputs(model, [piece])
         out = model.vision_model(**inputs, output_attentions=True)
         rows, columns = (int(n) for n in piece["spatial_shapes"])
-        return _explained(model, out, patch_positions((0.0, 0.0, 1.0, 1.0), rows, columns))
+        return _explained(model, out, patch_positions(WHOLE, rows, columns))
+
+    def seen(self, prepared: Prepared, piece: hf.Piece) -> SeenPicture:
+        """The patches laid on their grid; each holds ``p`` rows of ``p`` pixels of 3 colours."""
+        rows, columns = (int(n) for n in piece["spatial_shapes"])
+        side = int(self.pictures.processor.patch_size)
+        patches = piece["pixel_values"].reshape(rows, columns, side, side, 3)
+        values = np.ascontiguousarray(patches.transpose(4, 0, 2, 1, 3), np.float32).reshape(
+            3, rows * side, columns * side)
+        return self.pictures.unscaled(values, side, WHOLE)
 
     @staticmethod
     def _inputs(model: Any, pieces: Sequence[hf.Piece]) -> dict[str, Any]:
@@ -114,3 +130,7 @@ class SiglipTexts:
         positions = self.texts.positions(prepared)
         return Explanation(hf.unit(out.pooler_output)[0], attention=hf.dense_layers(out.attentions, positions),
                            pooling_query=len(positions) - 1)
+
+    def seen(self, prepared: Prepared, piece: hf.Piece) -> SeenText:
+        """See Reader."""
+        return self.texts.seen(prepared)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmstudio.encoders import hf
-from mmstudio.encoders.base import AttentionLayer, Encoder, Explanation, Positions, Prepared
+from mmstudio.encoders.base import AttentionLayer, Encoder, Explanation, Positions, Prepared, SeenSound
 from mmstudio.encoders.registry import read_config
 from mmstudio.errors import EncoderError, WrongModality
 from mmstudio.media import AudioClip
@@ -24,6 +24,8 @@ CLASSES = {"whisper": "WhisperModel", "audio-spectrogram-transformer": "ASTModel
            "hubert": "HubertModel", "wavlm": "WavLMModel"}
 KALDI_HOP_S, KALDI_LOW_HZ, KALDI_WINDOW = 0.01, 20.0, 400
 """What AST's feature extractor fixes: frames every 10 ms, the lowest filter at 20 Hz, windows of 400 samples."""
+WHISPER_HIGH_HZ = 8000.0
+"""Where the highest filter of Whisper's feature extractor ends; the lowest starts at 0 Hz."""
 
 
 def load(folder: Path, name: str, device: str) -> Encoder:
@@ -103,6 +105,14 @@ class WhisperReader:
                            hf.unit(hidden[0, :frames]), positions, np.full(frames, 1 / frames, np.float32),
                            lumped_layers(out.attentions, keep, positions))
 
+    def seen(self, prepared: Prepared, piece: hf.Piece) -> SeenSound:
+        """See Reader."""
+        values, rate = piece["input_features"], self.extractor.sampling_rate
+        frame = len(values), self.frame_samples / rate
+        edges = mel_edges(len(values), 0.0, WHISPER_HIGH_HZ, "slaney")
+        return SeenSound(values, "log-mel", self.extractor.n_samples / rate, int(piece["samples"]) / rate, edges,
+                         frame, frame, prepared.parts)
+
     def _frames(self, piece: hf.Piece) -> int:
         return max(1, -(-int(piece["samples"]) // self.frame_samples))
 
@@ -148,14 +158,25 @@ class AstReader:
         """``(2 + patches, 4)`` start, end in s, low, high in Hz, as the model orders them (frequency by frequency);
         NaN for the two special tokens and for patches after the sound.
         """
-        c, rate = self.config, self.extractor.sampling_rate
-        edges = mel_edges(c.num_mel_bins, KALDI_LOW_HZ, rate / 2, "kaldi")
+        c = self.config
+        edges = self._mel_edges()
         low = np.arange((c.num_mel_bins - c.patch_size) // c.frequency_stride + 1) * c.frequency_stride
         start = np.arange((c.max_length - c.patch_size) // c.time_stride + 1) * c.time_stride * KALDI_HOP_S
         table = np.array([(t, min(t + c.patch_size * KALDI_HOP_S, seconds), edges[f], edges[f + c.patch_size])
                           for f in low for t in start], np.float32)
         table[table[:, 0] >= seconds] = np.nan
         return np.concatenate([np.full((2, 4), np.nan, np.float32), table])
+
+    def seen(self, prepared: Prepared, piece: hf.Piece) -> SeenSound:
+        """See Reader."""
+        c, values = self.config, piece["input_values"].T
+        return SeenSound(values, "log-mel", values.shape[1] * KALDI_HOP_S,
+                         int(piece["samples"]) / self.extractor.sampling_rate, self._mel_edges(),
+                         (c.patch_size, c.patch_size * KALDI_HOP_S), (c.frequency_stride, c.time_stride * KALDI_HOP_S),
+                         prepared.parts)
+
+    def _mel_edges(self) -> NDArray[np.float64]:
+        return mel_edges(self.config.num_mel_bins, KALDI_LOW_HZ, self.extractor.sampling_rate / 2, "kaldi")
 
 
 class WaveReader:
@@ -199,6 +220,13 @@ class WaveReader:
         note = "This model's attention is the mean over its heads." if self.one_head else ""
         return Explanation(hf.unit(hidden.float().mean(dim=1))[0], hf.unit(hidden[0]) if same else None, positions,
                            np.full(frames, 1 / frames, np.float32), hf.dense_layers(attentions, positions), note=note)
+
+    def seen(self, prepared: Prepared, piece: hf.Piece) -> SeenSound:
+        """See Reader."""
+        values, rate = piece["input_values"], self.extractor.sampling_rate
+        return SeenSound(values, "waveform", len(values) / rate, int(piece["samples"]) / rate,
+                         np.array([0.0, rate / 2]), (1, self._reach() / rate), (1, math.prod(self.strides) / rate),
+                         prepared.parts)
 
     def _masked(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
         import torch

@@ -13,13 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmstudio.encoders.base import AttentionLayer, Explanation, Positions, Prepared, Vectors, normalised
+from mmstudio.encoders.base import (
+    AttentionLayer,
+    Explanation,
+    Positions,
+    Prepared,
+    Seen,
+    SeenPicture,
+    SeenSound,
+    SeenText,
+    SeenToken,
+    Vectors,
+    normalised,
+)
 from mmstudio.encoders.device import memory_errors_translated, pick_device
 from mmstudio.errors import EncoderError, OutOfMemory, WrongModality
 from mmstudio.media import AudioClip, Media, Modality
 
 if TYPE_CHECKING:
-    from mmstudio.encoders.starter_towers import StarterModel, TowerOutput
+    from mmstudio.encoders.starter_towers import StarterConfig, StarterModel, TowerOutput
 
 LONGEST_TO_SHORTEST = 3.0
 """Pictures more stretched than this are squeezed: a hairline would leave nothing to see."""
@@ -106,6 +118,33 @@ class StarterEncoder:
             return _explanation(out, _seconds(lengths[0], self._model.audio_token_seconds),
                                 note="" if prepared.parts == 1 else "The first window of a longer sound is shown.")
 
+    def seen(self, media: Media, modality: Modality) -> Seen:
+        prepared = self.prepare(media, modality)
+        if isinstance(media, str):
+            return self._seen_text(media, prepared)
+        if isinstance(media, AudioClip):
+            return self._seen_sound(prepared)
+        # The tower scales 0..1 by itself, so that is what is fed.
+        values = prepared.inputs["pixels"].astype(np.float32) / 255
+        return SeenPicture.unscaled(values, (0.0,) * 3, (1.0,) * 3, 1.0, self._model.config.image_stride)
+
+    def _seen_text(self, text: str, prepared: Prepared) -> SeenText:
+        tokenizer, ids, spans = self._model.tokenizer, prepared.inputs["ids"].tolist(), prepared.inputs["spans"]
+        tokens = (SeenToken(str(tokenizer.id_to_token(key)), key, at, None, start, end, start == end)
+                  for at, (key, (start, end)) in enumerate(zip(ids, spans, strict=True)))
+        return SeenText(tuple(tokens), len(tokenizer.encode(text).ids) > self._model.config.max_text_tokens)
+
+    def _seen_sound(self, prepared: Prepared) -> SeenSound:
+        """The first window's log-mel; the tower takes its mean off, so that loudness says nothing."""
+        import torch
+
+        wave, config = prepared.inputs["windows"][0], self._model.config
+        with memory_errors_translated(), torch.inference_mode():
+            mel = self._model.log_mel(self._to_device(wave[None]))[0].float().cpu().numpy()
+        frame = config.mel_bands, self._model.audio_token_seconds
+        return SeenSound(mel, "log-mel", mel.shape[1] * config.mel_hop / config.sample_rate_hz,
+                         len(wave) / config.sample_rate_hz, _band_edges(config), frame, frame, prepared.parts)
+
     def _pixels(self, picture: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """``(3, h, w)`` uint8: about ``image_size``² pixels in the picture's own proportions, sides multiples of 8."""
         from PIL import Image
@@ -153,6 +192,13 @@ class StarterEncoder:
         mask = self._model.token_mask(lengths).to(self.device)
         out = self._model.encode_audio(mel, mask, attention=attention)
         return out, [self._model.config.audio_tokens(n) for n in lengths]
+
+
+def _band_edges(config: StarterConfig) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """``(bands + 1,)`` Hz: half-way, in mel, between the middles of the filters of ``starter_towers.mel_filters``."""
+    low, high = (2595 * np.log10(1 + hertz / 700) for hertz in (config.mel_low_hz, config.mel_high_hz))
+    corners = np.linspace(low, high, config.mel_bands + 2)
+    return 700 * (10 ** ((corners[:-1] + corners[1:]) / 2 / 2595) - 1)
 
 
 def _explanation(out: TowerOutput, positions: Positions, note: str = "") -> Explanation:

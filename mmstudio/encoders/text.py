@@ -6,6 +6,7 @@ how token vectors become one; other folders take the masked mean.
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mmstudio.encoders import hf
-from mmstudio.encoders.base import Encoder, Explanation, Positions, Prepared
+from mmstudio.encoders.base import Encoder, Explanation, Positions, Prepared, SeenText, SeenToken
 from mmstudio.encoders.registry import read_config
 from mmstudio.errors import EncoderError, ModelRefused
 
@@ -112,7 +113,7 @@ class Texts:
         return f"{family} {type(self.tokenizer).__name__} {self.max_length} 1"
 
     def prepare(self, text: str) -> Prepared:
-        """A text → ``input_ids`` ``(t,)`` int64, cut at the model's length; ``origin`` holds spans and word pieces."""
+        """A text → ``input_ids`` ``(t,)`` int64, cut at the model's length; ``origin`` holds the text and spans."""
         spans = bool(self.tokenizer.is_fast)
         with self._lock:
             coded = self.tokenizer(text, truncation=True, max_length=self.max_length, return_offsets_mapping=spans,
@@ -121,7 +122,7 @@ class Texts:
         if not len(ids):
             raise EncoderError("The text is empty, so the model cannot read it.")
         offsets = coded["offset_mapping"] if spans else [(0, 0)] * len(ids)
-        return Prepared("text", {"input_ids": ids}, len(ids), origin={"offsets": offsets})
+        return Prepared("text", {"input_ids": ids}, len(ids), origin={"offsets": offsets, "text": text})
 
     def padded(self, model: Any, pieces: Sequence[hf.Piece]) -> dict[str, Any]:
         """``input_ids`` and ``attention_mask`` ``(n, longest)``, padded on the right."""
@@ -135,6 +136,39 @@ class Texts:
         with self._lock:
             labels = self.tokenizer.convert_ids_to_tokens(prepared.inputs["input_ids"].tolist())
         return Positions("character", extents, tuple(str(label) for label in labels))
+
+
+    def seen(self, prepared: Prepared) -> SeenText:
+        """Tokens with their characters."""
+        t, ids = self.tokenizer, prepared.inputs["input_ids"].tolist()
+        with self._lock:
+            pieces = t.convert_ids_to_tokens(ids)
+            whole = len(t(prepared.origin["text"], truncation=False, padding=False, verbose=False)["input_ids"])
+        specials, segment = set(t.all_special_ids), 0 if "token_type_ids" in t.model_input_names else None
+        tokens = []
+        for at, (key, piece, (start, end)) in enumerate(zip(ids, pieces, prepared.origin["offsets"], strict=True)):
+            # An unknown word has characters; some vocabularies use one token for it and for the end of the text.
+            special = key in specials and (key != t.unk_token_id or start >= end)
+            start, end = (start, end) if start < end and not special else (0, 0)
+            tokens.append(SeenToken(readable(str(piece)), key, at, segment, int(start), int(end), special))
+        return SeenText(tuple(tokens), whole > self.max_length)
+
+
+def readable(piece: str) -> str:
+    """A word piece in letters: byte-level vocabularies (GPT-2's) write each byte of UTF-8 as one printable letter.
+    Pieces of other vocabularies, and parts of a letter, stay as they are.
+    """
+    try:
+        return bytes(_byte_letters()[letter] for letter in piece).decode("utf-8")
+    except (KeyError, UnicodeDecodeError):
+        return piece
+
+
+@functools.cache
+def _byte_letters() -> dict[str, int]:
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    return {letter: byte for byte, letter in bytes_to_unicode().items()}
 
 
 class TextReader:
@@ -162,6 +196,10 @@ class TextReader:
         vector = hf.unit(pooled(out.last_hidden_state, inputs["attention_mask"], self.pooling))[0]
         return Explanation(vector, hf.unit(out.last_hidden_state[0]), positions, shares,
                            hf.dense_layers(out.attentions, positions), 0 if self.pooling == "cls" else None)
+
+    def seen(self, prepared: Prepared, piece: hf.Piece) -> SeenText:
+        """See Reader."""
+        return self.texts.seen(prepared)
 
 
 def pooled(hidden: Any, mask: Any, pooling: str) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmstudio.encoders import hf
-from mmstudio.encoders.base import Encoder, Explanation, Positions, Prepared
+from mmstudio.encoders.base import Encoder, Explanation, Positions, Prepared, SeenPicture
 from mmstudio.encoders.registry import read_config
 
 Box = tuple[float, float, float, float]
@@ -55,6 +55,19 @@ class Pictures:
         arrays = self.processor(images=self.bounded(picture), return_tensors="np")
         inputs = {key: np.asarray(value[0]) for key, value in arrays.items()}
         return Prepared("image", inputs, length=inputs["pixel_values"].size, origin={"size": picture.size})
+
+    def seen(self, prepared: Prepared, patch: int) -> SeenPicture:
+        """``pixel_values`` back to colours."""
+        box = self.visible(*prepared.origin["size"])
+        return self.unscaled(np.asarray(prepared.inputs["pixel_values"], np.float32), patch, box)
+
+    def unscaled(self, values: NDArray[np.float32], patch: int, box: Box) -> SeenPicture:
+        """``(3, h, w)`` as fed → colours, by the processor's own constants."""
+        p = self.processor
+        mean, std = ((p.image_mean, p.image_std) if p.do_normalize else (0.0, 1.0))
+        white = 255 * p.rescale_factor if p.do_rescale else 255.0
+        return SeenPicture.unscaled(values, np.broadcast_to(mean, 3).tolist(), np.broadcast_to(std, 3).tolist(), white,
+                                    patch, box)
 
     def bounded(self, picture: Any) -> Any:
         """The picture, or its middle where it is so long that scaling its short edge would take gigabytes."""
@@ -143,6 +156,10 @@ class VisionReader:
             tokens = model.pooler(tokens[:, None])  # it reads the first token of each row
         return Explanation(hf.unit(self._pooled(out))[0], hf.unit(tokens), positions,
                            attention=hf.dense_layers(out.attentions, positions), pooling_query=0)
+
+    def seen(self, prepared: Prepared, piece: hf.Piece) -> SeenPicture:
+        """See Reader."""
+        return self.pictures.seen(prepared, self.patch)
 
     @staticmethod
     def _pooled(out: Any) -> Any:
