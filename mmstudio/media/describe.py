@@ -21,7 +21,8 @@ class Description:
     """One item of one modality.
 
     ``preview`` is a JPEG for pictures, ``(PEAK_BINS, 2)`` float32 bytes for sounds, empty for texts. ``facts`` holds
-    ``width``/``height`` (pixels), ``duration_s``, ``rate_hz``, ``seconds`` (a frame's time).
+    ``width``/``height`` (pixels), ``duration_s``, ``rate_hz``, ``seconds`` (a frame's time). ``tags`` and ``columns``
+    are what a table or a file beside it says of the item.
     """
 
     path: Path
@@ -31,6 +32,8 @@ class Description:
     text: str = ""
     facts: dict[str, float] = field(default_factory=dict)
     preview: bytes = b""
+    tags: tuple[str, ...] = ()
+    columns: dict[str, str | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
