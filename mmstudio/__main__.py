@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-HEADLESS = ("encode", "search", "explain", "models", "new", "add", "-h", "--help", "--version")
+HEADLESS = ("encode", "search", "explain", "models", "new", "add", "export", "project", "-h", "--help", "--version")
 
 
 def main() -> int:

@@ -75,6 +75,24 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("paths", nargs="+", type=Path)
     with_model(made)
     made.add_argument("--batch", default="auto", type=_batch)
+    made = command("export", "Write a project's items as files that other programs read.", export)
+    made.add_argument("project", type=Path)
+    made.add_argument("--out", required=True, type=Path, help="a .parquet, .csv, .jsonl or .npz file, or a new folder")
+    made.add_argument("--kind", choices=("parquet", "csv", "jsonl", "npz", "datasets", "projector", "media"),
+                      help="the format; by default what the file's ending says")
+    made.add_argument("--filter", default="", help="only items that this lets pass: “modality:image tag:dog”")
+    with_model(made)
+
+    whole = command("project", "Save a whole project as one file, or unpack such a file.", lambda _: 2)
+    ways = whole.add_subparsers(dest="way", required=True)
+    made = ways.add_parser("export", help="save a project as one .mmproject file")
+    made.set_defaults(run=pack_project)
+    made.add_argument("project", type=Path)
+    made.add_argument("file", type=Path)
+    made = ways.add_parser("import", help="unpack an .mmproject file into a new folder")
+    made.set_defaults(run=unpack_project)
+    made.add_argument("file", type=Path)
+    made.add_argument("project", type=Path)
     return top
 
 
@@ -117,7 +135,7 @@ def encode(asked: argparse.Namespace) -> int:
 
 def search(asked: argparse.Namespace) -> int:
     """Print hits as JSON lines: modality, rank, score, measure, path, part, text."""
-    opened = project.Project.open(asked.project, _settings(), create=False)
+    opened = project.Project.open(asked.project, _settings(), create=False, read_only=True)
     try:
         encoder = _encoder(asked)
         file = Path(asked.query)
@@ -193,6 +211,49 @@ def add(asked: argparse.Namespace) -> int:
     print(f"{len(added.added)} added, {added.known} known already, {encoded.encoded} encoded, "
           f"{encoded.cached} from the cache, {len(failures)} unreadable")
     return 1 if failures else 0
+
+
+def export(asked: argparse.Namespace) -> int:
+    """Write a selection with its vectors."""
+    from mmstudio import exports
+    from mmstudio.library.query import parse
+    from mmstudio.library.query_match import matches
+
+    kind = exports.KINDS[asked.kind] if asked.kind else exports.kind_of(asked.out)
+    opened = project.Project.open(asked.project, _settings(), create=False, read_only=True)
+    try:
+        items, encoder = opened.items(), _encoder(asked)
+        view = opened.vectors(encoder)
+        chosen = items.ids()[matches(parse(asked.filter), items.columns())]
+        rows = exports.exported((items[i] for i in chosen.tolist()), view.vector, {}, opened.samples())
+        outcome = _shown(exports.export(rows, asked.out, kind, encoder.space,
+                                        lambda item: opened.preview(item.content_hash), opened.limits))
+    finally:
+        opened.close()
+    for path, reason in outcome.problems:
+        print(f"{printable(path)}: {reason}", file=sys.stderr)
+    print(f"{outcome.count} items → {outcome.path}", file=sys.stderr)
+    return 1 if outcome.problems else 0
+
+
+def pack_project(asked: argparse.Namespace) -> int:
+    """A project's folder as one file; it is held meanwhile, so that nobody writes into it."""
+    from mmstudio.archive import pack
+
+    opened = project.Project.open(asked.project, _settings(), create=False)
+    try:
+        print(_shown(pack(asked.project, asked.file)))
+    finally:
+        opened.close()
+    return 0
+
+
+def unpack_project(asked: argparse.Namespace) -> int:
+    """A project's file as a folder."""
+    from mmstudio.archive import unpack
+
+    print(_shown(unpack(asked.file, asked.project)))
+    return 0
 
 
 def _shown(work: Work[Any]) -> Any:

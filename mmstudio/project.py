@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +19,34 @@ from mmstudio.encoders.base import Encoder, Explanation, encode
 from mmstudio.encoders.pipeline import Encoded, Failed, encode_refs
 from mmstudio.errors import MediaError, ProjectError, SpaceMismatch, UnreadableMedia, WrongModality
 from mmstudio.explore import fusion, similarity
-from mmstudio.library import Item, Sample, SpaceKey, Store, VectorCache, VectorTable, VectorView
-from mmstudio.media import MODALITIES, Limits, MediaRef, Modality, describe, load, scan
+from mmstudio.library import (
+    Item,
+    Items,
+    KnownContents,
+    ProjectFolder,
+    Sample,
+    SpaceKey,
+    Store,
+    VectorCache,
+    VectorTable,
+    VectorView,
+)
+from mmstudio.library.folder import came_from
+from mmstudio.library.history import Edit, History, Standing
+from mmstudio.media import MODALITIES, Description, Limits, MediaRef, Modality, describe, load, scan
 from mmstudio.media import Found as FoundFile
 from mmstudio.media.describe import Described
+from mmstudio.media.tables import Mapping as Role
+from mmstudio.media.tables import Table, rows_as_samples
 from mmstudio.progress import Progress, Work
+from mmstudio.rows_in import RowIn, rows_ahead
 from mmstudio.settings import Settings
 
-COMMIT_ITEMS, COMMIT_SECONDS = 64, 0.25
-AHEAD = 8
+COMMIT_ITEMS, COMMIT_SECONDS = 256, 0.25
+AHEAD = 64
+UNDOABLE_ITEMS = 20_000
+"""Adding more than this is no step to undo: remembering its items would cost too much memory."""
+"""Files described beyond the one awaited: the pool goes on while a commit waits for the disk."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +86,16 @@ class Fresh:
     samples: tuple[Sample, ...] = ()
 
 
+@dataclass(frozen=True)
+class Reverted:
+    """What an undo or redo did: items as they are now, ids that are gone, and all samples."""
+
+    title: str
+    items: tuple[Item, ...]
+    gone: tuple[int, ...]
+    samples: tuple[Sample, ...]
+
+
 @dataclass
 class _Adding:
     added: list[int] = field(default_factory=list)
@@ -80,24 +110,46 @@ class _Adding:
 class Project:
     """A folder that holds items, samples and vectors. Use from one thread; ``preview`` is safe from any."""
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
+    def __init__(self, folder: Path, settings: Settings, *, create: bool = True, read_only: bool = False) -> None:
         self.folder = folder
         self.settings = settings
-        self._store = Store(folder)
-        self._cache = VectorCache(folder / "vectors.sqlite")
-        self._items: dict[int, Item] = {item.id: item for item in self._store.items()}
+        self._held = ProjectFolder(folder, create=create, read_only=read_only)
+        try:
+            self._store = Store(folder, read_only)
+            if not read_only and (old := came_from(folder)):
+                self._store.follow(old)
+        except BaseException:
+            self._held.close()
+            raise
+        self._cache = VectorCache(folder, read_only)
+        self._items = self._store.known
         self._tables: dict[SpaceKey, VectorTable] = {}
+        self.history = History()
+        self._room = None if read_only else folder / "mirror"
 
     @classmethod
-    def open(cls, folder: Path, settings: Settings | None = None, *, create: bool = True) -> Project:
-        """Open a project's folder. Raises ProjectError where it cannot be opened or, with ``create`` off, is none."""
-        if not create and not (folder / "items.sqlite").is_file():
-            raise ProjectError(f"There is no project in {folder}.", path=folder, hint="Make one with “mmstudio new”.")
-        return cls(folder, settings or Settings())
+    def open(cls, folder: Path, settings: Settings | None = None, *, create: bool = True,
+             read_only: bool = False) -> Project:
+        """Open a project's folder, or with ``read_only`` look at it while another studio may have it open.
+
+        Raises ProjectError where it cannot be opened, is held by another studio or, with ``create`` off, is none.
+        """
+        return cls(folder, settings or Settings(), create=create, read_only=read_only)
 
     def close(self) -> None:
-        self._store.close()
-        self._cache.close()
+        """Let others open it; then it is of no use any more."""
+        try:
+            try:
+                self._store.close()
+            finally:
+                self._cache.close()
+        finally:
+            self._held.close()
+
+    @property
+    def note(self) -> str:
+        """What the person should know of the opening: it was brought up to date, or a torn change was set aside."""
+        return " ".join(filter(None, (self._held.note, self._store.note, self._cache.note)))
 
     @property
     def name(self) -> str:
@@ -107,9 +159,9 @@ class Project:
     def limits(self) -> Limits:
         return Limits.of(self.settings)
 
-    def items(self) -> list[Item]:
-        """All items in the order of adding."""
-        return list(self._items.values())
+    def items(self) -> Items:
+        """All items by id in the order of adding, as a copy of the reader's own."""
+        return self._items.copy()
 
     def item(self, item_id: int) -> Item:
         return self._items[item_id]
@@ -130,55 +182,90 @@ class Project:
 
         A file that cannot be read is noted with its reason and the rest goes on. Closing keeps what was committed.
         """
-        state, waiting, done = _Adding(), list[Described](), 0
-        committed = time.monotonic()
+        state, samples = _Adding(), self._samples_by_id()
+        try:
+            yield from self._add(what, pool, tags, state)
+        finally:
+            self._record_added("Add", state, samples)
+        return state.report()
+
+    def _add(self, what: Iterable[Path], pool: Executor, tags: Sequence[str], state: _Adding) -> Work[None]:
+        waiting, done, count, committed = list[Described](), 0, 0, time.monotonic()
         yield Progress(0, 0, "looking through the files")
         files = []
         for found in scan(what):
             files.append(found)
             if len(files) % 500 == 0:
                 yield Progress(0, 0, f"{len(files):,} files found")
-        have = {item.content_hash for item in self._items.values()}
-        for path, outcome in described_ahead(files, self.limits, pool, have):
+        for path, outcome in described_ahead(files, self.limits, pool, KnownContents(self._items)):
             done += 1
             if isinstance(outcome, MediaError):
                 state.failures.append((path, str(outcome)))
                 self._store.note_failure(path, str(outcome))
             else:
                 waiting.append(outcome)
+                count += len(outcome.items)
                 if outcome.note:
                     state.notes.append((path, outcome.note))
             fresh = None
-            count = sum(len(d.items) for d in waiting)
             if count >= COMMIT_ITEMS or time.monotonic() - committed > COMMIT_SECONDS or done == len(files):
                 fresh, committed = self._commit(waiting, tags, state), time.monotonic()
                 waiting.clear()
+                count = 0
             yield Progress(done, len(files), path.name, fresh)
-        return state.report()
 
     def _commit(self, described: list[Described], tags: Sequence[str], state: _Adding) -> Fresh | None:
         descriptions = [item for d in described for item in d.items]
+        return self._commit_items(descriptions, tags, _videos(descriptions), state)
+
+    def _commit_items(
+        self, descriptions: Sequence[Description], tags: Sequence[str], groups: Iterable[tuple[str, Sequence[int]]],
+        state: _Adding,
+    ) -> Fresh | None:
         if not descriptions:
             return None
-        items = self._store.add(descriptions, tags)
-        self._items.update((item.id, item) for item in items)
-        new = {item.content_hash for item in items}
+        added = self._store.add_grouped(descriptions, tags, groups)
+        new = {item.content_hash for item in added.items}
         known = [d for d in descriptions if d.content_hash not in new]
-        for identity, found in (self._store.find_again(known) if known else {}).items():
-            self._items[identity] = replace(self._items[identity], path=found.path, part=found.part)
-        state.added += [item.id for item in items]
-        state.known += len(descriptions) - len(items)
-        return Fresh(tuple(items), tuple(self._group_videos(items)))
+        if known:
+            self._store.find_again(known)
+        state.added += [item.id for item in added.items]
+        state.known += len(descriptions) - len(added.items)
+        return Fresh(tuple(added.items), tuple(added.samples))
 
-    def _group_videos(self, items: list[Item]) -> Iterator[Sample]:
-        """Frames and sound of one video belong together."""
-        videos: dict[Path, list[int]] = {}
-        for item in items:
-            if item.part and item.modality != "text":
-                videos.setdefault(item.path, []).append(item.id)
-        for path, members in videos.items():
-            if len(members) > 1:
-                yield self._store.group(path.name, members)
+    def add_table(self, table: Table, roles: Mapping[str, Role], pool: Executor) -> Work[AddReport]:
+        """Read a table: each row becomes a sample of the items that it holds, its label their tag, its other columns
+        theirs. Media that lie in bytes or in an archive are kept in the project. Rows that are known add nothing.
+        """
+        state, samples = _Adding(), self._samples_by_id()
+        try:
+            yield from self._add_rows(table, roles, pool, state)
+        finally:
+            self._record_added(f"Import {table.name}", state, samples)
+        return state.report()
+
+    def _add_rows(self, table: Table, roles: Mapping[str, Role], pool: Executor, state: _Adding) -> Work[None]:
+        waiting, done, committed = list[RowIn](), 0, time.monotonic()
+        total = table.count or 0
+        rows = rows_as_samples(table, roles, self.limits, self.folder / "media")
+        for row in rows_ahead(rows, self.limits, pool, KnownContents(self._items)):
+            done += 1
+            waiting.append(row)
+            fresh = None
+            if sum(len(r.items) for r in waiting) >= COMMIT_ITEMS or time.monotonic() - committed > COMMIT_SECONDS:
+                fresh, committed = self._commit_rows(table, waiting, state), time.monotonic()
+                waiting.clear()
+            yield Progress(done, max(total, done) if total else 0, f"row {row.number:,}", fresh)
+        yield Progress(done, done, table.name, self._commit_rows(table, waiting, state))
+
+    def _commit_rows(self, table: Table, rows: list[RowIn], state: _Adding) -> Fresh | None:
+        descriptions, groups = list[Description](), list[tuple[str, Sequence[int]]]()
+        for row in rows:
+            state.failures += ((table.path, f"Row {row.number:,}: {reason}") for reason in row.failures)
+            groups.append((f"{table.name}, row {row.number:,}",
+                           range(len(descriptions), len(descriptions) + len(row.items))))
+            descriptions += row.items
+        return self._commit_items(descriptions, (), groups, state)
 
     def add_example(self, pool: Executor) -> Work[AddReport]:
         """Add the samples that ship with the studio, with their tags and groups."""
@@ -187,46 +274,105 @@ class Project:
         report = yield from self.add([folder / entry["path"] for entry in told["items"]], pool)
         yield Progress(len(report.added), len(report.added), "grouping")
         by_path = {item.path: item.id for item in self._items.values()}
+        tagged: dict[str, list[int]] = {}
         for entry in told["items"]:
-            identity = by_path.get(folder / entry["path"])
-            for tag in entry.get("tags", ()) if identity else ():
-                self.tag([identity or 0], tag)
-        samples = []
+            for tag in entry.get("tags", ()) if folder / entry["path"] in by_path else ():
+                tagged.setdefault(tag, []).append(by_path[folder / entry["path"]])
+        for tag, members in tagged.items():
+            self.tag(members, tag)
+        samples: list[Sample] = []
         if not self.samples():
-            for group in told["samples"]:
-                members = [by_path[folder / path] for path in group["items"] if folder / path in by_path]
-                if len(members) > 1:
-                    samples.append(self._store.group(group["name"], members))
-        yield Progress(len(report.added), len(report.added), "grouping", Fresh(tuple(self.items()), tuple(samples)))
+            groups = [(group["name"], [by_path[folder / path] for path in group["items"] if folder / path in by_path])
+                      for group in told["samples"]]
+            samples = self._store.group_all((name, members, {}) for name, members in groups if len(members) > 1)
+        fresh = Fresh(tuple(self._items.values()), tuple(samples))
+        yield Progress(len(report.added), len(report.added), "grouping", fresh)
         return report
 
     def remove(self, item_ids: Iterable[int]) -> None:
         """Take items out of the project; their files and cached vectors stay."""
         gone = set(item_ids)
-        self._store.remove(gone)
-        for identity in gone:
-            self._items.pop(identity, None)
+        with self._step("Remove", gone):
+            self._store.remove(gone)
         self._tables = {key: table.without(gone) for key, table in self._tables.items()}
 
     def tag(self, item_ids: Sequence[int], tag: str) -> None:
         """Give items a tag."""
-        self._store.tag(item_ids, tag)
-        for identity in item_ids:
-            item = self._items[identity]
-            if tag not in item.tags:
-                self._items[identity] = replace(item, tags=tuple(sorted({*item.tags, tag})))
+        with self._step(f"Tag “{tag}”", item_ids):
+            self._store.tag(item_ids, tag)
+
+    def untag(self, item_ids: Sequence[int], tag: str) -> None:
+        """Take a tag off items."""
+        with self._step(f"Remove the tag “{tag}”", item_ids):
+            self._store.untag(item_ids, tag)
+
+    def set_column(self, item_ids: Sequence[int], name: str, value: str | float | None) -> None:
+        """Give items a value in a column of the person's own; None empties it."""
+        with self._step(f"Column “{name}”", item_ids):
+            self._store.set_column(item_ids, name, value)
+
+    def restore(self, items: Iterable[Item], samples: Iterable[Sample] = ()) -> list[Item]:
+        """Put back what was removed, under its old ids; what is back already is left out of the answer."""
+        back = self._store.restore(items, samples)
+        self._tables.clear()  # their vectors come from the cache
+        return back
 
     def group(self, name: str, item_ids: Sequence[int]) -> Sample:
         """Make a sample of items that belong together. Raises ProjectError for fewer than two."""
         if len(set(item_ids)) < 2:
             raise ProjectError("A sample needs at least two items.", hint="Select a picture, a text and a sound.")
-        return self._store.group(name, list(dict.fromkeys(item_ids)))
+        with self._step("Group as a sample"):
+            return self._store.group(name, list(dict.fromkeys(item_ids)))
 
     def ungroup(self, sample_id: int) -> None:
-        self._store.ungroup(sample_id)
+        with self._step("Dissolve a sample"):
+            self._store.ungroup(sample_id)
 
     def set_weights(self, sample_id: int, weights: dict[str, float]) -> None:
-        self._store.set_weights(sample_id, weights)
+        with self._step("Weights"):
+            self._store.set_weights(sample_id, weights)
+
+    # ---- undo -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _step(self, title: str, item_ids: Iterable[int] = ()) -> Iterator[None]:
+        """What happens inside can be undone in one step; where it fails nothing is recorded."""
+        ids = list(item_ids)
+        items, samples = {i: self._items.get(i) for i in ids}, self._samples_by_id()
+        yield
+        after = self._samples_by_id()
+        touched = [s for s in {*samples, *after} if samples.get(s) != after.get(s)]
+        self.history.record(Edit(
+            title, Standing(items, {s: samples.get(s) for s in touched}),
+            Standing({i: self._items.get(i) for i in ids}, {s: after.get(s) for s in touched})))
+
+    def _samples_by_id(self) -> dict[int, Sample]:
+        return {sample.id: sample for sample in self._store.samples()}
+
+    def _record_added(self, title: str, state: _Adding, samples: dict[int, Sample]) -> None:
+        if 0 < len(state.added) <= UNDOABLE_ITEMS:
+            new = {s: sample for s, sample in self._samples_by_id().items() if s not in samples}
+            self.history.record(Edit(
+                title, Standing(dict.fromkeys(state.added), dict.fromkeys(new)),
+                Standing({i: self._items.get(i) for i in state.added}, dict(new))))
+
+    def undo(self) -> Reverted | None:
+        """Take the newest step back; None where there is none. Raises ProjectError."""
+        edit = self.history.last_done()
+        return self._revert(edit.title, edit.before, self.history.undone) if edit else None
+
+    def redo(self) -> Reverted | None:
+        """Do again what was undone last; None where there is nothing. Raises ProjectError."""
+        edit = self.history.last_undone()
+        return self._revert(edit.title, edit.after, self.history.redone) if edit else None
+
+    def _revert(self, title: str, standing: Standing, told: Callable[[], None]) -> Reverted:
+        self._store.put(standing)
+        told()
+        self._tables.clear()  # items that are back have their vectors in the cache
+        gone = tuple(i for i, item in standing.items.items() if item is None)
+        return Reverted(title, tuple(item for item in standing.items.values() if item is not None), gone,
+                        tuple(self._store.samples()))
 
     # ---- vectors ----------------------------------------------------------------------------------------------
 
@@ -239,7 +385,7 @@ class Project:
         yield Progress(0, 0, "comparing with what is known")
         cached = self._load_table(key, encoder)
         table = self._tables[key]
-        todo = [i for i in self._items.values() if i.modality in encoder.modalities and i.id not in table]
+        todo = list(self._items.some(self._without_vector(encoder, table)))
         failures: list[tuple[Path, str]] = []
         done, note = 0, getattr(encoder, "note", "")
         if cached:
@@ -268,17 +414,26 @@ class Project:
         kept = [(self._items[k], v) for k, v in pairs if k in self._items and k not in table]
         if not kept:
             return []
-        self._tables[key].append([item for item, _ in kept], np.stack([vector for _, vector in kept]))
+        table.append([item for item, _ in kept], np.stack([vector for _, vector in kept]), self._cache.matrix(key))
         return [item for item, _ in kept]
 
     def _load_table(self, key: SpaceKey, encoder: Encoder) -> int:
-        table = self._tables.setdefault(key, VectorTable(key))
-        missing = [i for i in self._items.values() if i.modality in encoder.modalities and i.id not in table]
-        known = self._cache.get(key, [i.content_hash for i in missing])
-        found = [i for i in missing if i.content_hash in known]
-        if found:
-            table.append(found, np.stack([known[i.content_hash] for i in found]))
-        return len(found)
+        table = self._tables.get(key)
+        ids = self._without_vector(encoder, table)
+        rows = self._cache.rows(key, self._items.keys_of(ids))
+        ids, rows = ids[rows >= 0], rows[rows >= 0]
+        matrix = self._cache.matrix(key)
+        if table is None:
+            self._tables[key] = VectorTable.of(key, ids, self._items.modalities_of(ids), rows, matrix, self._room)
+        elif len(ids):
+            table.append(list(self._items.some(ids)), matrix[rows])
+        return len(ids)
+
+    def _without_vector(self, encoder: Encoder, table: VectorTable | None) -> NDArray[np.int64]:
+        """The ids of what the encoder reads and the table has not."""
+        ids = self._items.ids()
+        ids = ids[np.isin(self._items.modalities_of(ids), list(encoder.modalities))]
+        return ids if table is None else ids[~np.isin(ids, table.ids)]
 
     def vectors(self, encoder: Encoder) -> VectorView:
         """A snapshot of all vectors that this encoder's space has so far."""
@@ -297,6 +452,15 @@ class Project:
     def explain(self, encoder: Encoder, item: Item | MediaRef) -> Explanation:
         """One explaining pass over an item."""
         return explanation_of(encoder, item.ref if isinstance(item, Item) else item, self.limits)
+
+
+def _videos(descriptions: Sequence[Description]) -> list[tuple[str, list[int]]]:
+    """Frames and sound of one video belong together: its name, and their places."""
+    found: dict[Path, list[int]] = {}
+    for place, d in enumerate(descriptions):
+        if d.part and d.modality != "text":
+            found.setdefault(d.path, []).append(place)
+    return [(path.name, places) for path, places in found.items() if len(places) > 1]
 
 
 def space_key(encoder: Encoder) -> SpaceKey:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import (
     QAbstractListModel,
     QMimeData,
@@ -19,11 +20,11 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QPainter, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
+from mmstudio.desktop.filtering import Filter
 from mmstudio.desktop.paint import draw_item
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.theme import MODALITY_COLOURS, colours
-from mmstudio.library import Item
 
 Index = QModelIndex | QPersistentModelIndex
 ITEM_ROLE = int(Qt.ItemDataRole.UserRole)
@@ -31,61 +32,54 @@ NO_INDEX = QModelIndex()
 
 
 class ItemList(QAbstractListModel):
-    """Items that pass the filter, in the order of adding."""
+    """The items that pass the filter, in the order of adding."""
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._shown: list[int] = []
-        self._rows: dict[int, int] = {}
-        self._words = ""
-        self._modality = ""
-        self.counts: Counter[str] = Counter()
-        session.projectOpened.connect(self.refilter)
-        session.itemsAdded.connect(self._append)
-        session.itemsRemoved.connect(lambda _: self.refilter())
+        self.filter = Filter(session, self)
+        self._shown = np.zeros(0, np.int64)
+        session.projectOpened.connect(self._show_all)
+        session.itemsAdded.connect(lambda _: self._show_all())
+        session.itemsRemoved.connect(self._forget)
         session.itemsChanged.connect(self._redraw)
+        self.filter.passed.connect(self._show)
 
-    def filter(self, words: str, modality: str) -> None:
-        """Show only items of ``modality`` ("" for all) whose name, text or tags hold every word."""
-        self._words, self._modality = words.casefold(), modality
-        self.refilter()
+    def _show_all(self) -> None:
+        if self.filter.wish.lets_all_pass:
+            self._show(self._session.items.ids())
 
-    def refilter(self) -> None:
-        self.beginResetModel()
-        self._shown = [item.id for item in self._session.items.values() if self._passes(item)]
-        self._rows = {key: row for row, key in enumerate(self._shown)}
-        self.counts = Counter(item.modality for item in self._session.items.values())
-        self.endResetModel()
-
-    def _append(self, items: list[Item]) -> None:
-        self.counts.update(item.modality for item in items)
-        new = [item.id for item in items if self._passes(item) and item.id not in self._rows]
-        if new:
-            start = len(self._shown)
-            self.beginInsertRows(QModelIndex(), start, start + len(new) - 1)
-            self._shown += new
-            self._rows.update((key, start + i) for i, key in enumerate(new))
+    def _show(self, ids: NDArray[np.int64]) -> None:
+        """Rows that only come behind the others do not disturb what is scrolled to and selected."""
+        before = len(self._shown)
+        if len(ids) > before and np.array_equal(ids[:before], self._shown):
+            self.beginInsertRows(QModelIndex(), before, len(ids) - 1)
+            self._shown = ids
             self.endInsertRows()
+        elif not np.array_equal(ids, self._shown):
+            self.beginResetModel()
+            self._shown = ids
+            self.endResetModel()
+
+    def _forget(self, gone: list[int]) -> None:
+        self._show(self._shown[~np.isin(self._shown, gone)])
 
     def _redraw(self) -> None:
-        if self._shown:
+        if len(self._shown):
             self.dataChanged.emit(self.index(0), self.index(len(self._shown) - 1))
 
-    def _passes(self, item: Item) -> bool:
-        if self._modality and item.modality != self._modality:
-            return False
-        if not self._words:
-            return True
-        searched = f"{item.path.name} {item.text} {' '.join(item.tags)}".casefold()
-        return all(word in searched for word in self._words.split())
+    @property
+    def shown(self) -> NDArray[np.int64]:
+        """The ids of all rows, ascending."""
+        return self._shown
 
     def row_of(self, key: int) -> int:
         """The row of an item, or -1 where the filter hides it."""
-        return self._rows.get(key, -1)
+        row = int(np.searchsorted(self._shown, key))
+        return row if row < len(self._shown) and self._shown[row] == key else -1
 
     def key_at(self, row: int) -> int:
-        return self._shown[row]
+        return int(self._shown[row])
 
     def rowCount(self, parent: Index = NO_INDEX) -> int:
         return 0 if parent.isValid() else len(self._shown)
@@ -93,7 +87,7 @@ class ItemList(QAbstractListModel):
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if not index.isValid():
             return None
-        item = self._session.items.get(self._shown[index.row()])
+        item = self._session.items.get(self.key_at(index.row()))
         if item is None:
             return None
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
@@ -109,7 +103,7 @@ class ItemList(QAbstractListModel):
     def mimeData(self, indexes: Any) -> QMimeData:
         """Dragged items are their files: they can be dropped on the search box, or outside."""
         mime = QMimeData()
-        items = [self._session.items[self._shown[index.row()]] for index in indexes]
+        items = [self._session.items[self.key_at(index.row())] for index in indexes]
         mime.setUrls([QUrl.fromLocalFile(str(item.path)) for item in items])
         return mime
 

@@ -24,10 +24,11 @@ from mmstudio.encoders.base import Encoder, Explanation
 from mmstudio.encoders.device import keep_freed_memory
 from mmstudio.encoders.registry import STARTER, ModelCard, catalog
 from mmstudio.errors import StudioError
-from mmstudio.library import Item, Sample, VectorView
+from mmstudio.library import Item, Items, Sample, VectorView
 from mmstudio.media import MediaRef, Modality
+from mmstudio.media.tables import Mapping, Table
 from mmstudio.progress import Progress, Work
-from mmstudio.project import Found, Fresh, Project, search
+from mmstudio.project import Found, Fresh, Project, Reverted, search
 from mmstudio.settings import Settings
 
 LAYOUT_EVERY_MS = 700
@@ -74,7 +75,7 @@ class Session(QObject):
         self.project: Project | None = None
         self.encoder: Encoder | None = None
         self.encoder_error: StudioError | None = None
-        self.items: dict[int, Item] = {}
+        self.items: Items = Items()
         self.samples: dict[int, Sample] = {}
         self.view: VectorView | None = None
         self.layout: Layout | None = None
@@ -106,22 +107,25 @@ class Session(QObject):
 
     def open_project(self, folder: Path, then: Callable[[], None] | None = None) -> None:
         """Show another project, then do what the person asked for there (else encode what is missing)."""
-        def load() -> tuple[Project, list[Item], list[Sample]]:
-            project = Project.open(folder, self.settings)
+        def load() -> tuple[Project, Items, list[Sample]]:
+            here = self.project  # opened anew it would be refused, because it is open here
+            project = here if here and _same(here.folder, folder) else Project.open(folder, self.settings)
             return project, project.items(), project.samples()
 
-        def opened(loaded: tuple[Project, list[Item], list[Sample]]) -> None:
+        def opened(loaded: tuple[Project, Items, list[Sample]]) -> None:
             old = self.project
             self._stop_jobs()
-            if old:
+            if old and old is not loaded[0]:
                 self.models.ask(old.close)
             self.project = loaded[0]
-            self.items = {item.id: item for item in loaded[1]}
+            self.items = loaded[1]
             self.samples = {sample.id: sample for sample in loaded[2]}
             self._forget_answers()
             self.selection, self.current = frozenset(), None
             self._remember(folder)
             self.projectOpened.emit()
+            if loaded[0].note:
+                self.noted.emit(loaded[0].note)
             early, self._dropped_early = self._dropped_early, []
             if early:
                 self.add(early)
@@ -239,6 +243,10 @@ class Session(QObject):
             return
         self._add_by(lambda p: p.add(files, self.pool.executor))
 
+    def add_table(self, table: Table, roles: dict[str, Mapping]) -> None:
+        """Read a table's rows as samples, then encode them."""
+        self._add_by(lambda p: p.add_table(table, roles, self.pool.executor))
+
     def add_example(self) -> None:
         """Open the example that ships with the studio, in a project of its own."""
         self.open_project(paths.example_project(),
@@ -316,16 +324,77 @@ class Session(QObject):
 
     def tag(self, keys: Iterable[int], tag: str) -> None:
         """Give the items a tag."""
+        if tag.strip():
+            self._edit(keys, lambda project, ids: project.tag(ids, tag.strip()))
+
+    def untag(self, keys: Iterable[int], tag: str) -> None:
+        """Take a tag off the items."""
+        self._edit(keys, lambda project, ids: project.untag(ids, tag))
+
+    def set_column(self, keys: Iterable[int], name: str, value: str | float | None) -> None:
+        """Give the items a value in a column of the person's own; None empties it."""
+        self._edit(keys, lambda project, ids: project.set_column(ids, name, value))
+
+    def _edit(self, keys: Iterable[int], change: Callable[[Project, list[int]], None]) -> None:
+        """Change items, and show them as they are then."""
         project, ids = self.project, [key for key in keys if key > 0]
-        if project is None or not tag.strip() or not ids:
+        if project is None or not ids:
             return
 
-        def done(_: Any) -> None:
-            self.items.update((i, replace(self.items[i], tags=tuple(sorted({*self.items[i].tags, tag.strip()}))))
-                              for i in ids if i in self.items)
-            self.itemsChanged.emit()
+        def work() -> list[Item]:
+            change(project, ids)
+            return [project.item(i) for i in ids]
 
-        self.models.ask(lambda: project.tag(ids, tag.strip()), on_done=done, on_failed=self.failed.emit)
+        def done(items: list[Item]) -> None:
+            if project is self.project:
+                self.items.update((item.id, item) for item in items if item.id in self.items)
+                self.itemsChanged.emit()
+
+        self.models.ask(work, on_done=done, on_failed=self.failed.emit)
+
+    def undo(self) -> None:
+        """Take the newest change of the project back."""
+        self._revert(Project.undo, tr("Undone: {}"), tr("There is nothing to undo."))
+
+    def redo(self) -> None:
+        """Do again what was undone last."""
+        self._revert(Project.redo, tr("Done again: {}"), tr("There is nothing to do again."))
+
+    def _revert(self, step: Callable[[Project], Reverted | None], told: str, nothing: str) -> None:
+        project = self.project
+        if project is None:
+            return
+        if self.jobs.has(tr("Adding")):
+            self.noted.emit(tr("Files are being added. Undo when that has ended."))
+            return
+
+        def done(found: Reverted | None) -> None:
+            if found is None or project is not self.project:
+                self.noted.emit(nothing)
+                return
+            self._show_reverted(found)
+            self.noted.emit(told.format(found.title))
+
+        self.models.ask(lambda: step(project), on_done=done, on_failed=self.failed.emit)
+
+    def _show_reverted(self, found: Reverted) -> None:
+        gone = [*(i for i in found.gone if i in self.items),
+                *(-s for s in self.samples if s not in {sample.id for sample in found.samples})]
+        for key in gone:
+            self.items.pop(key, None)
+        back = any(item.id not in self.items for item in found.items)
+        self.samples = {sample.id: sample for sample in found.samples}
+        self.select(self.selection - set(gone))
+        if self.current in gone:
+            self.focus(None)
+        if gone:
+            self.itemsRemoved.emit(gone)
+        self._take_in(Fresh(found.items))
+        self.samplesChanged.emit()
+        if gone or back:
+            self._refresh_view()
+            self.rearrange()
+            self.encode()
 
     # ---- vectors and the map ----------------------------------------------------------------------------------
 
@@ -386,7 +455,7 @@ class Session(QObject):
             if project is self.project:
                 self._take_in(found)
 
-        self.models.ask(lambda: Fresh(tuple(project.items()), tuple(project.samples())), on_done=done)
+        self.models.ask(lambda: Fresh(tuple(project.items().values()), tuple(project.samples())), on_done=done)
 
     def _refresh_view(self) -> None:
         if self.project and self.encoder:
@@ -599,6 +668,10 @@ def _recorded(item: Item) -> str:
     if item.path.suffix.lower() in (".jpg", ".jpeg", ".heic") and pixels > 300_000:
         return "photographs"
     return "recordings" if item.modality == "audio" and item.facts.get("rate_hz", 0) >= 32_000 else ""
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.absolute().resolve() == other.absolute().resolve()
 
 
 def _download_title(name: str) -> str:

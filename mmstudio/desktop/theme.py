@@ -139,6 +139,8 @@ QPushButton[primary="true"] {{ background: {c.accent}; color: {c.accent_text}; b
 QLineEdit, QComboBox, QSpinBox, QDoubleSpinBox {{ border: 1px solid {c.line}; border-radius: 5px; padding: 4px 8px;
     background: {c.base}; selection-background-color: {c.accent}; min-height: 20px; }}
 QLineEdit:focus, QComboBox:focus {{ border-color: {c.accent}; }}
+QLineEdit[wrong="true"] {{ border-color: {c.error}; }}
+QLabel[wrong="true"] {{ color: {c.error}; }}
 QListView, QTreeView, QPlainTextEdit, QTextEdit, QScrollArea {{ border: 0; background: {c.base}; }}
 QFrame#card {{ background: {c.raised}; border: 1px solid {c.line}; border-radius: 6px; }}
 QFrame#banner {{ background: {c.raised}; border-left: 4px solid {c.error}; }}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from pathlib import Path
 
@@ -34,10 +35,12 @@ from mmstudio.desktop.panels.trial import TrialPanel
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.sharing import ExportDialog, Sharing, ask_what_to_unpack, ask_where_to_pack
+from mmstudio.desktop.table_dialog import TableDialog
 from mmstudio.desktop.text import count, megabytes, tr
 from mmstudio.desktop.theme import THEME
 from mmstudio.desktop.widgets.banner import Banner
 from mmstudio.encoders import ModelCard
+from mmstudio.media.tables import may_be_table
 
 ARRANGEMENT_VERSION = 2
 
@@ -84,9 +87,13 @@ class MainWindow(QMainWindow):
             Intent("export", "Export…", "&Library", self._export, "Ctrl+E"),
             Intent("paste", "Paste", "&Library", self._paste, "Ctrl+V"),
             Intent("quit", "Quit", "&Library", self._quit, "Ctrl+Q"),
-            Intent("select_all", "Select all", "&Edit", lambda: s.select(s.items), "Ctrl+A"),
+            Intent("undo", "Undo", "&Edit", s.undo, "Ctrl+Z"),
+            Intent("redo", "Redo", "&Edit", s.redo, "Ctrl+Shift+Z"),
+            Intent("select_all", "Select all", "&Edit", lambda: s.select(self.library.items.shown.tolist()), "Ctrl+A"),
             Intent("clear", "Clear the selection", "&Edit", self._escape, "Esc"),
             Intent("tag", "Tag the selection…", "&Edit", self._tag, "T", "tag"),
+            Intent("untag", "Remove a tag…", "&Edit", self._untag, "Shift+T"),
+            Intent("column", "Set a column…", "&Edit", self._set_column, "C"),
             Intent("group", "Group as a sample", "&Edit", lambda: s.group(s.selection), "Ctrl+G", "group"),
             Intent("remove", "Remove from the library", "&Edit", lambda: s.remove(s.selection), "Del", "remove"),
             Intent("find", "Search", "&Search", self._find, "Ctrl+F", "search"),
@@ -227,7 +234,8 @@ class MainWindow(QMainWindow):
         chosen = self.session.selection
         items = [key for key in chosen if key > 0]
         self.actions_.by_id["group"].setEnabled(len(items) > 1)
-        self.actions_.by_id["tag"].setEnabled(bool(items))
+        for name in ("tag", "untag", "column"):
+            self.actions_.by_id[name].setEnabled(bool(items))
         self.actions_.by_id["remove"].setEnabled(bool(chosen))
         self._tell_status()
 
@@ -235,13 +243,25 @@ class MainWindow(QMainWindow):
 
     def _add_files(self) -> None:
         files, _ = QFileDialog.getOpenFileNames(self, tr("Add pictures, sounds, texts and videos"))
-        if files:
-            self.session.add(map(Path, files))
+        self._add_paths([Path(file) for file in files])
+
+    def _add_paths(self, files: list[Path]) -> None:
+        """Add files and folders; a single table gets its mapping page first."""
+        def told(is_table: bool) -> None:
+            if is_table:
+                TableDialog(self.session, files[0], self).open()
+            else:
+                self.session.add(files)
+
+        if len(files) == 1:
+            self.session.pool.ask(lambda: may_be_table(files[0]), told, self.banner.show_error)
+        elif files:
+            self.session.add(files)
 
     def _add_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, tr("Add a folder"))
         if folder:
-            self.session.add([Path(folder)])
+            self._add_paths([Path(folder)])
 
     def _open_project(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, tr("Open or make a project"),
@@ -264,7 +284,7 @@ class MainWindow(QMainWindow):
         folder = self.session.project.folder if self.session.project else paths.user_state()
         name = folder / f"pasted {datetime.now():%Y-%m-%d %H.%M.%S.%f}"
         if files:
-            self.session.add(files)
+            self._add_paths(files)
         elif mime.hasImage():
             image = QApplication.clipboard().image()
             self.session.pool.ask(lambda: save_image(image, name.with_name(f"{name.name}.png")),
@@ -281,6 +301,28 @@ class MainWindow(QMainWindow):
         tag, given = QInputDialog.getText(self, tr("Tag the selection"), tr("Tag"))
         if given:
             self.session.tag(self.session.selection, tag)
+
+    def _untag(self) -> None:
+        items = [self.session.items[key] for key in self.session.selection if key in self.session.items]
+        tags = sorted({tag for item in items for tag in item.tags})
+        if not tags:
+            self.session.noted.emit(tr("The selection has no tags."))
+            return
+        tag, given = QInputDialog.getItem(self, tr("Remove a tag from the selection"), tr("Tag"), tags, 0, False)
+        if given:
+            self.session.untag(self.session.selection, tag)
+
+    def _set_column(self) -> None:
+        items = [self.session.items[key] for key in self.session.selection if key in self.session.items]
+        known = sorted({name for item in items for name in item.columns})
+        name, given = QInputDialog.getItem(self, tr("Set a column of the selection"), tr("Column"), known, 0, True)
+        if not given or not name.strip():
+            return
+        before = {str(item.columns.get(name.strip(), "")) for item in items}
+        text, given = QInputDialog.getText(self, name, tr("Value (a number, a text, or nothing to empty it)"),
+                                           text=before.pop() if len(before) == 1 else "")
+        if given:
+            self.session.set_column(self.session.selection, name.strip(), column_value(text))
 
     def _escape(self) -> None:
         if self.session.selection:
@@ -383,7 +425,7 @@ class MainWindow(QMainWindow):
         files = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
         if files:
             event.acceptProposedAction()
-            self.session.add(files)
+            self._add_paths(files)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.text() == "/":
@@ -471,3 +513,13 @@ class MainWindow(QMainWindow):
             if self._closing:
                 self._closing.reject()
             self._close_now()
+
+
+def column_value(text: str) -> str | float | None:
+    """What was typed, as a number where it is one; None where it is nothing."""
+    text = text.strip()
+    try:
+        number = float(text)
+        return number if math.isfinite(number) else text
+    except ValueError:
+        return text or None

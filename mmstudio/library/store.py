@@ -1,183 +1,335 @@
-"""Items and samples of one project, in one SQLite file."""
+"""Items and samples of one project: what is on disk, and the same in memory."""
 
 from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from mmstudio.library.database import connect, transaction
-from mmstudio.media import Description, MediaRef, Modality
+import numpy as np
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS items(
-    id INTEGER PRIMARY KEY AUTOINCREMENT, path BLOB NOT NULL, part TEXT NOT NULL, modality TEXT NOT NULL,
-    content_hash TEXT NOT NULL UNIQUE, text TEXT NOT NULL, facts TEXT NOT NULL, added REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS previews(content_hash TEXT PRIMARY KEY, preview BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS tags(
-    item_id INTEGER NOT NULL REFERENCES items(id) ON DELETE CASCADE, tag TEXT NOT NULL, PRIMARY KEY(item_id, tag))
-    WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS samples(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, weights TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS sample_items(
-    sample_id INTEGER NOT NULL REFERENCES samples(id) ON DELETE CASCADE,
-    item_id INTEGER NOT NULL REFERENCES items(id) ON DELETE CASCADE, PRIMARY KEY(sample_id, item_id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS failures(path BLOB NOT NULL, reason TEXT NOT NULL, at REAL NOT NULL)
-"""
+from mmstudio.errors import ProjectError
+from mmstudio.library.folder import never_below, reserve
+from mmstudio.library.history import Standing
+from mmstudio.library.item import Item, Sample, item_rows, item_schema, sample_rows, sample_schema
+from mmstudio.library.items import Items
+from mmstudio.library.kept import KeptTable
+from mmstudio.library.previews import Previews
+from mmstudio.media import Description
+
+_MANY_CHANGES = 20_000
+_FAILURES_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class Item:
-    """One file or snippet of one modality."""
+class Added:
+    """What one commit added: new items, and the samples they form."""
 
-    id: int
-    path: Path
-    part: str
-    modality: Modality
-    content_hash: str
-    text: str
-    facts: dict[str, float] = field(default_factory=dict, hash=False)
-    tags: tuple[str, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """A short name for a person."""
-        if self.modality == "text":
-            return self.text if len(self.text) <= 60 else self.text[:59] + "…"
-        return f"{self.path.name} · {self.part}" if self.part else self.path.name
-
-    @property
-    def ref(self) -> MediaRef:
-        return MediaRef(self.path, self.modality, self.part, self.text)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Items that belong together, with the weight of each modality in their fused vector."""
-
-    id: int
-    name: str
-    item_ids: tuple[int, ...]
-    weights: dict[str, float] = field(default_factory=dict, hash=False)
+    items: list[Item]
+    samples: list[Sample]
 
 
 class Store:
-    """The tables of a project. Not for concurrent writers; ``preview`` may be called from any thread."""
+    """The tables of a project. Not for concurrent writers; ``preview`` may be called from any thread.
 
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / "items.sqlite"
-        self._connection = connect(self._file, _SCHEMA)
+    Each change is on the disk when its method returns, or has not happened: then it raises ProjectError.
+    """
+
+    def __init__(self, folder: Path, read_only: bool = False) -> None:
+        self._folder = folder
+        self._item_table = KeptTable(folder, "items", item_schema, "id", read_only)
+        self._sample_table = KeptTable(folder, "samples", sample_schema, "id", read_only)
+        self._failure_table = KeptTable(folder, "failures", failure_schema, "at", read_only)
+        self.known = Items(self._item_table.read())
+        rows = self._sample_table.read()
+        self._samples = _living(rows, self.known)
+        self._failures = {row["path"]: row["reason"] for row in self._failure_table.read().to_pylist()}
+        self._failures_waiting: list[tuple[bytes, str, float]] = []
+        self._previews = Previews(folder, read_only)
+        members = rows.column("item_ids").combine_chunks().flatten()
+        self._next = max(never_below(folder), *(
+            1 + int(np.asarray(ids).max(initial=0)) for ids in (self.known.ids(), rows.column("id"), members)))
+
+    def follow(self, old: Path) -> None:
+        """The folder lay at ``old`` before: media that lie inside it are where it is now."""
+        import pyarrow.compute as pc
+
+        begins = os.fsencode(old / "x")[:-1]
+        inside = np.asarray(pc.starts_with(self.known.table().column("path"), begins))
+        self._edit(self.known.ids()[inside].tolist(),
+                   lambda item: replace(item, path=self._folder.absolute() / item.path.relative_to(old)))
+        reserve(self._folder, self._next)
+
+    @property
+    def note(self) -> str:
+        """What had to be set aside on opening, for the person to know."""
+        return next(filter(None, (t.note for t in (self._item_table, self._sample_table, self._failure_table))), "")
 
     def close(self) -> None:
-        self._connection.close()
+        """Leave the tables ready to be opened quickly. What fails here is no loss, and not told."""
+        try:
+            with suppress(ProjectError):
+                self._write_failures()
+            for table in (self._item_table, self._sample_table, self._failure_table):
+                table.close()
+        finally:
+            self._previews.close()
+
+    def compact(self) -> None:
+        """Make the tables small and quick again; nothing in them changes."""
+        for table in (self._item_table, self._sample_table, self._failure_table):
+            table.compact()
+
+    # ---- items --------------------------------------------------------------------------------------------------
 
     def add(self, descriptions: Sequence[Description], tags: Iterable[str] = ()) -> list[Item]:
         """Commit new items with their previews; contents that the project has already are left out of the answer. Ids
         are never used again.
         """
-        fresh, now, tags = [], time.time(), tuple(sorted(set(tags)))
-        with transaction(self._connection, self._file) as connection:
-            for d in descriptions:
-                cursor = connection.execute(
-                    "INSERT OR IGNORE INTO items(path, part, modality, content_hash, text, facts, added) "
-                    "VALUES(?, ?, ?, ?, ?, ?, ?)",
-                    (os.fsencode(d.path), d.part, d.modality, d.content_hash, _clean(d.text), json.dumps(d.facts), now))
-                if not cursor.rowcount:
-                    continue
-                if d.preview:
-                    connection.execute("INSERT OR IGNORE INTO previews VALUES(?, ?)", (d.content_hash, d.preview))
-                identity = int(cursor.lastrowid or 0)
-                connection.executemany("INSERT OR IGNORE INTO tags VALUES(?, ?)", [(identity, tag) for tag in tags])
-                fresh.append(Item(identity, d.path, d.part, d.modality, d.content_hash, _clean(d.text), d.facts, tags))
-        return fresh
+        return self.add_grouped(descriptions, tags, ()).items
+
+    def add_grouped(self, descriptions: Sequence[Description], tags: Iterable[str],
+                    groups: Iterable[tuple[str, Sequence[int]]]) -> Added:
+        """Like ``add``; each group, a name and places in ``descriptions``, becomes a sample of these contents, new or
+        known, where one of them is new. A sample is written before its items, and is none until they are there.
+        """
+        now, told, start = time.time(), set(tags), self._next
+        fresh: dict[int, Item] = {}
+        ids: dict[str, int] = {}
+        for place, d in enumerate(descriptions):
+            known = ids.get(d.content_hash) or self.known.by_hash(d.content_hash)
+            if known is None:
+                known = start + len(fresh)
+                fresh[place] = Item(known, d.path, _clean(d.part), d.modality, d.content_hash, _clean(d.text), d.facts,
+                                    tuple(sorted(told | set(map(_clean, d.tags)))), _clean_columns(d.columns), now)
+            ids[d.content_hash] = known
+        following = start + len(fresh)
+        samples: list[Sample] = []
+        for name, places in groups:
+            members = tuple(dict.fromkeys(ids[descriptions[place].content_hash] for place in places))
+            if len(members) > 1 and any(member >= start for member in members):
+                samples.append(Sample(following + len(samples), _clean(name), members))
+        if fresh:
+            self._next = following + len(samples)  # also where writing fails: an id may be on the disk then
+            self._previews.put((descriptions[place].content_hash, descriptions[place].preview) for place in fresh)
+            self._sample_table.add(sample_rows(samples))
+            self._item_table.add(item_rows(fresh.values()))
+            self._samples.update((sample.id, sample) for sample in samples)
+            self._take_in(fresh.values())
+        self._write_failures(_FAILURES_AT_ONCE)
+        return Added(list(fresh.values()), samples)
+
+    def items(self) -> Items:
+        """All items in the order of adding, as a copy of the reader's own."""
+        return self.known.copy()
 
     def find_again(self, known: Iterable[Description]) -> dict[int, Description]:
         """Point items whose file is gone to where their content was found now; the ids of those that were moved."""
         moved: dict[int, Description] = {}
-        with transaction(self._connection, self._file) as connection:
-            for d in known:
-                row = connection.execute(
-                    "SELECT id, path FROM items WHERE content_hash=?", (d.content_hash,)).fetchone()
-                if row and row[1] != os.fsencode(d.path) and not os.path.exists(row[1]):
-                    connection.execute("UPDATE items SET path=?, part=? WHERE id=?",
-                                       (os.fsencode(d.path), d.part, row[0]))
-                    moved[row[0]] = d
+        for d in known:
+            identity = self.known.by_hash(d.content_hash)
+            item = None if identity is None else self.known[identity]
+            if item and item.path != d.path and not os.path.exists(item.path):
+                moved[item.id] = d
+        self._change(replace(self.known[identity], path=d.path, part=_clean(d.part)) for identity, d in moved.items())
         return moved
-
-    def items(self) -> list[Item]:
-        """All items in the order of adding."""
-        tags: dict[int, list[str]] = {}
-        for identity, tag in self._connection.execute("SELECT item_id, tag FROM tags ORDER BY tag"):
-            tags.setdefault(identity, []).append(tag)
-        rows = self._connection.execute(
-            "SELECT id, path, part, modality, content_hash, text, facts FROM items ORDER BY id")
-        return [Item(r[0], Path(os.fsdecode(r[1])), r[2], r[3], r[4], r[5], json.loads(r[6]),
-                     tuple(tags.get(r[0], ()))) for r in rows]
 
     def remove(self, item_ids: Iterable[int]) -> None:
         """Take items out of the project; their files stay. Samples left with fewer than two items dissolve."""
-        with transaction(self._connection, self._file) as connection:
-            connection.executemany("DELETE FROM items WHERE id=?", [(i,) for i in item_ids])
-            connection.execute("DELETE FROM samples WHERE (SELECT count(*) FROM sample_items WHERE sample_id=id) < 2")
+        gone = {identity for identity in item_ids if identity in self.known}
+        if not gone:
+            return
+        self._reserve()
+        left = self.known.copy()
+        for identity in gone:
+            left.pop(identity)
+        self._item_table.delete(gone, left.table)  # one commit; samples are read as of the items that live
+        for identity in gone:
+            self.known.pop(identity)
+        dissolved = []
+        for sample in [s for s in self._samples.values() if not gone.isdisjoint(s.item_ids)]:
+            members = tuple(i for i in sample.item_ids if i not in gone)
+            if len(members) < 2:
+                dissolved.append(sample.id)
+                del self._samples[sample.id]
+            else:
+                self._samples[sample.id] = replace(sample, item_ids=members)
+        self._sample_table.delete(dissolved, lambda: sample_rows(list(self._samples.values())))
+
+    def restore(self, items: Iterable[Item], samples: Iterable[Sample] = ()) -> list[Item]:
+        """Put back what was removed, under its old ids, and samples as they were. Contents that came back in another
+        way meanwhile are left out of the answer.
+        """
+        back = {item.content_hash: item for item in items
+                if item.id not in self.known and self.known.by_hash(item.content_hash) is None}
+        self._put_samples(samples)
+        self._item_table.add(item_rows(back.values()))
+        self._take_in(back.values())
+        living = {s.id: replace(s, item_ids=tuple(i for i in s.item_ids if i in self.known))
+                  for s in self._samples.values()}
+        self._samples = {identity: s for identity, s in living.items() if len(s.item_ids) > 1}
+        return list(back.values())
+
+    def put(self, standing: Standing) -> None:
+        """Make these items and samples what they are there. Raises ProjectError where a content came back under another
+        id meanwhile.
+        """
+        wanted = {i: item for i, item in standing.items.items() if item is not None}
+        lost = [item for i, item in wanted.items()
+                if i not in self.known and self.known.by_hash(item.content_hash) is not None]
+        if lost:
+            raise ProjectError(f"“{lost[0].title}” was added again meanwhile.", hint="Remove it first, then undo.")
+        samples = [sample for sample in standing.samples.values() if sample is not None]
+        self.restore((item for i, item in wanted.items() if i not in self.known), ())
+        self._change(item for i, item in wanted.items() if self.known[i] != item)
+        self.remove([i for i, item in standing.items.items() if item is None])
+        self._put_samples(samples)
+        for identity, sample in standing.samples.items():
+            if sample is None:
+                self.ungroup(identity)
 
     def tag(self, item_ids: Iterable[int], tag: str) -> None:
         """Give every item this tag."""
-        with transaction(self._connection, self._file) as connection:
-            connection.executemany("INSERT OR IGNORE INTO tags VALUES(?, ?)", [(i, tag) for i in item_ids])
+        tag = _clean(tag)
+        self._edit(item_ids, lambda item: replace(item, tags=tuple(sorted({*item.tags, tag}))))
+
+    def untag(self, item_ids: Iterable[int], tag: str) -> None:
+        """Take this tag off every item."""
+        tag = _clean(tag)
+        self._edit(item_ids, lambda item: replace(item, tags=tuple(t for t in item.tags if t != tag)))
+
+    def set_column(self, item_ids: Iterable[int], name: str, value: str | float | None) -> None:
+        """Give every item this value in a column of the person's own; None empties it."""
+        name, value = _clean(name), _clean(value) if isinstance(value, str) else value
+
+        def edited(item: Item) -> Item:
+            others = {column: v for column, v in item.columns.items() if column != name}
+            return replace(item, columns=others if value is None else {**others, name: value})
+
+        self._edit(item_ids, edited)
+
+    def _edit(self, item_ids: Iterable[int], edited: Callable[[Item], Item]) -> None:
+        ids = np.array(sorted(set(item_ids)), np.int64)
+        self._change(new for old in self.known.some(ids) if (new := edited(old)) != old)
+
+    def _change(self, items: Iterable[Item]) -> None:
+        changed = list(items)
+        self._item_table.update(item_rows(changed))
+        self._take_in(changed)
+
+    def _take_in(self, items: Iterable[Item]) -> None:
+        self.known.update((item.id, item) for item in items)
+        if self.known.changes() > _MANY_CHANGES:
+            self.known.fold()
+
+    def _reserve(self) -> None:
+        """From now on ids begin here, whatever is deleted."""
+        if never_below(self._folder) < self._next:
+            reserve(self._folder, self._next)
 
     def preview(self, content_hash: str) -> bytes:
-        """The preview's bytes, or none. Opens a connection of its own: safe from any thread."""
-        connection = sqlite3.connect(f"{self._file.absolute().as_uri()}?mode=ro", uri=True)
-        try:
-            row = connection.execute("SELECT preview FROM previews WHERE content_hash=?", (content_hash,)).fetchone()
-            return bytes(row[0]) if row else b""
-        except sqlite3.Error:
-            return b""
-        finally:
-            connection.close()
+        """The preview's bytes, or none. Safe from any thread."""
+        return self._previews.get(content_hash)
+
+    # ---- samples ------------------------------------------------------------------------------------------------
 
     def group(self, name: str, item_ids: Sequence[int], weights: dict[str, float] | None = None) -> Sample:
         """Make a sample of these items."""
-        with transaction(self._connection, self._file) as connection:
-            cursor = connection.execute("INSERT INTO samples(name, weights) VALUES(?, ?)",
-                                        (name, json.dumps(weights or {})))
-            identity = int(cursor.lastrowid or 0)
-            connection.executemany("INSERT OR IGNORE INTO sample_items VALUES(?, ?)", [(identity, i) for i in item_ids])
-        return Sample(identity, name, tuple(item_ids), weights or {})
+        return self.group_all([(name, item_ids, weights or {})])[0]
+
+    def group_all(self, groups: Iterable[tuple[str, Sequence[int], dict[str, float]]]) -> list[Sample]:
+        """Make many samples, each of a name, items and weights, in one commit."""
+        samples = [Sample(self._next + place, _clean(name), tuple(ids), weights)
+                   for place, (name, ids, weights) in enumerate(groups)]
+        self._next += len(samples)
+        self._sample_table.add(sample_rows(samples))
+        self._samples.update((sample.id, sample) for sample in samples)
+        return samples
 
     def ungroup(self, sample_id: int) -> None:
         """Dissolve a sample; its items stay."""
-        with transaction(self._connection, self._file) as connection:
-            connection.execute("DELETE FROM samples WHERE id=?", (sample_id,))
+        if sample_id in self._samples:
+            self._reserve()
+            left = {identity: s for identity, s in self._samples.items() if identity != sample_id}
+            self._sample_table.delete([sample_id], lambda: sample_rows(list(left.values())))
+            self._samples = left
 
     def set_weights(self, sample_id: int, weights: dict[str, float]) -> None:
         """Keep the weights of a sample's fusion."""
-        with transaction(self._connection, self._file) as connection:
-            connection.execute("UPDATE samples SET weights=? WHERE id=?", (json.dumps(weights), sample_id))
+        if sample_id in self._samples:
+            self._put_samples([replace(self._samples[sample_id], weights=weights)])
 
     def samples(self) -> list[Sample]:
         """All samples in the order of making."""
-        members: dict[int, list[int]] = {}
-        for sample, item in self._connection.execute("SELECT sample_id, item_id FROM sample_items ORDER BY item_id"):
-            members.setdefault(sample, []).append(item)
-        rows = self._connection.execute("SELECT id, name, weights FROM samples ORDER BY id")
-        return [Sample(r[0], r[1], tuple(members.get(r[0], ())), json.loads(r[2])) for r in rows]
+        return [self._samples[identity] for identity in sorted(self._samples)]
+
+    def _put_samples(self, samples: Iterable[Sample]) -> None:
+        """Replace those that are there, add the others."""
+        told = list(samples)
+        self._sample_table.update(sample_rows([s for s in told if s.id in self._samples]))
+        self._sample_table.add(sample_rows([s for s in told if s.id not in self._samples]))
+        self._samples.update((s.id, s) for s in told)
+
+    # ---- failures -----------------------------------------------------------------------------------------------
 
     def note_failure(self, path: Path, reason: str) -> None:
-        """Remember why a file gave no item."""
-        with transaction(self._connection, self._file) as connection:
-            connection.execute("DELETE FROM failures WHERE path=?", (os.fsencode(path),))
-            connection.execute("INSERT INTO failures VALUES(?, ?, ?)", (os.fsencode(path), reason, time.time()))
+        """Remember why a file gave no item. Written with the next many, on ``failures`` and on closing: a file that
+        failed fails again when it is added again.
+        """
+        place, reason = os.fsencode(path), _clean(reason)
+        if self._failures.get(place) != reason:
+            self._failures.pop(place, None)
+            self._failures[place] = reason
+            self._failures_waiting.append((place, reason, time.time()))
+            self._write_failures(_FAILURES_AT_ONCE)
 
     def failures(self) -> list[tuple[Path, str]]:
         """Files that gave no item, and why."""
-        rows = self._connection.execute("SELECT path, reason FROM failures ORDER BY at")
-        return [(Path(os.fsdecode(path)), reason) for path, reason in rows]
+        self._write_failures()
+        return [(Path(os.fsdecode(path)), reason) for path, reason in self._failures.items()]
+
+    def _write_failures(self, at_least: int = 1) -> None:
+        import pyarrow as pa
+
+        if len(self._failures_waiting) >= at_least:
+            paths, reasons, times = zip(*self._failures_waiting, strict=True)
+            self._failure_table.add(pa.table({"path": paths, "reason": reasons, "at": times},
+                                             schema=failure_schema()))
+            self._failures_waiting = []
+
+
+def failure_schema() -> Any:
+    """The columns of the table of failures."""
+    import pyarrow as pa
+
+    return pa.schema([("path", pa.binary()), ("reason", pa.string()), ("at", pa.float64())])
+
+
+def _living(rows: Any, items: Items) -> dict[int, Sample]:
+    """Samples by id with those of their items that are there; of fewer than two, none."""
+    import pyarrow as pa
+
+    lists = rows.column("item_ids").combine_chunks()
+    members = np.asarray(lists.flatten(), np.int64)
+    there = np.isin(members, items.ids()) if len(members) else np.zeros(0, np.bool_)
+    parents = np.asarray(pa.compute.list_parent_indices(lists)) if len(members) else members
+    kept: dict[int, list[int]] = {}
+    for row, member in zip(parents[there].tolist(), members[there].tolist(), strict=True):
+        kept.setdefault(row, []).append(member)
+    ids, names, weights = (rows.column(name).to_pylist() for name in ("id", "name", "weights"))
+    return {ids[row]: Sample(ids[row], names[row], tuple(found), json.loads(weights[row]) if weights[row] else {})
+            for row, found in kept.items() if len(found) > 1}
 
 
 def _clean(text: str) -> str:
     """Lone surrogates cannot be stored."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _clean_columns(columns: dict[str, str | float]) -> dict[str, str | float]:
+    return {_clean(name): _clean(value) if isinstance(value, str) else value for name, value in columns.items()}

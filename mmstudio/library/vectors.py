@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
+import hashlib
+import json
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmstudio.errors import ProjectError
-from mmstudio.library.database import connect, transaction
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS spaces(
-    id INTEGER PRIMARY KEY, space TEXT NOT NULL, revision TEXT NOT NULL, preprocessing TEXT NOT NULL,
-    dim INTEGER NOT NULL, UNIQUE(space, revision, preprocessing));
-CREATE TABLE IF NOT EXISTS vectors(
-    content_hash TEXT NOT NULL, space_id INTEGER NOT NULL REFERENCES spaces(id), vector BLOB NOT NULL,
-    PRIMARY KEY(content_hash, space_id)) WITHOUT ROWID
-"""
+from mmstudio.library.kept_vectors import KeptVectors
+from mmstudio.library.vector_keys import content_keys
 
 
 @dataclass(frozen=True)
@@ -32,56 +27,78 @@ class SpaceKey:
     preprocessing: str
     dim: int
 
+    @property
+    def digest(self) -> str:
+        """A name for files."""
+        return hashlib.blake2b(json.dumps(astuple(self)).encode(), digest_size=8).hexdigest()
+
 
 class VectorCache:
-    """A file of vectors keyed by (content hash, space, model revision, preprocessing)."""
+    """A project's vectors keyed by (content hash, space, model revision, preprocessing): a table for each space.
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        try:
-            self._connection = connect(file, _SCHEMA, can_be_made_again=True)
-        except ProjectError as error:
-            if not isinstance(error.__cause__, sqlite3.DatabaseError) or not file.is_file():
-                raise
-            file.replace(file.with_suffix(".damaged"))  # vectors can be made again; the project must open
-            self._connection = connect(file, _SCHEMA, can_be_made_again=True)
+    Vectors can be made again: what cannot be read is set aside, and ``note`` says so.
+    """
 
-    def close(self) -> None:
-        self._connection.close()
+    def __init__(self, folder: Path, read_only: bool = False) -> None:
+        self._folder, self._read_only = folder, read_only
+        self._spaces: dict[SpaceKey, KeptVectors] = {}
+        self.note = ""
 
     def put(self, key: SpaceKey, vectors: Iterable[tuple[str, NDArray[np.float32]]]) -> None:
-        """Keep ``(content_hash, (dim,) float32)`` pairs in one transaction."""
-        space = self._space_id(key)
-        rows = [(content, space, np.ascontiguousarray(v, "<f4").tobytes()) for content, v in vectors]
-        with transaction(self._connection, self._file) as connection:
-            connection.executemany("INSERT OR REPLACE INTO vectors VALUES(?, ?, ?)", rows)
+        """Keep ``(content_hash, (dim,) float32)`` pairs in one commit; those that are known stay as they are."""
+        pairs = dict(vectors)
+        if pairs:
+            self._space(key).add(list(pairs), np.stack(list(pairs.values())).astype("<f4", copy=False))
 
     def get(self, key: SpaceKey, content_hashes: Iterable[str]) -> dict[str, NDArray[np.float32]]:
-        """The vectors that are known among ``content_hashes``."""
-        space, found = self._space_id(key), {}
-        hashes = list(content_hashes)
-        for start in range(0, len(hashes), 500):
-            chunk = hashes[start : start + 500]
-            marks = ",".join("?" * len(chunk))
-            for content, blob in self._connection.execute(
-                    f"SELECT content_hash, vector FROM vectors WHERE space_id=? AND content_hash IN ({marks})",
-                    (space, *chunk)):
-                if len(blob) == 4 * key.dim:
-                    found[content] = np.frombuffer(blob, "<f4")
-        return found
+        """The vectors that are known among ``content_hashes``, as slices of the mapped file."""
+        contents = list(content_hashes)
+        rows, matrix = self.rows(key, content_keys(contents)), self.matrix(key)
+        return {contents[at]: matrix[rows[at]] for at in np.flatnonzero(rows >= 0)}
+
+    def rows(self, key: SpaceKey, keys: NDArray[np.uint8]) -> NDArray[np.intp]:
+        """The rows of ``matrix`` that hold the contents of ``keys (m, 20)``, -1 where there is none."""
+        return self._space(key).rows(keys)
+
+    def matrix(self, key: SpaceKey) -> NDArray[np.float32]:
+        """All vectors of a space, ``(n, dim)`` in the order of adding, mapped from the disk."""
+        return self._space(key).matrix
 
     def known(self, key: SpaceKey) -> set[str]:
-        """All contents that have a vector in this space."""
-        rows = self._connection.execute("SELECT content_hash FROM vectors WHERE space_id=?", (self._space_id(key),))
-        return {row[0] for row in rows}
+        """All contents that have a vector in this space, by the 40 digits of their hash."""
+        return {row.tobytes().hex() for row in self._space(key).contents()}
 
-    def _space_id(self, key: SpaceKey) -> int:
-        values = (key.space, key.revision, key.preprocessing)
-        row = self._connection.execute(
-            "SELECT id FROM spaces WHERE space=? AND revision=? AND preprocessing=?", values).fetchone()
-        if row is None:
-            with transaction(self._connection, self._file) as connection:
-                connection.execute(
-                    "INSERT INTO spaces(space, revision, preprocessing, dim) VALUES(?, ?, ?, ?)", (*values, key.dim))
-            return self._space_id(key)
-        return int(row[0])
+    def compact(self) -> None:
+        """Make the tables small and quick again; nothing in them changes."""
+        for space in self._spaces.values():
+            space.compact()
+
+    def close(self) -> None:
+        for space in self._spaces.values():
+            space.close()
+
+    def _space(self, key: SpaceKey) -> KeptVectors:
+        found = self._spaces.get(key)
+        if found is None:
+            name, about = f"vectors-{key.digest}", {"space": key.space, "revision": key.revision,
+                                                    "preprocessing": key.preprocessing}
+            try:
+                found = KeptVectors(self._folder, name, key.dim, about, self._read_only)
+            except ProjectError as error:
+                if self._read_only or isinstance(error.__cause__, OSError):
+                    raise
+                self._set_aside(name)
+                found = KeptVectors(self._folder, name, key.dim, about, self._read_only)
+            self.note = self.note or found.note
+            self._spaces[key] = found
+        return found
+
+    def _set_aside(self, name: str) -> None:
+        """Damaged vectors must not keep a project closed."""
+        for file in (self._folder / "mirror").glob(f"{name}*"):
+            with suppress(OSError):
+                file.unlink()
+        table = self._folder / "tables" / f"{name}.lance"
+        if table.exists():
+            table.rename(table.with_suffix(f".damaged-{time.time_ns():x}"))
+        self.note = "The vectors of one model were damaged and are made again."

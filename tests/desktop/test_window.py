@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,24 +52,6 @@ def test_dropped_files_appear_and_the_report_says_what_was_unreadable(
     line = window.jobs.findChildren(QPushButton)[0]
     assert line.isVisible()
     assert line.text() == "Show"
-
-
-def test_the_filter_narrows_by_word_modality_and_tag(window: MainWindow, qtbot: QtBot, mixed_folder: Path) -> None:
-    session, items = window.session, window.library.items
-    session.add([mixed_folder])
-    qtbot.waitUntil(lambda: items.rowCount() == 24 and not session.jobs.running, timeout=20_000)
-    items.filter("tone", "")
-    assert items.rowCount() == 6
-    items.filter("", "text")
-    assert items.rowCount() == 6
-    items.filter("dog", "text")
-    assert items.rowCount() == 1
-    session.tag([items.key_at(0)], "pet")
-    qtbot.waitUntil(lambda: session.items[items.key_at(0)].tags == ("pet",))
-    items.filter("pet", "")
-    assert items.rowCount() == 1
-    window.library._words.setText("nothing has this name")
-    assert window.library._stack.currentIndex() == 2
 
 
 def test_selection_is_one_thing_in_list_and_map(window: MainWindow, qtbot: QtBot, mixed_folder: Path) -> None:
@@ -227,6 +210,8 @@ def test_a_lost_preview_is_no_trouble(window: MainWindow, qtbot: QtBot, make_pic
     qtbot.waitUntil(lambda: window.library.items.rowCount() == 1 and not window.session.jobs.running, timeout=20_000)
     project = window.session.project
     assert project is not None
-    project._store._connection.execute("DELETE FROM previews")
+    with sqlite3.connect(project.folder / "previews.sqlite") as connection:
+        connection.execute("DELETE FROM previews")
+    connection.close()
     window.previews._kept.clear()
     assert window.grab().toImage().width() > 0

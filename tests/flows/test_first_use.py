@@ -213,11 +213,11 @@ def test_hovering_a_point_shows_its_card_and_the_legend_hides_a_modality(
     assert (~canvas._hidden).sum() == 6
 
 
-def test_photographs_and_recordings_bring_one_kind_hint_and_drawings_none(
+def test_photographs_and_recordings_bring_one_kind_offer_and_drawings_none(
     window: MainWindow, qtbot: QtBot, make_picture: Callable[..., Path], make_sound: Callable[..., Path],
 ) -> None:
-    session, notes = window.session, []
-    session.noted.connect(notes.append)
+    session, offers = window.session, []
+    session.offered.connect(offers.append)
 
     def add(file: Path) -> None:
         before = len(session.items)
@@ -225,11 +225,11 @@ def test_photographs_and_recordings_bring_one_kind_hint_and_drawings_none(
         qtbot.waitUntil(lambda: len(session.items) == before + 1 and not session.jobs.running, timeout=20_000)
 
     add(make_picture("drawing.png"))
-    assert notes == []
+    assert offers == []
     add(make_picture("photo.jpg", size=800))
     add(make_sound("voice.wav", rate=44_100))
-    assert len(notes) == 1
-    assert "drawings and synthetic speech" in notes[0]
+    assert len(offers) == 1
+    assert "drawings and synthetic speech" in window.banner.text.text()
 
 
 def test_space_plays_the_sound_under_the_pointer_one_at_a_time(

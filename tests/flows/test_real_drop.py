@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -16,6 +15,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from mmstudio.encoders import load_encoder
+from mmstudio.errors import ProjectError
+from mmstudio.project import Project
 
 PROGRAMS = ("Xvfb", "openbox", "xdotool")
 pytestmark = pytest.mark.skipif(
@@ -105,14 +108,14 @@ def _drag_until(environment: dict[str, str], dropped: Callable[[], object]) -> N
     raise AssertionError("three drags arrived nowhere")
 
 
-def _rows(home: str, query: str) -> list[tuple[object, ...]]:
-    file = Path(home) / "projects" / "My project"
+def _stored(home: str) -> tuple[list[str], int]:
+    """The names of the items and the number of vectors that are on the disk; the studio has the project open."""
     try:
-        with sqlite3.connect(f"{(file / 'items.sqlite').as_uri()}?mode=ro", uri=True) as connection:
-            connection.execute("ATTACH ? AS v", (f"{(file / 'vectors.sqlite').as_uri()}?mode=ro",))
-            return connection.execute(query).fetchall()
-    except sqlite3.Error:
-        return []
+        project = Project.open(Path(home) / "projects" / "My project", read_only=True, create=False)
+        encoder = load_encoder("starter", "cpu")
+        return [item.path.name for item in project.items().values()], len(project.vectors(encoder))
+    except ProjectError:
+        return [], 0
 
 
 def test_files_dragged_with_the_mouse_become_items_with_vectors_and_the_studio_closes_cleanly(
@@ -129,10 +132,9 @@ def test_files_dragged_with_the_mouse_become_items_with_vectors_and_the_studio_c
         drag = _window(screen, "drag source")
         _xdotool(screen, "windowactivate", "--sync", drag)
         home = screen["MMSTUDIO_HOME"]
-        _drag_until(screen, lambda: _rows(home, "SELECT count(*) FROM items") == [(25,)])
-        _until(lambda: _rows(home, "SELECT count(*) FROM v.vectors") == [(25,)], 90)
-        named = "SELECT count(*) FROM items WHERE CAST(path AS TEXT) LIKE '%bung mit Leerzeichen.png'"
-        assert _rows(home, named) == [(1,)]
+        _drag_until(screen, lambda: len(_stored(home)[0]) == 25)
+        _until(lambda: _stored(home)[1] == 25, 90)
+        assert "eine Übung mit Leerzeichen.png" in _stored(home)[0]
         _xdotool(screen, "windowactivate", "--sync", main, "key", "ctrl+q")
         try:
             assert studio.wait(60) == 0

@@ -1,112 +1,192 @@
-"""The project on disk: what was committed is there, whatever happens."""
+"""The items on disk: what was committed is there, as it was."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import random
-import signal
-import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from mmstudio.errors import ProjectError
 from mmstudio.library import SpaceKey, Store, VectorCache, VectorTable
 from mmstudio.media import Description
 
 KEY = SpaceKey("space", "revision", "preprocessing", 4)
 
 
-def _description(number: int, name: str | bytes = "") -> Description:
+def describe(number: int, name: str | bytes = "", **facts: float) -> Description:
     path = Path(os.fsdecode(name)) if name else Path(f"/folder/{number}.png")
-    return Description(path, "image", f"hash{number}", facts={"width": 3.0}, preview=b"jpeg" * 10)
+    return Description(path, "image", f"hash{number}", facts=facts or {"width": 3}, preview=b"jpeg" * 10)
 
 
 def test_items_come_back_as_they_were(tmp_path: Path) -> None:
     names = ["a b.png", "ümlaut.png", "new\nline.png", b"bad-\xff-utf8.png"]
     store = Store(tmp_path)
-    added = store.add([_description(i, name) for i, name in enumerate(names)], ["holiday"])
+    facts = {"width": 3, "height": 4, "duration_s": 2.0, "seconds": 0.5, "rate_hz": 8000, "bit_depth": 24}
+    added = store.add([describe(i, name, **facts) for i, name in enumerate(names)], ["holiday"])
     store.close()
     again = Store(tmp_path)
-    assert again.items() == added
-    assert [os.fsencode(i.path) for i in again.items()] == [os.fsencode(n) for n in names]
-    assert again.items()[0].tags == ("holiday",)
+    assert list(again.items().values()) == added
+    assert all(type(item.facts["width"]) is int for item in again.items().values())
+    assert [os.fsencode(i.path) for i in again.items().values()] == [os.fsencode(n) for n in names]
+    assert again.items()[added[0].id].tags == ("holiday",)
+    assert added[0].added > 0
     assert again.preview("hash0") == b"jpeg" * 10
     assert again.preview("unknown") == b""
     again.close()
 
 
+def test_a_project_may_lie_in_a_folder_of_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "My ü project #1 100%25? 'x'"
+    store = Store(folder)
+    added = store.add([describe(1)])
+    store.tag([added[0].id], "it's")
+    store.close()
+    again = Store(folder)
+    assert again.items()[added[0].id].tags == ("it's",)
+    assert again.preview("hash1")
+    again.close()
+
+
 def test_the_same_content_is_added_once(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    assert len(store.add([_description(1), _description(2)])) == 2
-    assert [i.content_hash for i in store.add([_description(2), _description(3)])] == ["hash3"]
+    assert len(store.add([describe(1), describe(2), describe(2)])) == 2
+    assert [i.content_hash for i in store.add([describe(2), describe(3)])] == ["hash3"]
     store.close()
 
 
 def test_texts_with_lone_surrogates_are_kept_readable(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.add([Description(Path("/t.txt"), "text", "h", text="bad \ud800 text")])
-    assert store.items()[0].text == "bad ? text"
     store.close()
+    again = Store(tmp_path)
+    assert [item.text for item in again.items().values()] == ["bad ? text"]
+    again.close()
 
 
 def test_removing_items_dissolves_samples_that_are_left_with_one(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    a, b, c = store.add([_description(i) for i in range(3)])
+    a, b, c = store.add([describe(i) for i in range(3)])
     pair, triple = store.group("pair", [a.id, b.id]), store.group("triple", [a.id, b.id, c.id])
     store.set_weights(triple.id, {"image": 0.5})
     store.remove([a.id])
-    assert pair.id not in [s.id for s in store.samples()]
-    assert store.samples()[0].item_ids == (b.id, c.id)
-    assert store.samples()[0].weights == {"image": 0.5}
+    for now in (store, Store(tmp_path, read_only=True)):
+        assert pair.id not in [s.id for s in now.samples()]
+        assert now.samples()[0].item_ids == (b.id, c.id)
+        assert now.samples()[0].weights == {"image": 0.5}
     store.close()
 
 
-def test_a_project_of_a_newer_studio_is_refused(tmp_path: Path) -> None:
-    Store(tmp_path).close()
-    connection = sqlite3.connect(tmp_path / "items.sqlite")
-    connection.execute("PRAGMA user_version=99")
-    connection.close()
-    with pytest.raises(ProjectError, match="newer studio"):
-        Store(tmp_path)
-
-
-def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:
-    (tmp_path / "items.sqlite").write_bytes(b"not a database at all" * 100)
-    with pytest.raises(ProjectError, match="cannot be opened"):
-        Store(tmp_path)
-
-
-def test_a_full_disk_is_a_clear_error_and_loses_nothing(tmp_path: Path) -> None:
+def test_tags_and_free_columns_are_kept_and_taken_back(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.add([_description(1)])
-    pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
-    store._connection.execute(f"PRAGMA max_page_count={pages + 2}")
-    with pytest.raises(ProjectError, match="could not be written"):
-        store.add([Description(Path(f"/{i}"), "image", f"x{i}", preview=b"p" * 4000) for i in range(50)])
-    store._connection.execute("PRAGMA max_page_count=100000")
-    assert [i.content_hash for i in store.items()] == ["hash1"]
-    assert len(store.add([_description(2)])) == 1
+    a, b = store.add([describe(i) for i in range(2)], ["all"])
+    store.tag([a.id, b.id], "pet")
+    store.untag([b.id], "all")
+    store.set_column([a.id, b.id], "price", 2.5)
+    store.set_column([a.id], "seen in", "Köln")
+    store.set_column([b.id], "price", None)
+    before = list(store.items().values())
     store.close()
+    again = Store(tmp_path)
+    assert list(again.items().values()) == before
+    assert again.items()[a.id].tags == ("all", "pet")
+    assert again.items()[b.id].tags == ("pet",)
+    assert again.items()[a.id].columns == {"price": 2.5, "seen in": "Köln"}
+    assert again.items()[b.id].columns == {}
+    again.close()
+
+
+def test_what_was_removed_can_be_put_back_under_its_old_ids_and_ids_are_never_used_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    items = store.add([describe(i) for i in range(3)], ["kept"])
+    pair = store.group("pair", [items[1].id, items[2].id])
+    store.remove([items[1].id, items[2].id])
+    store.close()
+    again = Store(tmp_path)
+    [late] = again.add([describe(9)])
+    assert late.id > pair.id > items[2].id
+    assert again.samples() == []
+    assert again.restore(items[1:], [pair]) == items[1:]
+    assert again.restore(items[1:], [pair]) == []
+    assert [*again.items().values()] == [*items, late]
+    again.close()
+    last = Store(tmp_path)
+    assert last.samples() == [pair]
+    assert [*last.items().values()] == [*items, late]
+    last.close()
+
+
+def test_many_scattered_items_are_removed_in_one_commit(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    added = store.add([describe(i) for i in range(4000)])
+    store.remove([item.id for item in added[::2]])
+    store.close()
+    again = Store(tmp_path)
+    assert [*again.items().values()] == added[1::2]
+    again.remove([item.id for item in added])
+    assert len(again.items()) == 0
+    again.close()
+    last = Store(tmp_path)
+    assert [*last.items()] == []
+    last.close()
+
+
+def test_a_file_that_was_moved_is_pointed_to_where_it_was_found(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    [item] = store.add([describe(1, str(tmp_path / "gone.png"))])
+    found = replace(describe(1), path=tmp_path / "new.png")
+    assert store.find_again([found, describe(2)]) == {item.id: found}
+    store.close()
+    again = Store(tmp_path)
+    assert again.items()[item.id].path == tmp_path / "new.png"
+    again.close()
+
+
+def test_failures_are_kept_once_for_each_file_with_the_newest_reason(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for reason in ("broken", "empty", "empty"):
+        store.note_failure(Path("/a.png"), reason)
+    store.note_failure(Path(os.fsdecode(b"/bad-\xff.png")), "gone")
+    store.close()
+    again = Store(tmp_path)
+    assert again.failures() == [(Path("/a.png"), "empty"), (Path(os.fsdecode(b"/bad-\xff.png")), "gone")]
+    again.close()
 
 
 def test_vectors_are_found_by_content_model_and_preprocessing(tmp_path: Path) -> None:
-    cache = VectorCache(tmp_path / "v.sqlite")
+    cache = VectorCache(tmp_path)
     vectors = np.random.default_rng(0).normal(size=(1200, 4)).astype(np.float32)
     cache.put(KEY, ((f"h{i}", v) for i, v in enumerate(vectors)))
-    found = cache.get(KEY, [f"h{i}" for i in range(1300)])
-    assert len(found) == 1200
-    assert np.array_equal(found["h77"], vectors[77])
-    assert cache.get(SpaceKey("space", "other", "preprocessing", 4), ["h1"]) == {}
-    assert cache.get(SpaceKey("space", "revision", "other", 4), ["h1"]) == {}
+    cache.put(KEY, [("h5", vectors[5]), (f"{5:040x}", vectors[6])])
     cache.close()
+    for again in (VectorCache(tmp_path), VectorCache(tmp_path, read_only=True)):
+        found = again.get(KEY, [*(f"h{i}" for i in range(1300)), f"{5:040x}"])
+        assert len(found) == 1201
+        assert np.array_equal(found["h77"], vectors[77])
+        assert np.array_equal(found[f"{5:040x}"], vectors[6])
+        assert f"{5:040x}" in again.known(KEY)
+        assert again.get(SpaceKey("space", "other", "preprocessing", 4), ["h1"]) == {}
+        assert again.get(SpaceKey("space", "revision", "other", 4), ["h1"]) == {}
+        again.close()
+
+
+def test_vectors_whose_mapped_file_is_out_of_step_are_read_from_their_table(tmp_path: Path) -> None:
+    cache = VectorCache(tmp_path)
+    vectors = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    cache.put(KEY, ((f"h{i}", v) for i, v in enumerate(vectors)))
+    cache.close()
+    for end in ("json", "f32"):
+        file = next((tmp_path / "mirror").glob(f"*.{end}"))
+        file.write_bytes(file.read_bytes()[:-7])
+        for again in (VectorCache(tmp_path, read_only=True), VectorCache(tmp_path)):
+            found = again.get(KEY, [f"h{i}" for i in range(50)])
+            assert all(np.array_equal(found[f"h{i}"], vectors[i]) for i in range(50))
+            again.close()
 
 
 def test_a_view_of_the_table_stays_as_it_was_while_the_table_grows(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    items = store.add([_description(i) for i in range(600)])
+    items = store.add([describe(i) for i in range(600)])
     store.close()
     table = VectorTable(KEY)
     vectors = np.random.default_rng(0).normal(size=(600, 4)).astype(np.float32)
@@ -122,34 +202,25 @@ def test_a_view_of_the_table_stays_as_it_was_while_the_table_grows(tmp_path: Pat
     assert np.array_equal(small.vector(items[300].id), vectors[300])
 
 
-def _add_until_killed(folder: str, told: multiprocessing.connection.Connection) -> None:
-    store = Store(Path(folder))
-    start = max((i.id for i in store.items()), default=0)
-    for number in range(start, start + 10_000):
-        store.add([_description(10 * number + k) for k in range(3)])
-        told.send(number)
-
-
-def test_killed_at_any_moment_the_project_opens_with_every_committed_item_and_no_half_one(tmp_path: Path) -> None:
-    context, rng = multiprocessing.get_context("spawn"), random.Random(5)
-    for _ in range(5):
-        ours, theirs = context.Pipe(duplex=False)
-        child = context.Process(target=_add_until_killed, args=(str(tmp_path), theirs))
-        child.start()
-        last = ours.recv()
-        for _ in range(rng.randrange(60)):
-            last = ours.recv()
-        os.kill(child.pid or 0, signal.SIGKILL)
-        child.join()
-        theirs.close()
-        while ours.poll():
-            try:
-                last = ours.recv()
-            except EOFError:
-                break
-        store = Store(tmp_path)
-        hashes = {i.content_hash for i in store.items()}
-        assert {f"hash{10 * last + k}" for k in range(3)} <= hashes
-        assert len(hashes) % 3 == 0
-        assert all(store.preview(h) for h in list(hashes)[:5])
-        store.close()
+def test_a_table_over_the_mapped_file_copies_no_vector_until_it_has_to(tmp_path: Path) -> None:
+    store, cache = Store(tmp_path), VectorCache(tmp_path)
+    items = store.add([describe(i) for i in range(30)])
+    vectors = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    cache.put(KEY, ((i.content_hash, v) for i, v in zip(items[:20], vectors, strict=False)))
+    ids = np.array([item.id for item in items[:20]])
+    rows = cache.rows(KEY, store.known.keys_of(ids))
+    table = VectorTable.of(KEY, ids, store.known.modalities_of(ids), rows, cache.matrix(KEY))
+    assert np.shares_memory(table.view().vectors, cache.matrix(KEY))
+    cache.put(KEY, [(items[20].content_hash, vectors[20])])
+    table.append(items[20:21], vectors[20:21], cache.matrix(KEY))
+    assert np.shares_memory(table.view().vectors, cache.matrix(KEY))
+    before, other = table.view(), table.without({items[3].id})
+    other.append(items[25:26], vectors[25:26], cache.matrix(KEY))
+    table.append(items[26:27], vectors[26:27])
+    for view, there in ((table.view(), [*range(21), 26]), (other.view(), [0, 1, 2, *range(4, 21), 25])):
+        assert [view.ids.tolist(), len(view)] == [[items[i].id for i in there], len(there)]
+        assert np.array_equal(view.vectors, vectors[there])
+    assert np.array_equal(before.vectors, vectors[:21])
+    assert np.array_equal(cache.matrix(KEY), vectors[:21])
+    store.close()
+    cache.close()

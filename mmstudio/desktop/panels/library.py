@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QSize, Signal
+from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
-    QLineEdit,
+    QLabel,
     QListView,
     QStackedWidget,
     QToolButton,
@@ -15,12 +15,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from mmstudio.desktop.filtering import Wish
 from mmstudio.desktop.item_list import ItemDelegate, ItemList
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, modality_name, tr
 from mmstudio.desktop.theme import THEME, icon
 from mmstudio.desktop.widgets.empty import EmptyState
+from mmstudio.desktop.widgets.query_edit import QueryEdit
+from mmstudio.desktop.widgets.slices import SlicesButton
+from mmstudio.errors import StudioError
 from mmstudio.media import MODALITIES
 
 
@@ -47,15 +51,20 @@ class LibraryPanel(QWidget):
         self.delegate = ItemDelegate(previews, self)
         self.list = ItemView()
         self._following = False
-        self._words = QLineEdit(placeholderText=tr("Filter by name, text or tag"), clearButtonEnabled=True)
+        self._words = QueryEdit()
+        self._wrong = QLabel(visible=False, wordWrap=True)
         self._modalities = QButtonGroup(self)
         self._stack = QStackedWidget()
         self._build()
         self._set_up_list()
         previews.arrived.connect(lambda _: self.list.viewport().update())
-        session.itemsAdded.connect(lambda _: self._count())
-        session.itemsRemoved.connect(lambda _: self._count())
-        session.projectOpened.connect(self._count)
+        for signal in (self.items.modelReset, self.items.rowsInserted, session.itemsAdded, session.itemsRemoved,
+                       session.projectOpened):
+            signal.connect(self._count)
+        self.items.filter.passed.connect(self._answered)
+        self.items.filter.refused.connect(self._refused)
+        self.items.filter.completed.connect(self._words.show_completions)
+        self._words.completionsWanted.connect(self.items.filter.complete)
         session.selectionChanged.connect(self._follow_selection)
         THEME.changed.connect(self._icons)
         self._count()
@@ -66,10 +75,15 @@ class LibraryPanel(QWidget):
         layout.setSpacing(6)
         top = QHBoxLayout()
         top.addWidget(self._words, 1)
+        self._slices = SlicesButton(self._session, self._words)
+        top.addWidget(self._slices)
         self._as_list = QToolButton(checkable=True, toolTip=tr("Show as list (Ctrl+L)"), shortcut="Ctrl+L")
         self._as_list.toggled.connect(self._show_as_list)
         top.addWidget(self._as_list)
         layout.addLayout(top)
+        self._wrong.setTextFormat(Qt.TextFormat.PlainText)
+        self._wrong.setProperty("wrong", True)
+        layout.addWidget(self._wrong)
         chips = QHBoxLayout()
         chips.setSpacing(2)
         for modality in ("", *MODALITIES):
@@ -120,18 +134,28 @@ class LibraryPanel(QWidget):
         self._as_list.setIcon(icon("list"))
 
     def _count(self) -> None:
-        total = sum(self.items.counts.values())
+        counts = self._session.items.counts()
+        total = sum(counts.values())
         for chip in self._modalities.buttons():
             modality = chip.property("modality")
-            number = self.items.counts[modality] if modality else total
+            number = counts[modality] if modality else total
             chip.setText(f"{modality_name(modality) if modality else tr('All')} {count(number)}")
         self._stack.setCurrentIndex(0 if not total else 1 if self.items.rowCount() else 2)
 
     def _filter(self) -> None:
         chip = self._modalities.checkedButton()
-        self.items.filter(self._words.text(), chip.property("modality") if chip else "")
+        self.items.filter.want(Wish(self._words.text(), chip.property("modality") if chip else ""))
+
+    def _answered(self) -> None:
+        self._words.show_error("")
+        self._wrong.hide()
         self._count()
         self._follow_selection()
+
+    def _refused(self, error: StudioError) -> None:
+        self._words.show_error(str(error))
+        self._wrong.setText(str(error))
+        self._wrong.show()
 
     def _clear_filter(self) -> None:
         self._words.clear()

@@ -1,0 +1,124 @@
+"""The filter bar: what is typed narrows the library, with completions, errors and named slices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
+
+from mmstudio.desktop.window import MainWindow
+
+
+@pytest.fixture
+def filled(window: MainWindow, mixed_folder: Path, qtbot: QtBot) -> MainWindow:
+    """The window with 24 items."""
+    window.session.add([mixed_folder])
+    qtbot.waitUntil(lambda: window.library.items.rowCount() == 24 and not window.session.jobs.running, timeout=20_000)
+    return window
+
+
+@pytest.fixture
+def typed(filled: MainWindow, qtbot: QtBot) -> Callable[[str], int]:
+    """Type a filter and give how many items pass."""
+
+    def type_(text: str) -> int:
+        answers: list[object] = []
+        filled.library.items.filter.passed.connect(answers.append)
+        filled.library.items.filter.refused.connect(answers.append)
+        filled.library._words.setText(text)
+        filled.library._filter()
+        qtbot.waitUntil(lambda: bool(answers), timeout=10_000)
+        return filled.library.items.rowCount()
+
+    return type_
+
+
+@pytest.mark.parametrize(("text", "count"), [
+    ("tone", 6), ("modality:text", 6), ("modality:text dog", 1), ("width>55", 4), ("duration<1s", 6),
+    ("-modality:image", 12), ("(dog OR cat)", 2), ("nothing has this name", 0), ("", 24),
+])
+def test_what_is_typed_narrows_the_library(typed: Callable[[str], int], text: str, count: int) -> None:
+    assert typed(text) == count
+
+
+def test_a_filter_holds_for_items_that_are_tagged_added_and_removed_later(
+    filled: MainWindow, typed: Callable[[str], int], tmp_path: Path, qtbot: QtBot,
+) -> None:
+    session, items = filled.session, filled.library.items
+    assert typed("tag:pet") == 0
+    pets = [key for key, item in session.items.items() if item.text in ("a dog", "a cat")]
+    session.tag(pets, "pet")
+    qtbot.waitUntil(lambda: items.shown.tolist() == pets, timeout=10_000)
+    session.remove(pets[:1])
+    qtbot.waitUntil(lambda: items.shown.tolist() == pets[1:], timeout=10_000)
+    assert typed("hamster") == 0
+    (tmp_path / "late.txt").write_text("a hamster")
+    session.add([tmp_path / "late.txt"])
+    qtbot.waitUntil(lambda: items.rowCount() == 1, timeout=10_000)
+
+
+def test_a_wrong_filter_says_what_is_wrong_and_keeps_what_is_shown(
+    filled: MainWindow, typed: Callable[[str], int],
+) -> None:
+    assert typed("modality:text") == 6
+    assert typed('"open') == 6
+    assert filled.library._wrong.isVisible()
+    assert filled.library._wrong.text()
+    assert typed("widht>3") == 6
+    assert "width" in filled.library._wrong.text()
+    assert typed("width>3") == 12
+    assert not filled.library._wrong.isVisible()
+
+
+def test_nothing_left_teaches_how_to_clear_the_filter(
+    filled: MainWindow, typed: Callable[[str], int], qtbot: QtBot,
+) -> None:
+    typed("nothing has this name")
+    assert filled.library._stack.currentIndex() == 2
+    filled.library._clear_filter()
+    qtbot.waitUntil(lambda: filled.library.items.rowCount() == 24, timeout=10_000)
+
+
+def test_select_all_takes_what_passes_the_filter(filled: MainWindow, typed: Callable[[str], int]) -> None:
+    typed("modality:audio")
+    filled.actions_.by_id["select_all"].trigger()
+    assert {filled.session.items[key].modality for key in filled.session.selection} == {"audio"}
+    assert len(filled.session.selection) == 6
+
+
+def test_fields_and_values_are_completed_with_the_keyboard(filled: MainWindow, qtbot: QtBot) -> None:
+    line, popup = filled.library._words, filled.library._words._list
+    line.setFocus()
+    qtbot.waitUntil(line.hasFocus)
+    QTest.keyClicks(line, "moda")
+    qtbot.waitUntil(popup.isVisible, timeout=5_000)
+    QTest.keyClick(popup, Qt.Key.Key_Down)
+    QTest.keyClick(popup, Qt.Key.Key_Return)
+    assert line.text() == "modality:"
+    qtbot.waitUntil(lambda: any("image" in name for name in line._names.stringList()), timeout=5_000)
+    qtbot.waitUntil(popup.isVisible, timeout=5_000)
+    QTest.keyClick(popup, Qt.Key.Key_Down)
+    QTest.keyClick(popup, Qt.Key.Key_Return)
+    assert line.text() == "modality:image "
+    qtbot.waitUntil(lambda: filled.library.items.rowCount() == 12, timeout=10_000)
+
+
+def test_a_slice_is_kept_with_the_project_and_forgotten(filled: MainWindow, qtbot: QtBot) -> None:
+    session, slices = filled.session, filled.library._slices
+    assert session.project is not None
+    file = session.project.folder / "slices.json"
+    slices.keep("small sounds", "modality:audio duration<1s")
+    qtbot.waitUntil(file.is_file, timeout=5_000)
+    slices.slices = {}
+    slices._read()
+    qtbot.waitUntil(lambda: "small sounds" in slices.slices, timeout=5_000)
+    slices._fill()
+    action = next(a for a in slices.menu().actions() if a.text().startswith("small sounds"))
+    action.trigger()
+    qtbot.waitUntil(lambda: filled.library.items.rowCount() == 6, timeout=10_000)
+    slices.keep("small sounds", "")
+    qtbot.waitUntil(lambda: "small" not in file.read_text(), timeout=5_000)

@@ -1,0 +1,134 @@
+"""Undo and redo of everything that changes a project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmstudio.encoders import Encoder
+from mmstudio.errors import ProjectError
+from mmstudio.library.history import STEPS
+from mmstudio.progress import finish
+from mmstudio.project import Project
+
+
+@pytest.fixture
+def project(tmp_path: Path, mixed_folder: Path, pool: ThreadPoolExecutor) -> Iterator[Project]:
+    """A project of 24 items."""
+    opened = Project.open(tmp_path / "project")
+    finish(opened.add([mixed_folder], pool))
+    yield opened
+    opened.close()
+
+
+def _state(project: Project) -> Any:
+    return dict(project.items().items()), {s.id: s for s in project.samples()}
+
+
+def _group(project: Project) -> None:
+    project.group("three", list(project.items())[:3])
+
+
+CHANGES: dict[str, Callable[[Project], object]] = {
+    "tag": lambda p: p.tag(list(p.items())[:5], "new"),
+    "untag": lambda p: p.untag(list(p.items())[:2], "old"),
+    "column": lambda p: p.set_column(list(p.items())[:4], "score", 0.5),
+    "remove": lambda p: p.remove(list(p.items())[2:6]),
+    "group": _group,
+    "ungroup": lambda p: p.ungroup(p.samples()[0].id),
+    "weights": lambda p: p.set_weights(p.samples()[0].id, {"image": 0.2}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_each_change_is_undone_and_done_again_exactly(project: Project, change: str, tmp_path: Path) -> None:
+    project.tag(list(project.items())[:2], "old")
+    project.group("first", list(project.items())[1:4])
+    before = _state(project)
+    CHANGES[change](project)
+    after = _state(project)
+    assert after != before
+    for _ in range(2):
+        assert project.undo() is not None
+        assert _state(project) == before
+        assert project.redo() is not None
+        assert _state(project) == after
+    project.close()
+    again = Project.open(tmp_path / "project")  # what was undone and redone is on the disk
+    assert _state(again) == after
+    again.close()
+
+
+def test_adding_is_undone_with_the_samples_it_made(
+    project: Project, tmp_path: Path, make_picture: Callable[..., Path], pool: ThreadPoolExecutor,
+) -> None:
+    before = _state(project)
+    report = finish(project.add([make_picture("late.png", "pink")], pool))
+    assert project.undo() is not None
+    assert _state(project) == before
+    back = project.redo()
+    assert back is not None
+    assert [item.id for item in back.items] == list(report.added)
+
+
+def test_items_that_come_back_have_their_vectors_without_encoding(
+    project: Project, starter: Encoder, pool: ThreadPoolExecutor,
+) -> None:
+    finish(project.encode(starter, pool))
+    vectors = project.vectors(starter)
+    gone = list(project.items())[:3]
+    before = vectors.vector(gone[0])
+    project.remove(gone)
+    assert project.vectors(starter).vector(gone[0]) is None
+    project.undo()
+    assert finish(project.encode(starter, pool)).encoded == 0
+    after = project.vectors(starter).vector(gone[0])
+    assert before is not None
+    assert after is not None
+    assert (before == after).all()
+
+
+def test_a_new_change_forgets_what_was_undone(project: Project) -> None:
+    ids = list(project.items())
+    project.tag(ids[:1], "a")
+    project.undo()
+    project.tag(ids[:1], "b")
+    assert project.redo() is None
+    assert project.item(ids[0]).tags == ("b",)
+
+
+def test_a_hundred_steps_are_kept_and_no_more(project: Project) -> None:
+    first = next(iter(project.items()))
+    for number in range(STEPS + 5):
+        project.tag([first], f"tag {number:03}")
+    undone = 0
+    while project.undo() is not None:
+        undone += 1
+    assert undone == STEPS
+    assert project.item(first).tags == tuple(f"tag {n:03}" for n in range(5))
+
+
+def test_what_changes_nothing_is_no_step(project: Project) -> None:
+    first = next(iter(project.items()))
+    project.tag([first], "a")
+    project.tag([first], "a")
+    project.undo()
+    assert project.item(first).tags == ()
+
+
+def test_undoing_a_removal_of_what_was_added_anew_meanwhile_is_refused_and_loses_nothing(
+    project: Project, mixed_folder: Path, pool: ThreadPoolExecutor,
+) -> None:
+    first = next(iter(project.items()))
+    project.remove([first])
+    edit = project.history.last_done()
+    finish(project.add([mixed_folder], pool))
+    before = _state(project)
+    assert edit is not None
+    with pytest.raises(ProjectError, match="again"):
+        project._store.put(edit.before)
+    assert _state(project) == before
