@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 FOLDER = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent / "pictures"
-README = ("map-dark", "search-light", "sound-dark", "sample-light")
+README = ("map-dark", "search-light", "sound-dark", "sample-light", "trial-dark", "filter-light")
 os.environ["MMSTUDIO_HOME"] = tempfile.mkdtemp(prefix="mmstudio-pictures-")
 
 from PySide6.QtCore import QEventLoop, QTimer  # noqa: E402
@@ -99,6 +99,28 @@ def main() -> None:
     grab("sound")
     show(next(i.id for i in session.items.values() if i.modality == "text" and len(i.text) > 40))
     grab("text")
+    window.actions_.by_id["trial"].trigger()
+    tried: list[object] = []
+    window.trial._trials.tried.connect(tried.append)
+    window._open(hits["image"][0].item_id)
+    wait(lambda: tried)
+    window.trial.changes.setCurrentIndex(window.trial.changes.findData("occlusion"))
+    tried.clear()
+    window.trial.slider.setValue(80)
+    wait(lambda: tried)
+    rest(0.5)
+    grab("trial")
+    window._arrange("explore")
+    window.library._words.setText("has:caption dog")
+    window.library._filter()
+    wait(lambda: window.library.items.rowCount() < 50)
+    window.actions_.by_id["select_all"].trigger()
+    show(hits["image"][0].item_id)
+    window.actions_.by_id["select_all"].trigger()
+    rest(0.5)
+    grab("filter")
+    window.library._clear_filter()
+    wait(lambda: window.library.items.rowCount() == len(session.items))
     sample = next(s for s in session.samples.values()
                   if len({session.items[i].modality for i in s.item_ids}) == 3)
     session.select([-sample.id])
