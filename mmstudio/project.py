@@ -10,6 +10,7 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +37,13 @@ from mmstudio.library.history import Edit, History, Standing
 from mmstudio.media import MODALITIES, Description, Limits, MediaRef, Modality, describe, load, scan
 from mmstudio.media import Found as FoundFile
 from mmstudio.media.describe import Described
-from mmstudio.media.tables import Mapping as Role
-from mmstudio.media.tables import Table, rows_as_samples
 from mmstudio.progress import Progress, Work
-from mmstudio.rows_in import RowIn, rows_ahead
 from mmstudio.settings import Settings
+
+if TYPE_CHECKING:
+    from mmstudio.media.tables import Mapping as Role
+    from mmstudio.media.tables import Table
+    from mmstudio.rows_in import RowIn
 
 COMMIT_ITEMS, COMMIT_SECONDS = 256, 0.25
 AHEAD = 64
@@ -245,7 +248,11 @@ class Project:
         return state.report()
 
     def _add_rows(self, table: Table, roles: Mapping[str, Role], pool: Executor, state: _Adding) -> Work[None]:
-        waiting, done, committed = list[RowIn](), 0, time.monotonic()
+        from mmstudio.media.tables import rows_as_samples  # here, for the window paints before it is loaded
+        from mmstudio.rows_in import rows_ahead
+
+        waiting: list[RowIn] = []
+        done, committed = 0, time.monotonic()
         total = table.count or 0
         rows = rows_as_samples(table, roles, self.limits, self.folder / "media")
         for row in rows_ahead(rows, self.limits, pool, KnownContents(self._items)):

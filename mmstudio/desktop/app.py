@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -32,10 +31,8 @@ def main(arguments: list[str]) -> int:
     from mmstudio.desktop.session import Session
     from mmstudio.desktop.theme import THEME
     from mmstudio.desktop.window import MainWindow
-    from mmstudio.desktop.worker import preload_torch, unexpected
+    from mmstudio.desktop.worker import unexpected
 
-    # Beside the building of the window, not before: the linker lets Qt and torch load only one after the other.
-    threading.Thread(target=preload_torch, name="preload", daemon=True).start()
     chosen, complaints = settings.load()
     THEME.apply(chosen["theme"])
     THEME.follow_desktop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,9 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from mmstudio.desktop.session import Session
 from mmstudio.errors import StudioError
 from mmstudio.library.items import Items
-from mmstudio.library.query import parse
-from mmstudio.library.query_match import Completion, complete, matches
+
+if TYPE_CHECKING:
+    from mmstudio.library.query_match import Completion
 
 TYPING_MS = 120
 
@@ -68,6 +69,9 @@ class Filter(QObject):
         in_samples, captioned = self._samples()
 
         def work() -> NDArray[np.int64]:
+            from mmstudio.library.query import parse  # here, for the window paints before they are loaded
+            from mmstudio.library.query_match import matches
+
             columns = items.columns(in_samples, captioned)
             mask = matches(parse(wish.text), columns)
             if wish.modality:
@@ -110,4 +114,6 @@ class Filter(QObject):
 
 
 def _completions(items: Items, text: str, cursor: int) -> list[Completion]:
+    from mmstudio.library.query_match import complete
+
     return complete(text, cursor, items.columns())

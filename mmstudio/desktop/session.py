@@ -9,7 +9,7 @@ import gc
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +26,12 @@ from mmstudio.encoders.registry import STARTER, ModelCard, catalog
 from mmstudio.errors import StudioError
 from mmstudio.library import Item, Items, Sample, VectorView
 from mmstudio.media import MediaRef, Modality
-from mmstudio.media.tables import Mapping, Table
 from mmstudio.progress import Progress, Work
 from mmstudio.project import Found, Fresh, Project, Reverted, search
 from mmstudio.settings import Settings
+
+if TYPE_CHECKING:
+    from mmstudio.media.tables import Mapping, Table
 
 LAYOUT_EVERY_MS = 700
 """While vectors arrive, the map is drawn anew at this distance."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QEvent, QSettings, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, QPaintEvent
@@ -34,13 +36,13 @@ from mmstudio.desktop.panels.search import ResultsPanel, SearchBox, save_image, 
 from mmstudio.desktop.panels.trial import TrialPanel
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
-from mmstudio.desktop.sharing import ExportDialog, Sharing, ask_what_to_unpack, ask_where_to_pack
-from mmstudio.desktop.table_dialog import TableDialog
 from mmstudio.desktop.text import count, megabytes, tr
 from mmstudio.desktop.theme import THEME
 from mmstudio.desktop.widgets.banner import Banner
 from mmstudio.encoders import ModelCard
-from mmstudio.media.tables import may_be_table
+
+if TYPE_CHECKING:
+    from mmstudio.desktop.sharing import Sharing
 
 ARRANGEMENT_VERSION = 2
 
@@ -56,7 +58,6 @@ class MainWindow(QMainWindow):
         self._was_painted = False
         self._closing: QMessageBox | None = None
         self._close_when_done = self._stop_and_close = False
-        self.sharing = Sharing(session)
         self.previews = Previews(session)
         self.library = LibraryPanel(session, self.previews)
         self.map = MapPanel(session, self.previews)
@@ -82,7 +83,7 @@ class MainWindow(QMainWindow):
             Intent("add_folder", "Add a folder…", "&Library", self._add_folder, "Ctrl+Shift+O", "folder"),
             Intent("example", "Open the example", "&Library", s.add_example, "", "explore"),
             Intent("open", "Open a project…", "&Library", self._open_project),
-            Intent("unpack", "Open a project's file…", "&Library", lambda: ask_what_to_unpack(self.sharing, self)),
+            Intent("unpack", "Open a project's file…", "&Library", self._unpack),
             Intent("pack", "Save the project as one file…", "&Library", self._pack),
             Intent("export", "Export…", "&Library", self._export, "Ctrl+E"),
             Intent("paste", "Paste", "&Library", self._paste, "Ctrl+V"),
@@ -247,14 +248,21 @@ class MainWindow(QMainWindow):
 
     def _add_paths(self, files: list[Path]) -> None:
         """Add files and folders; a single table gets its mapping page first."""
+        def may_be() -> bool:
+            from mmstudio.media.tables import may_be_table
+
+            return may_be_table(files[0])
+
         def told(is_table: bool) -> None:
             if is_table:
+                from mmstudio.desktop.table_dialog import TableDialog
+
                 TableDialog(self.session, files[0], self).open()
             else:
                 self.session.add(files)
 
         if len(files) == 1:
-            self.session.pool.ask(lambda: may_be_table(files[0]), told, self.banner.show_error)
+            self.session.pool.ask(may_be, told, self.banner.show_error)
         elif files:
             self.session.add(files)
 
@@ -269,11 +277,26 @@ class MainWindow(QMainWindow):
         if folder:
             self.session.open_project(Path(folder))
 
+    @cached_property
+    def sharing(self) -> Sharing:
+        from mmstudio.desktop.sharing import Sharing  # here, for the window paints before it is loaded
+
+        return Sharing(self.session)
+
     def _pack(self) -> None:
+        from mmstudio.desktop.sharing import ask_where_to_pack
+
         if self.session.project:
             ask_where_to_pack(self.sharing, self.session.project.name, self)
 
+    def _unpack(self) -> None:
+        from mmstudio.desktop.sharing import ask_what_to_unpack
+
+        ask_what_to_unpack(self.sharing, self)
+
     def _export(self) -> None:
+        from mmstudio.desktop.sharing import ExportDialog
+
         ExportDialog(self.session, self.sharing, self).open()
 
     def _paste(self) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QModelIndex, QStringListModel, Qt, QTimer, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QCompleter, QLineEdit, QWidget
 
 from mmstudio.desktop.text import tr
-from mmstudio.library.query_match import Completion
+
+if TYPE_CHECKING:
+    from mmstudio.library.query_match import Completion
 
 COMPLETE_MS = 150
 HELP = ("Words are looked for in names, texts and tags. Fields narrow further:\n"
