@@ -47,9 +47,9 @@ if TYPE_CHECKING:
 
 COMMIT_ITEMS, COMMIT_SECONDS = 256, 0.25
 AHEAD = 64
-UNDOABLE_ITEMS = 20_000
-"""Adding more than this is no step to undo: remembering its items would cost too much memory."""
 """Files described beyond the one awaited: the pool goes on while a commit waits for the disk."""
+UNDOABLE_ITEMS = 20_000
+"""What changes more than this at once cannot be undone: remembering the items would cost too much memory."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +169,10 @@ class Project:
     def item(self, item_id: int) -> Item:
         return self._items[item_id]
 
+    def some(self, item_ids: Iterable[int]) -> list[Item]:
+        """The items of these ids; those that are not there are passed over."""
+        return list(self._items.some(np.array(sorted(set(item_ids)), np.int64)))
+
     def samples(self) -> list[Sample]:
         return self._store.samples()
 
@@ -276,31 +280,40 @@ class Project:
 
     def add_example(self, pool: Executor) -> Work[AddReport]:
         """Add the samples that ship with the studio, with their tags and groups."""
+        state, before = _Adding(), self._samples_by_id()
+        try:
+            yield from self._add_example(pool, state)
+        finally:
+            self._record_added("Open the example", state, before)
+        return state.report()
+
+    def _add_example(self, pool: Executor, state: _Adding) -> Work[None]:
         folder = paths.samples()
         told = json.loads((folder / "samples.json").read_text(encoding="utf-8"))
-        report = yield from self.add([folder / entry["path"] for entry in told["items"]], pool)
-        yield Progress(len(report.added), len(report.added), "grouping")
+        yield from self._add([folder / entry["path"] for entry in told["items"]], pool, (), state)
+        yield Progress(len(state.added), len(state.added), "grouping")
         by_path = {item.path: item.id for item in self._items.values()}
         tagged: dict[str, list[int]] = {}
         for entry in told["items"]:
             for tag in entry.get("tags", ()) if folder / entry["path"] in by_path else ():
                 tagged.setdefault(tag, []).append(by_path[folder / entry["path"]])
         for tag, members in tagged.items():
-            self.tag(members, tag)
+            self._store.tag(members, tag)
         samples: list[Sample] = []
         if not self.samples():
             groups = [(group["name"], [by_path[folder / path] for path in group["items"] if folder / path in by_path])
                       for group in told["samples"]]
             samples = self._store.group_all((name, members, {}) for name, members in groups if len(members) > 1)
         fresh = Fresh(tuple(self._items.values()), tuple(samples))
-        yield Progress(len(report.added), len(report.added), "grouping", fresh)
-        return report
+        yield Progress(len(state.added), len(state.added), "grouping", fresh)
 
-    def remove(self, item_ids: Iterable[int]) -> None:
-        """Take items out of the project; their files and cached vectors stay."""
+    def remove(self, item_ids: Iterable[int], sample_ids: Iterable[int] = ()) -> None:
+        """Take items out of the project and dissolve samples; files and cached vectors stay."""
         gone = set(item_ids)
         with self._step("Remove", gone):
             self._store.remove(gone)
+            for identity in sample_ids:
+                self._store.ungroup(identity)
         self._tables = {key: table.without(gone) for key, table in self._tables.items()}
 
     def tag(self, item_ids: Sequence[int], tag: str) -> None:
@@ -317,12 +330,6 @@ class Project:
         """Give items a value in a column of the person's own; None empties it."""
         with self._step(f"Column “{name}”", item_ids):
             self._store.set_column(item_ids, name, value)
-
-    def restore(self, items: Iterable[Item], samples: Iterable[Sample] = ()) -> list[Item]:
-        """Put back what was removed, under its old ids; what is back already is left out of the answer."""
-        back = self._store.restore(items, samples)
-        self._tables.clear()  # their vectors come from the cache
-        return back
 
     def group(self, name: str, item_ids: Sequence[int]) -> Sample:
         """Make a sample of items that belong together. Raises ProjectError for fewer than two."""
@@ -344,41 +351,52 @@ class Project:
     @contextmanager
     def _step(self, title: str, item_ids: Iterable[int] = ()) -> Iterator[None]:
         """What happens inside can be undone in one step; where it fails nothing is recorded."""
-        ids = list(item_ids)
-        items, samples = {i: self._items.get(i) for i in ids}, self._samples_by_id()
+        ids = np.array(sorted(set(item_ids)), np.int64)
+        if len(ids) > UNDOABLE_ITEMS:
+            yield
+            self.history.forget()
+            return
+        items, samples = self._standing(ids), self._samples_by_id()
         yield
         after = self._samples_by_id()
         touched = [s for s in {*samples, *after} if samples.get(s) != after.get(s)]
-        self.history.record(Edit(
-            title, Standing(items, {s: samples.get(s) for s in touched}),
-            Standing({i: self._items.get(i) for i in ids}, {s: after.get(s) for s in touched})))
+        self.history.record(Edit(title, Standing(items, {s: samples.get(s) for s in touched}),
+                                 Standing(self._standing(ids), {s: after.get(s) for s in touched})))
+
+    def _standing(self, ids: NDArray[np.int64]) -> dict[int, Item | None]:
+        return {**dict.fromkeys(ids.tolist()), **{item.id: item for item in self._items.some(ids)}}
 
     def _samples_by_id(self) -> dict[int, Sample]:
         return {sample.id: sample for sample in self._store.samples()}
 
     def _record_added(self, title: str, state: _Adding, samples: dict[int, Sample]) -> None:
-        if 0 < len(state.added) <= UNDOABLE_ITEMS:
+        if len(state.added) > UNDOABLE_ITEMS:
+            self.history.forget()
+        elif state.added:
             new = {s: sample for s, sample in self._samples_by_id().items() if s not in samples}
-            self.history.record(Edit(
-                title, Standing(dict.fromkeys(state.added), dict.fromkeys(new)),
-                Standing({i: self._items.get(i) for i in state.added}, dict(new))))
+            ids = np.array(sorted(state.added), np.int64)
+            self.history.record(Edit(title, Standing(dict.fromkeys(state.added), dict.fromkeys(new)),
+                                     Standing(self._standing(ids), dict(new))))
 
     def undo(self) -> Reverted | None:
         """Take the newest step back; None where there is none. Raises ProjectError."""
         edit = self.history.last_done()
-        return self._revert(edit.title, edit.before, self.history.undone) if edit else None
+        return self._revert(edit.title, edit.before, edit.after, self.history.undone) if edit else None
 
     def redo(self) -> Reverted | None:
         """Do again what was undone last; None where there is nothing. Raises ProjectError."""
         edit = self.history.last_undone()
-        return self._revert(edit.title, edit.after, self.history.redone) if edit else None
+        return self._revert(edit.title, edit.after, edit.before, self.history.redone) if edit else None
 
-    def _revert(self, title: str, standing: Standing, told: Callable[[], None]) -> Reverted:
-        self._store.put(standing)
+    def _revert(self, title: str, standing: Standing, instead_of: Standing, told: Callable[[], None]) -> Reverted:
+        self._store.put(standing, instead_of)
         told()
-        self._tables.clear()  # items that are back have their vectors in the cache
-        gone = tuple(i for i, item in standing.items.items() if item is None)
-        return Reverted(title, tuple(item for item in standing.items.values() if item is not None), gone,
+        ids = np.array(sorted(standing.items), np.int64)
+        now = self._standing(ids)
+        gone = tuple(i for i, item in now.items() if item is None)
+        if gone:
+            self._tables = {key: table.without(set(gone)) for key, table in self._tables.items()}
+        return Reverted(title, tuple(item for item in now.values() if item is not None), gone,
                         tuple(self._store.samples()))
 
     # ---- vectors ----------------------------------------------------------------------------------------------

@@ -120,15 +120,104 @@ def test_what_changes_nothing_is_no_step(project: Project) -> None:
     assert project.item(first).tags == ()
 
 
-def test_undoing_a_removal_of_what_was_added_anew_meanwhile_is_refused_and_loses_nothing(
+def test_undoing_a_removal_of_what_was_added_anew_meanwhile_adds_nothing_twice(
     project: Project, mixed_folder: Path, pool: ThreadPoolExecutor,
 ) -> None:
     first = next(iter(project.items()))
+    gone = project.item(first)
     project.remove([first])
-    edit = project.history.last_done()
     finish(project.add([mixed_folder], pool))
-    before = _state(project)
-    assert edit is not None
-    with pytest.raises(ProjectError, match="again"):
-        project._store.put(edit.before)
-    assert _state(project) == before
+    assert project.undo() is not None  # the adding
+    assert project.undo() is not None  # the removal
+    assert project.item(first) == gone
+    project.redo()
+    project.redo()
+    hashes = [item.content_hash for item in project.items().values()]
+    assert len(hashes) == len(set(hashes)) == 24
+
+
+def test_a_file_that_was_found_again_stays_found_when_an_earlier_tag_is_undone(
+    project: Project, mixed_folder: Path, tmp_path: Path, pool: ThreadPoolExecutor,
+) -> None:
+    first = next(i for i, item in project.items().items() if item.modality == "image")
+    project.tag([first], "z")
+    moved = tmp_path / "moved.png"
+    project.item(first).path.rename(moved)
+    finish(project.add([moved], pool))
+    assert project.item(first).path == moved
+    project.undo()
+    assert project.item(first).tags == ()
+    assert project.item(first).path == moved
+
+
+def test_undoing_while_items_are_encoded_does_not_end_the_encoding(
+    project: Project, starter: Encoder, pool: ThreadPoolExecutor,
+) -> None:
+    work = project.encode(starter, pool, batch=4)
+    for _ in range(3):
+        next(work)
+    ids = list(project.items())
+    project.tag(ids[:2], "a")
+    project.undo()
+    project.remove(ids[-2:])
+    project.undo()
+    assert not finish(work).failures
+    finish(project.encode(starter, pool))
+    assert len(project.vectors(starter)) == 24
+
+
+def test_a_tag_given_while_its_items_are_being_added_is_not_brought_back_by_undoing_both(
+    tmp_path: Path, mixed_folder: Path, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mmstudio.project.COMMIT_ITEMS", 4)
+    project = Project.open(tmp_path / "other")
+    work = project.add([mixed_folder], pool)
+    while not len(project.items()):
+        next(work)
+    project.tag(list(project.items())[:1], "z")
+    finish(work)
+    project.undo()
+    assert len(project.items()) == 0
+    project.undo()
+    assert len(project.items()) == 0
+    project.close()
+
+
+def test_what_is_too_much_to_remember_ends_what_can_be_undone(
+    project: Project, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids = list(project.items())
+    project.tag(ids[:1], "before")
+    monkeypatch.setattr("mmstudio.project.UNDOABLE_ITEMS", 10)
+    project.tag(ids, "many")
+    assert project.undo() is None
+    assert project.item(ids[0]).tags == ("before", "many")
+
+
+def test_the_example_is_one_step_with_its_samples(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
+    project = Project.open(tmp_path / "example")
+    finish(project.add_example(pool))
+    before = len(project.items()), len(project.samples())
+    project.undo()
+    assert (len(project.items()), len(project.samples())) == (0, 0)
+    project.redo()
+    assert (len(project.items()), len(project.samples())) == before
+    project.close()
+
+
+def test_a_closed_project_writes_nothing_any_more(project: Project, tmp_path: Path) -> None:
+    project.close()
+    with pytest.raises(ProjectError, match="closed"):
+        project.tag(list(project.items())[:1], "late")
+
+
+def test_an_item_removed_while_its_folder_is_read_again_is_not_stored_without_its_facts(
+    project: Project, mixed_folder: Path, pool: ThreadPoolExecutor,
+) -> None:
+    work = project.add([mixed_folder], pool)
+    next(work)
+    next(work)
+    gone = [i for i, item in project.items().items() if item.modality == "image"]
+    project.remove(gone)
+    finish(work)
+    assert all(item.facts for item in project.items().values() if item.modality == "image")

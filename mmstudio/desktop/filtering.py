@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from mmstudio.desktop.session import Session
 from mmstudio.errors import StudioError
+from mmstudio.library import Sample
 from mmstudio.library.items import Items
 
 if TYPE_CHECKING:
@@ -66,13 +67,13 @@ class Filter(QObject):
     def _ask(self) -> None:
         self._asked += 1
         asked, changed, wish, items = self._asked, self._changed, self.wish, self._session.items.copy()
-        in_samples, captioned = self._samples()
+        samples = list(self._session.samples.values())
 
         def work() -> NDArray[np.int64]:
             from mmstudio.library.query import parse  # here, for the window paints before they are loaded
             from mmstudio.library.query_match import matches
 
-            columns = items.columns(in_samples, captioned)
+            columns = items.columns(*_members(items, samples))
             mask = matches(parse(wish.text), columns)
             if wish.modality:
                 import pyarrow.compute as pc
@@ -103,14 +104,15 @@ class Filter(QObject):
 
         self._session.maths.ask(lambda: _completions(items, text, cursor), on_done=done)
 
-    def _samples(self) -> tuple[Any, Any]:
-        """The ids in samples, and those in samples that hold a text."""
-        items, in_samples, captioned = self._session.items, set[int](), set[int]()
-        for sample in self._session.samples.values():
-            in_samples.update(sample.item_ids)
-            if any((item := items.get(i)) is not None and item.modality == "text" for i in sample.item_ids):
-                captioned.update(sample.item_ids)
-        return in_samples, captioned
+
+def _members(items: Items, samples: list[Sample]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The ids in samples, and those in samples that hold a text."""
+    items.fold()
+    ids = np.array([i for sample in samples for i in sample.item_ids], np.int64)
+    of_sample = np.repeat(np.arange(len(samples)), [len(sample.item_ids) for sample in samples])
+    is_text = np.asarray(items.modalities_of(ids) == "text")
+    captioned = np.isin(of_sample, of_sample[is_text])
+    return ids, ids[captioned]
 
 
 def _completions(items: Items, text: str, cursor: int) -> list[Completion]:

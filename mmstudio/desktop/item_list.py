@@ -39,11 +39,16 @@ class ItemList(QAbstractListModel):
         self._session = session
         self.filter = Filter(session, self)
         self._shown = np.zeros(0, np.int64)
-        session.projectOpened.connect(self._show_all)
+        session.projectOpened.connect(self._opened)
         session.itemsAdded.connect(lambda _: self._show_all())
         session.itemsRemoved.connect(self._forget)
         session.itemsChanged.connect(self._redraw)
         self.filter.passed.connect(self._show)
+
+    def _opened(self) -> None:
+        """Ids of another project mean nothing in this one: with a filter, nothing is shown until it is answered."""
+        self._show(np.zeros(0, np.int64))
+        self._show_all()
 
     def _show_all(self) -> None:
         if self.filter.wish.lets_all_pass:

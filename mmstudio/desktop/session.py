@@ -75,6 +75,7 @@ class Session(QObject):
         keep_freed_memory()
         self.settings = settings
         self.project: Project | None = None
+        self._open: list[Project] = []  # for the models' lane alone
         self.encoder: Encoder | None = None
         self.encoder_error: StudioError | None = None
         self.items: Items = Items()
@@ -109,25 +110,31 @@ class Session(QObject):
 
     def open_project(self, folder: Path, then: Callable[[], None] | None = None) -> None:
         """Show another project, then do what the person asked for there (else encode what is missing)."""
+        generation = self._next("open")
+
         def load() -> tuple[Project, Items, list[Sample]]:
-            here = self.project  # opened anew it would be refused, because it is open here
-            project = here if here and _same(here.folder, folder) else Project.open(folder, self.settings)
-            return project, project.items(), project.samples()
+            # What is open here already would be refused if it were opened anew.
+            here = next((project for project in self._open if _same(project.folder, folder)), None)
+            if here is None:
+                here = Project.open(folder, self.settings)
+                self._open.append(here)
+            return here, here.items(), here.samples()
 
         def opened(loaded: tuple[Project, Items, list[Sample]]) -> None:
-            old = self.project
-            self._stop_jobs()
-            if old and old is not loaded[0]:
-                self.models.ask(old.close)
-            self.project = loaded[0]
-            self.items = loaded[1]
-            self.samples = {sample.id: sample for sample in loaded[2]}
+            project, items, samples = loaded
+            if generation != self._generation["open"]:
+                return  # the person has asked for another one since, which closes this one
+            self.project, before = project, self.project
+            self.items, self.samples = items, {sample.id: sample for sample in samples}
+            if before is not project:
+                self._stop_jobs()
+            self.models.ask(lambda: self._close_others(project))
             self._forget_answers()
             self.selection, self.current = frozenset(), None
             self._remember(folder)
             self.projectOpened.emit()
-            if loaded[0].note:
-                self.noted.emit(loaded[0].note)
+            if project.note:
+                self.noted.emit(project.note)
             early, self._dropped_early = self._dropped_early, []
             if early:
                 self.add(early)
@@ -137,6 +144,13 @@ class Session(QObject):
                 self.encode()
 
         self.models.ask(load, on_done=opened, on_failed=self.failed.emit)
+
+    def _close_others(self, project: Project) -> None:
+        """On the models' lane, so that nothing is being written."""
+        others = [one for one in self._open if one is not project]
+        self._open = [project]
+        for one in others:
+            one.close()
 
     def _remember(self, folder: Path) -> None:
         """The next start opens this project."""
@@ -166,12 +180,12 @@ class Session(QObject):
     def close(self) -> None:
         """End all work and close the project."""
         self._layout_wanted.stop()
-        project = self.project
         self.pool.stop()
         self.network.stop()
         self.maths.stop()
-        if self.models.stop(20) and project:
-            project.close()
+        if self.models.stop(20):
+            for project in self._open:
+                project.close()
 
     def use_model(self, name: str, device: str) -> None:
         """Load another encoder behind the window, and encode what it has not seen."""
@@ -303,24 +317,15 @@ class Session(QObject):
         project, gone = self.project, list(keys)
         if project is None or not gone:
             return
+        items = tuple(key for key in gone if key > 0)
 
-        def work() -> list[Sample]:
-            for key in gone:
-                if key < 0:
-                    project.ungroup(-key)
-            project.remove([key for key in gone if key > 0])
-            return project.samples()
+        def work() -> Reverted:
+            project.remove(items, [-key for key in gone if key < 0])
+            return Reverted("", (), items, tuple(project.samples()))
 
-        def done(samples: list[Sample]) -> None:
-            for key in gone:
-                self.items.pop(key, None)
-            self.samples = {sample.id: sample for sample in samples}
-            self.select([])
-            self.focus(None)
-            self.itemsRemoved.emit(gone)
-            self.samplesChanged.emit()
-            self._refresh_view()
-            self.rearrange()
+        def done(found: Reverted) -> None:
+            if project is self.project:
+                self._show_reverted(found)
 
         self.models.ask(work, on_done=done, on_failed=self.failed.emit)
 
@@ -345,7 +350,7 @@ class Session(QObject):
 
         def work() -> list[Item]:
             change(project, ids)
-            return [project.item(i) for i in ids]
+            return project.some(ids)
 
         def done(items: list[Item]) -> None:
             if project is self.project:
@@ -380,8 +385,9 @@ class Session(QObject):
         self.models.ask(lambda: step(project), on_done=done, on_failed=self.failed.emit)
 
     def _show_reverted(self, found: Reverted) -> None:
-        gone = [*(i for i in found.gone if i in self.items),
-                *(-s for s in self.samples if s not in {sample.id for sample in found.samples})]
+        """Show what came and went in one change."""
+        living = {sample.id for sample in found.samples}
+        gone = [*(i for i in found.gone if i in self.items), *(-s for s in self.samples if s not in living)]
         for key in gone:
             self.items.pop(key, None)
         back = any(item.id not in self.items for item in found.items)
@@ -396,6 +402,7 @@ class Session(QObject):
         if gone or back:
             self._refresh_view()
             self.rearrange()
+        if back:
             self.encode()
 
     # ---- vectors and the map ----------------------------------------------------------------------------------
@@ -605,6 +612,8 @@ class Session(QObject):
         title = name or (titles[0] if titles else tr("Sample {}").format(len(self.samples) + 1))
 
         def done(sample: Sample) -> None:
+            if project is not self.project:
+                return
             self.samples[sample.id] = sample
             self.samplesChanged.emit()
             self.select([-sample.id])

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PySide6.QtCore import QByteArray, QEvent, QSettings, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, QPaintEvent
 from PySide6.QtWidgets import (
@@ -40,6 +41,7 @@ from mmstudio.desktop.text import count, megabytes, tr
 from mmstudio.desktop.theme import THEME
 from mmstudio.desktop.widgets.banner import Banner
 from mmstudio.encoders import ModelCard
+from mmstudio.library import Item
 
 if TYPE_CHECKING:
     from mmstudio.desktop.sharing import Sharing
@@ -325,8 +327,11 @@ class MainWindow(QMainWindow):
         if given:
             self.session.tag(self.session.selection, tag)
 
+    def _selected(self) -> list[Item]:
+        return list(self.session.items.some(np.array(sorted(self.session.selection), np.int64)))
+
     def _untag(self) -> None:
-        items = [self.session.items[key] for key in self.session.selection if key in self.session.items]
+        items = self._selected()
         tags = sorted({tag for item in items for tag in item.tags})
         if not tags:
             self.session.noted.emit(tr("The selection has no tags."))
@@ -336,7 +341,7 @@ class MainWindow(QMainWindow):
             self.session.untag(self.session.selection, tag)
 
     def _set_column(self) -> None:
-        items = [self.session.items[key] for key in self.session.selection if key in self.session.items]
+        items = self._selected()
         known = sorted({name for item in items for name in item.columns})
         name, given = QInputDialog.getItem(self, tr("Set a column of the selection"), tr("Column"), known, 0, True)
         if not given or not name.strip():
@@ -524,6 +529,8 @@ class MainWindow(QMainWindow):
     def _close_later(self) -> None:
         """Out of the way until the work is done; whoever brings the window back keeps it."""
         self._close_when_done = True
+        for job in self.session.jobs.running:
+            job.resume()
         self.showMinimized()
 
     def changeEvent(self, event: QEvent) -> None:

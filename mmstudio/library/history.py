@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mmstudio.library.item import Item, Sample
@@ -16,14 +16,6 @@ class Standing:
 
     items: Mapping[int, Item | None]
     samples: Mapping[int, Sample | None]
-
-    @classmethod
-    def of(
-        cls, items: Mapping[int, Item], samples: Mapping[int, Sample], item_ids: Iterable[int],
-        sample_ids: Iterable[int],
-    ) -> Standing:
-        """How these items and samples stand now."""
-        return cls({i: items.get(i) for i in item_ids}, {s: samples.get(s) for s in sample_ids})
 
 
 @dataclass(frozen=True)
@@ -58,6 +50,10 @@ class History:
         if edit.before != edit.after:
             self._done = [*self._done, edit][-self._steps :]
             self._undone = []
+
+    def forget(self) -> None:
+        """What was done just now is too much to remember, and what was before it cannot be undone around it."""
+        self._done, self._undone = [], []
 
     def last_done(self) -> Edit | None:
         """The edit to undo; ``undone`` says that this worked."""

@@ -41,6 +41,7 @@ class KeptTable:
         self._root = self._tables / f"{name}.lance"
         self._schema, self._key, self._read_only = schema, key, read_only
         self._table: Any = None
+        self._closed = False
         self._seen: dict[str, set[str]] | None = None
         self._commits = 0
         self.note = ""
@@ -88,6 +89,8 @@ class KeptTable:
         return [name.removesuffix(".manifest") for name in names if name.endswith(".manifest") and name[0].isdigit()]
 
     def _opened(self) -> Any:
+        if self._closed:
+            raise ProjectError("The project is closed.", path=self._root)
         if self._table is None:
             import lancedb
 
@@ -189,7 +192,7 @@ class KeptTable:
                     self.compact()
                 if mirror:
                     self.mirror()
-        self._table = None
+        self._table, self._closed = None, True
 
     def _compact_sometimes(self) -> None:
         if self._commits >= COMPACT_AFTER:

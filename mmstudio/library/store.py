@@ -103,6 +103,8 @@ class Store:
         ids: dict[str, int] = {}
         for place, d in enumerate(descriptions):
             known = ids.get(d.content_hash) or self.known.by_hash(d.content_hash)
+            if known is None and d.only_hashed:
+                continue  # it was known when it was looked at, and was removed since
             if known is None:
                 known = start + len(fresh)
                 fresh[place] = Item(known, d.path, _clean(d.part), d.modality, d.content_hash, _clean(d.text), d.facts,
@@ -111,7 +113,8 @@ class Store:
         following = start + len(fresh)
         samples: list[Sample] = []
         for name, places in groups:
-            members = tuple(dict.fromkeys(ids[descriptions[place].content_hash] for place in places))
+            hashes = (descriptions[place].content_hash for place in places)
+            members = tuple(dict.fromkeys(ids[content] for content in hashes if content in ids))
             if len(members) > 1 and any(member >= start for member in members):
                 samples.append(Sample(following + len(samples), _clean(name), members))
         if fresh:
@@ -151,15 +154,10 @@ class Store:
         self._item_table.delete(gone, left.table)  # one commit; samples are read as of the items that live
         for identity in gone:
             self.known.pop(identity)
-        dissolved = []
-        for sample in [s for s in self._samples.values() if not gone.isdisjoint(s.item_ids)]:
-            members = tuple(i for i in sample.item_ids if i not in gone)
-            if len(members) < 2:
-                dissolved.append(sample.id)
-                del self._samples[sample.id]
-            else:
-                self._samples[sample.id] = replace(sample, item_ids=members)
-        self._sample_table.delete(dissolved, lambda: sample_rows(list(self._samples.values())))
+        before = set(self._samples)
+        self._keep_living()
+        with suppress(ProjectError):  # only tidying: a sample without two living items is none
+            self._sample_table.delete(before - set(self._samples), lambda: sample_rows(list(self._samples.values())))
 
     def restore(self, items: Iterable[Item], samples: Iterable[Sample] = ()) -> list[Item]:
         """Put back what was removed, under its old ids, and samples as they were. Contents that came back in another
@@ -170,28 +168,35 @@ class Store:
         self._put_samples(samples)
         self._item_table.add(item_rows(back.values()))
         self._take_in(back.values())
-        living = {s.id: replace(s, item_ids=tuple(i for i in s.item_ids if i in self.known))
-                  for s in self._samples.values()}
-        self._samples = {identity: s for identity, s in living.items() if len(s.item_ids) > 1}
+        self._keep_living()
         return list(back.values())
 
-    def put(self, standing: Standing) -> None:
-        """Make these items and samples what they are there. Raises ProjectError where a content came back under another
-        id meanwhile.
+    def _keep_living(self) -> None:
+        """Samples have those of their items that are here; with fewer than two they are none."""
+        for sample in list(self._samples.values()):
+            members = tuple(i for i in sample.item_ids if i in self.known)
+            if len(members) < 2:
+                del self._samples[sample.id]
+            elif len(members) < len(sample.item_ids):
+                self._samples[sample.id] = replace(sample, item_ids=members)
+
+    def put(self, standing: Standing, instead_of: Standing) -> None:
+        """Make these items and samples what they are there, where they were otherwise in the other.
+
+        Of items that are here only tags and columns are put back: where a file lies is no one's edit. What was added
+        again under another id meanwhile stays as it is.
         """
         wanted = {i: item for i, item in standing.items.items() if item is not None}
-        lost = [item for i, item in wanted.items()
-                if i not in self.known and self.known.by_hash(item.content_hash) is not None]
-        if lost:
-            raise ProjectError(f"“{lost[0].title}” was added again meanwhile.", hint="Remove it first, then undo.")
-        samples = [sample for sample in standing.samples.values() if sample is not None]
-        self.restore((item for i, item in wanted.items() if i not in self.known), ())
-        self._change(item for i, item in wanted.items() if self.known[i] != item)
+        self.restore(item for i, item in wanted.items() if instead_of.items.get(i) is None and i not in self.known)
+        here = np.array(sorted(i for i in wanted if i in self.known), np.int64)
+        self._change(new for old in self.known.some(here)
+                     if (new := replace(old, tags=wanted[old.id].tags, columns=wanted[old.id].columns)) != old)
         self.remove([i for i, item in standing.items.items() if item is None])
-        self._put_samples(samples)
+        self._put_samples(sample for sample in standing.samples.values() if sample is not None)
         for identity, sample in standing.samples.items():
             if sample is None:
                 self.ungroup(identity)
+        self._keep_living()
 
     def tag(self, item_ids: Iterable[int], tag: str) -> None:
         """Give every item this tag."""

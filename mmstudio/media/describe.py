@@ -22,7 +22,7 @@ class Description:
 
     ``preview`` is a JPEG for pictures, ``(PEAK_BINS, 2)`` float32 bytes for sounds, empty for texts. ``facts`` holds
     ``width``/``height`` (pixels), ``duration_s``, ``rate_hz``, ``seconds`` (a frame's time). ``tags`` and ``columns``
-    are what a table or a file beside it says of the item.
+    are what a table or a file beside it says of the item. ``only_hashed`` contents were known, and not decoded.
     """
 
     path: Path
@@ -34,6 +34,7 @@ class Description:
     preview: bytes = b""
     tags: tuple[str, ...] = ()
     columns: dict[str, str | float] = field(default_factory=dict)
+    only_hashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ def describe(path: Path, limits: Limits, known: Container[str] = ()) -> Describe
         if kind in (Kind.IMAGE, Kind.AUDIO):
             content = file_hash(path)
             if content in known:
-                return Described([Description(path, "image" if kind is Kind.IMAGE else "audio", content)])
+                modality: Modality = "image" if kind is Kind.IMAGE else "audio"
+                return Described([Description(path, modality, content, only_hashed=True)])
             return _BY_KIND[kind](path, limits, content)
         return _BY_KIND[kind](path, limits, "")
     except MediaError as error:

@@ -197,3 +197,53 @@ def test_an_unwritable_settings_file_is_said_and_not_thrown(
     with pytest.raises(StudioError, match="could not be written"):
         window.session.settings.set("theme", "light")
     assert window.session.settings["theme"] == "light"
+
+
+def test_a_removal_that_is_answered_after_another_project_was_opened_touches_nothing_of_it(
+    window: MainWindow, qtbot: QtBot, mixed_folder: Path, tmp_path: Path,
+) -> None:
+    session = window.session
+    session.add([mixed_folder])
+    qtbot.waitUntil(lambda: len(session.items) == 24 and not session.jobs.running, timeout=20_000)
+    first = session.project.folder  # type: ignore[union-attr]
+    with qtbot.waitSignal(session.projectOpened, timeout=20_000):
+        session.open_project(tmp_path / "second")
+    session.add([mixed_folder])
+    qtbot.waitUntil(lambda: len(session.items) == 24 and not session.jobs.running, timeout=20_000)
+    session.open_project(first)
+    session.remove(list(session.items)[:5])
+    with qtbot.waitSignal(session.projectOpened, timeout=20_000):
+        pass
+    qtbot.waitUntil(lambda: not session.models._tickets, timeout=20_000)
+    assert len(session.items) == 24
+
+
+def test_another_project_asked_for_twice_or_and_back_opens_what_was_asked_last(
+    window: MainWindow, qtbot: QtBot, tmp_path: Path,
+) -> None:
+    session, failed = window.session, []
+    session.failed.connect(failed.append)
+    first = session.project.folder  # type: ignore[union-attr]
+    for folder in (tmp_path / "b", tmp_path / "b", first, tmp_path / "c", first):
+        session.open_project(folder)
+    qtbot.waitUntil(lambda: not session.models._tickets and len(session._open) == 1, timeout=20_000)
+    assert failed == []
+    assert session.project is session._open[0]
+    assert session.project.folder == first
+
+
+def test_opening_another_project_while_files_are_added_writes_nothing_more_into_the_old_one(
+    window: MainWindow, qtbot: QtBot, mixed_folder: Path, tmp_path: Path, starter: Encoder,
+    use: Callable[[Encoder], None],
+) -> None:
+    session, failed = window.session, []
+    session.failed.connect(failed.append)
+    use(starter)
+    old = session.project
+    session.add([mixed_folder])
+    with qtbot.waitSignal(session.projectOpened, timeout=20_000):
+        session.open_project(tmp_path / "next")
+    qtbot.waitUntil(lambda: not session.jobs.running and not session.models._tickets, timeout=20_000)
+    assert failed == []
+    assert session._open == [session.project]
+    assert old is not session.project

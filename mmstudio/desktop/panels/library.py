@@ -150,6 +150,9 @@ class LibraryPanel(QWidget):
         self._words.show_error("")
         self._wrong.hide()
         self._count()
+        if not self.items.filter.wish.lets_all_pass:  # what cannot be seen must not be hit by the next key
+            shown = {key for key in self._session.selection if key < 0 or self.items.row_of(key) >= 0}
+            self._session.select(shown)
         self._follow_selection()
 
     def _refused(self, error: StudioError) -> None:
