@@ -19,7 +19,7 @@ from mmstudio import paths
 from mmstudio.desktop.arranging import FusedPlace, Layout, arranging, fused_place
 from mmstudio.desktop.jobs import Job, Jobs
 from mmstudio.desktop.text import count, megabytes, tr
-from mmstudio.desktop.worker import Lane, Pool, State, Ticket, preload_torch
+from mmstudio.desktop.worker import Lane, Pool, State, Ticket, preload_lancedb, preload_torch
 from mmstudio.encoders.base import Encoder, Explanation
 from mmstudio.encoders.device import keep_freed_memory
 from mmstudio.encoders.registry import STARTER, ModelCard, catalog
@@ -210,6 +210,7 @@ class Session(QObject):
             self._forget_answers()
             self.encoderChanged.emit()
             self.maths.ask(import_colour_maps)
+            self.maths.ask(preload_lancedb)
             note = getattr(encoder, "note", "")
             if note:
                 self.noted.emit(note)
