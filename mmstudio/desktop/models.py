@@ -11,13 +11,13 @@ from PySide6.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QMessageBox,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import megabytes, modality_name, tr
+from mmstudio.desktop.theme import restyle
 from mmstudio.encoders import ModelCard, catalog
 from mmstudio.encoders.registry import STARTER
 
@@ -95,8 +95,8 @@ class ModelsDialog(QDialog):
         self.use.setEnabled(card.present and not in_use)
         self.download.setEnabled(not card.present and not coming)
         self.remove.setEnabled(card.present and not in_use and card.name != STARTER)
-        _make_primary(self.use, card.present)
-        _make_primary(self.download, not card.present)
+        restyle(self.use, "primary", card.present)
+        restyle(self.download, "primary", not card.present)
         progress = tr("\nIt is being downloaded: see Jobs.") if coming else ""
         self._about.setText(f"{card.name} · {card.licence}\n{card.text}{progress}")
 
@@ -130,9 +130,3 @@ class ModelsDialog(QDialog):
         if folder:
             self.chosen.emit(folder)
             self.accept()
-
-
-def _make_primary(button: QPushButton, primary: bool) -> None:
-    button.setProperty("primary", primary)
-    button.style().unpolish(button)
-    button.style().polish(button)

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePol
 
 from mmstudio.desktop.panels.jobs import show_text
 from mmstudio.desktop.text import tr
-from mmstudio.desktop.theme import THEME, icon
+from mmstudio.desktop.theme import THEME, icon, restyle
 from mmstudio.errors import StudioError
 from mmstudio.media.scan import printable
 
@@ -83,9 +83,7 @@ class Banner(QFrame):
         self._offered = None
         self.offer.hide()
         self.text.setText(text)
-        self.setProperty("kind", kind)
-        self.style().unpolish(self)
-        self.style().polish(self)
+        restyle(self, "kind", kind)
         self._details.setVisible(bool(self._traceback))
         self.show()
 

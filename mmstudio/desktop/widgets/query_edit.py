@@ -9,6 +9,7 @@ from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QCompleter, QLineEdit, QWidget
 
 from mmstudio.desktop.text import tr
+from mmstudio.desktop.theme import restyle
 
 if TYPE_CHECKING:
     from mmstudio.library.query_match import Completion
@@ -53,10 +54,8 @@ class QueryEdit(QLineEdit):
 
     def show_error(self, text: str) -> None:
         """Say what is wrong with what was typed, or ("") that nothing is."""
-        self.setProperty("wrong", bool(text))
         self.setToolTip(text or tr(HELP))
-        self.style().unpolish(self)
-        self.style().polish(self)
+        restyle(self, "wrong", bool(text))
 
     def _take(self, row: int) -> None:
         if not 0 <= row < len(self._offered):
