@@ -16,6 +16,7 @@ MMSTUDIO_HOME=$(mktemp -d)
 trap 'rm -rf "$MMSTUDIO_HOME"' EXIT
 export XDG_RUNTIME_DIR="$MMSTUDIO_HOME" HF_HUB_OFFLINE=1
 
+say "The environment is ready after $SECONDS s."
 "$venv/bin/ruff" check .
 "$venv/bin/mypy"
 "$venv/bin/lint-imports"

@@ -40,6 +40,13 @@ def as_image(pixels: NDArray[np.uint8]) -> QImage:
     return QImage(pixels.data, pixels.shape[1], pixels.shape[0], pixels.strides[0], kind).copy()
 
 
+def as_pixels(image: QImage) -> NDArray[np.uint8]:
+    """A QImage as ``(h, w, 4)`` RGBA uint8 with its own memory."""
+    image = image.convertToFormat(QImage.Format.Format_RGBA8888)
+    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+    return rows[:, : 4 * image.width()].reshape(image.height(), image.width(), 4).copy()
+
+
 def grey(table: Floats) -> QImage:
     """``(rows, columns)`` of 0..1 in the colours of a spectrogram."""
     import colorcet

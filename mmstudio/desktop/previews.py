@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from io import BytesIO
 from typing import TypeAlias
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QImage, QPixmap
 
+from mmstudio.desktop import heat
 from mmstudio.desktop.session import Session
 from mmstudio.library import Item
 
@@ -54,8 +56,14 @@ class Previews(QObject):
 
 
 def _read_picture(read: Callable[[str], bytes], content: str) -> QImage | None:
-    image = QImage.fromData(read(content))
-    return None if image.isNull() else image
+    """By Pillow: Qt's readers are no work for a thread, see ``worker``."""
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(read(content))) as picture:
+            return heat.as_image(np.asarray(picture.convert("RGB")))
+    except OSError:
+        return None
 
 
 def _read_peaks(read: Callable[[str], bytes], content: str) -> NDArray[np.float32] | None:

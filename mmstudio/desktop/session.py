@@ -19,7 +19,7 @@ from mmstudio import paths
 from mmstudio.desktop.arranging import FusedPlace, Layout, arranging, fused_place
 from mmstudio.desktop.jobs import Job, Jobs
 from mmstudio.desktop.text import count, megabytes, tr
-from mmstudio.desktop.worker import Lane, Pool, State, Ticket, preload_lancedb, preload_torch
+from mmstudio.desktop.worker import Garbage, Lane, Pool, State, Ticket, preload_lancedb, preload_torch
 from mmstudio.encoders.base import Encoder, Explanation
 from mmstudio.encoders.device import keep_freed_memory
 from mmstudio.encoders.registry import STARTER, ModelCard, catalog
@@ -73,6 +73,7 @@ class Session(QObject):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         keep_freed_memory()
+        self._garbage = Garbage(self)
         self.settings = settings
         self.project: Project | None = None
         self._open: list[Project] = []  # for the models' lane alone
@@ -186,6 +187,7 @@ class Session(QObject):
         if self.models.stop(20):
             for project in self._open:
                 project.close()
+        self._garbage.stop()
 
     def use_model(self, name: str, device: str) -> None:
         """Load another encoder behind the window, and encode what it has not seen."""

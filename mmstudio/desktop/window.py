@@ -28,6 +28,7 @@ from PySide6.QtWidgets import (
 from mmstudio import __version__, paths
 from mmstudio.desktop.actions import Actions, Intent
 from mmstudio.desktop.dialogs import Palette, RecordDialog, SettingsDialog, ShortcutsDialog
+from mmstudio.desktop.heat import as_pixels
 from mmstudio.desktop.models import ModelsDialog
 from mmstudio.desktop.panels.inspector import InspectorPanel
 from mmstudio.desktop.panels.jobs import JobsPanel
@@ -311,8 +312,8 @@ class MainWindow(QMainWindow):
         if files:
             self._add_paths(files)
         elif mime.hasImage():
-            image = QApplication.clipboard().image()
-            self.session.pool.ask(lambda: save_image(image, name.with_name(f"{name.name}.png")),
+            pixels = as_pixels(QApplication.clipboard().image())
+            self.session.pool.ask(lambda: save_image(pixels, name.with_name(f"{name.name}.png")),
                                   lambda file: self.session.add([file]), self.banner.show_error)
         elif mime.hasText() and mime.text().strip():
             text = mime.text().encode("utf-8", "replace")

@@ -1,29 +1,36 @@
 """Threads, and only here: serial lanes for long work, a pool for decoding and previews.
 
+A thread calls nothing of Qt but ``Post`` and what only moves pixels: whatever makes, connects or destroys a QObject, as
+Qt's reading of a picture does, takes Qt's locks while it holds the interpreter's, and the GUI thread takes them the
+other way round.
+
 Work is a generator. A lane steps one at a time: a question (a search, an explanation) goes first, long jobs take
 turns, a paused job is not stepped, a cancelled one is closed where it stands. All answers arrive on the GUI thread.
 """
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, Qt, Signal, Slot
+from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 
 from mmstudio.errors import StudioError
 from mmstudio.progress import Progress, Work
 
 TOLD_EVERY_SECONDS = 0.05
+GARBAGE_EVERY_MS = 100
 Callback = Callable[[Any], None]
 
 
@@ -56,6 +63,10 @@ class Ticket:
     def ended(self) -> bool:
         return self.state in (State.DONE, State.CANCELLED, State.FAILED)
 
+    def let_go(self) -> None:
+        """Forget whom to tell, on the GUI thread: they may be widgets, which no other thread may be last to hold."""
+        self.on_step = self.on_done = self.on_failed = None
+
     def pause(self) -> None:
         """Do not step any further until resumed."""
         self._lane.change(self, State.PAUSED)
@@ -68,18 +79,40 @@ class Ticket:
         self._lane.change(self, State.CANCELLED)
 
 
+class Post(QObject):
+    """Brings calls of any thread to the GUI thread, in their order.
+
+    The signal carries nothing. Qt copies what a queued signal carries under a lock that unrelated objects share, and
+    copying one of Python's waits for the interpreter's lock; whoever has the one and wants the other waits for ever.
+    """
+
+    _arrived = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._calls: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+
+    def __call__(self, call: Callable[..., None], *arguments: Any) -> None:
+        self._calls.append((call, arguments))
+        self._arrived.emit()
+
+    @Slot()
+    def _deliver(self) -> None:
+        call, arguments = self._calls.popleft()
+        call(*arguments)
+
+
 class Lane(QObject):
     """One thread that does its work in steps."""
 
-    _deliver = Signal(object, object)
-
     def __init__(self, name: str, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._post = Post(self)
         self._tickets: list[Ticket] = []
         self._turn = itertools.count()
         self._wake = threading.Condition()
         self._stopping = False
-        self._deliver.connect(self._delivered, Qt.ConnectionType.QueuedConnection)
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
         self._thread.start()
 
@@ -147,6 +180,7 @@ class Lane(QObject):
         try:
             if ticket.state is State.CANCELLED:
                 self._forget(ticket)
+                self._post(ticket.let_go)
                 if ticket.work is not None:
                     ticket.work.close()
                 return
@@ -157,36 +191,38 @@ class Lane(QObject):
                 ticket.work = ticket.factory()
             self._tell(ticket, next(ticket.work))
         except StopIteration as stop:
-            self._end(ticket, State.DONE, ticket.on_done, stop.value)
+            self._end(ticket, State.DONE, stop.value)
         except StudioError as error:
-            self._end(ticket, State.FAILED, ticket.on_failed, error)
+            self._end(ticket, State.FAILED, error)
         except BaseException as error:  # noqa: BLE001 - the lane lives on; a Rust panic is no Exception
-            self._end(ticket, State.FAILED, ticket.on_failed, unexpected(error))
+            self._end(ticket, State.FAILED, unexpected(error))
 
     def _tell(self, ticket: Ticket, progress: Progress) -> None:
         now = time.monotonic()
         if ticket.on_step and (progress.fresh is not None or now - ticket.told > TOLD_EVERY_SECONDS):
             ticket.told = now
-            self._deliver.emit((ticket, ticket.on_step), progress)
+            self._post(self._tell_step, ticket, progress)
 
-    def _end(self, ticket: Ticket, state: State, callback: Callback | None, value: Any) -> None:
+    def _end(self, ticket: Ticket, state: State, value: Any) -> None:
         self._forget(ticket)
         with self._wake:
-            if ticket.state is State.CANCELLED:
-                return
-            ticket.state = state
-        if callback:
-            self._deliver.emit((ticket, callback), value)
+            if ticket.state is not State.CANCELLED:
+                ticket.state = state
+        self._post(self._tell_end, ticket, value)
 
     def _forget(self, ticket: Ticket) -> None:
         with self._wake:
             if ticket in self._tickets:
                 self._tickets.remove(ticket)
 
-    @Slot(object, object)
-    def _delivered(self, target: tuple[Ticket, Callback], value: Any) -> None:
-        ticket, callback = target
-        if ticket.state is not State.CANCELLED and not self._stopping:
+    def _tell_step(self, ticket: Ticket, progress: Progress) -> None:
+        if ticket.on_step and ticket.state is not State.CANCELLED and not self._stopping:
+            ticket.on_step(progress)
+
+    def _tell_end(self, ticket: Ticket, value: Any) -> None:
+        callback = {State.DONE: ticket.on_done, State.FAILED: ticket.on_failed}.get(ticket.state)
+        ticket.let_go()
+        if callback and not self._stopping:
             callback(value)
 
 
@@ -196,34 +232,37 @@ class Pool(QObject):
     ``executor`` decodes for long jobs; questions have threads of their own, so that they never wait behind it.
     """
 
-    _deliver = Signal(object, object)
-
     def __init__(self, threads: int = 0, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._post = Post(self)
         self.executor = ThreadPoolExecutor(
             threads or max(2, (os.cpu_count() or 2)), "pool", initializer=lower_priority)
         self._questions = ThreadPoolExecutor(2, "questions", initializer=lower_priority)
+        self._asked: dict[int, tuple[Callback, Callback | None]] = {}  # here, so that no thread holds whom to tell
+        self._numbers = itertools.count()
         self._stopping = False
-        self._deliver.connect(self._delivered, Qt.ConnectionType.QueuedConnection)
 
     def ask(self, question: Callable[[], Any], on_done: Callback, on_failed: Callback | None = None) -> None:
         """Run a function in the pool."""
+        number = next(self._numbers)
+
         def task() -> None:
             try:
-                value, callback = question(), on_done
+                well, value = True, question()
             except StudioError as error:
-                value, callback = error, on_failed or (lambda _: None)
+                well, value = False, error
             except BaseException as error:  # noqa: BLE001 - see Lane
-                value, callback = unexpected(error), on_failed or (lambda _: None)
-            if not self._stopping:
-                self._deliver.emit(callback, value)
+                well, value = False, unexpected(error)
+            self._post(self._delivered, number, well, value)
 
         if not self._stopping:
+            self._asked[number] = on_done, on_failed
             self._questions.submit(task)
 
-    @Slot(object, object)
-    def _delivered(self, callback: Callback, value: Any) -> None:
-        if not self._stopping:
+    def _delivered(self, number: int, well: bool, value: Any) -> None:
+        on_done, on_failed = self._asked.pop(number)
+        callback = on_done if well else on_failed
+        if callback and not self._stopping:
             callback(value)
 
     def stop(self) -> None:
@@ -231,6 +270,29 @@ class Pool(QObject):
         self._stopping = True
         for executor in (self.executor, self._questions):
             executor.shutdown(wait=True, cancel_futures=True)
+
+
+class Garbage(QObject):
+    """Python's garbage is collected in the GUI thread alone, because there may be QObjects in it."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        gc.disable()
+        self._timer = QTimer(self, interval=GARBAGE_EVERY_MS)
+        self._timer.timeout.connect(self._collect)
+        self._timer.start()
+
+    def _collect(self) -> None:
+        """As the interpreter would by itself: the young often, the old seldom."""
+        young, middle, old = gc.get_count()
+        many, some, _ = gc.get_threshold()
+        if young > many:
+            gc.collect(0 if middle <= some else 1 if old <= some else 2)
+
+    def stop(self) -> None:
+        """Leave it to the interpreter again."""
+        self._timer.stop()
+        gc.enable()
 
 
 def unexpected(error: BaseException) -> StudioError:

@@ -79,11 +79,8 @@ def _glibc() -> Any:
 
 def free_memory() -> None:
     """Give unused device memory back."""
-    import gc
-
     import torch
 
-    gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
+from PySide6.QtCore import QMetaMethod
 from pytestqt.qtbot import QtBot
 
-from mmstudio.desktop.worker import Lane, Pool, State
+from mmstudio.desktop.worker import Garbage, Lane, Pool, Post, State
 from mmstudio.errors import StudioError, UnreadableMedia
 from mmstudio.progress import Progress, Work
 
@@ -123,3 +126,61 @@ def test_the_pool_answers_on_the_gui_thread(qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: len(got) == 2)
     assert set(got) == {(7, threading.main_thread()), StudioError}
     pool.stop()
+
+
+class Widget:
+    """Stands for a widget that only a callback still holds."""
+
+    def __init__(self) -> None:
+        self.itself = self  # a cycle, as widgets are part of
+
+    def done(self, value: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("end", ["done", "failed", "cancelled", "asked of the pool"])
+def test_what_callbacks_hold_dies_on_the_gui_thread(lane: Lane, qtbot: QtBot, end: str) -> None:
+    pool, died = Pool(1), []
+    widget = Widget()
+    del widget.itself
+    weakref.finalize(widget, lambda: died.append(threading.current_thread()))
+    if end == "asked of the pool":
+        pool.ask(lambda: 1, widget.done)
+    elif end == "failed":
+        lane.ask(lambda: 1 // 0, on_done=widget.done, on_failed=widget.done)
+    elif end == "cancelled":
+        lane.run(lambda: _counting(10_000_000), on_step=widget.done, on_done=widget.done).cancel()
+    else:
+        lane.run(lambda: _counting(3), on_step=widget.done, on_done=widget.done)
+    del widget
+    qtbot.waitUntil(lambda: bool(died))
+    pool.stop()
+    assert died == [threading.main_thread()]
+
+
+def test_garbage_is_collected_on_the_gui_thread_whoever_makes_it(lane: Lane, qtbot: QtBot) -> None:
+    garbage, died = Garbage(), []
+
+    def littering() -> Work[int]:
+        for number in range(300):
+            litter = Widget()
+            weakref.finalize(litter, lambda: died.append(threading.current_thread()))
+            kept = [[] for _ in range(100)]
+            yield Progress(number, len(kept))
+        return 0
+
+    try:
+        assert not gc.isenabled()
+        lane.run(littering)
+        qtbot.waitUntil(lambda: len(died) > 200, timeout=10_000)
+    finally:
+        garbage.stop()
+    assert gc.isenabled()
+    assert set(died) == {threading.main_thread()}
+
+
+def test_nothing_of_python_travels_in_a_queued_signal() -> None:
+    signals = [Post.staticMetaObject.method(i) for i in range(Post.staticMetaObject.methodOffset(),
+                                                              Post.staticMetaObject.methodCount())]
+    assert [bytes(s.methodSignature().data()) for s in signals if s.methodType() is QMetaMethod.MethodType.Signal] == [
+        b"_arrived()"]

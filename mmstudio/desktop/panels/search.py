@@ -5,11 +5,14 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QMimeData, Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
 from mmstudio import paths
+from mmstudio.desktop.heat import as_pixels
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Answer, Session
 from mmstudio.desktop.text import tr
@@ -74,7 +77,7 @@ class SearchBox(QLineEdit):
         if mime.hasImage():
             with tempfile.NamedTemporaryFile(prefix="mmstudio-", suffix=".png", delete=False) as file:
                 pass
-            self.fileGiven.emit(save_image(QImage(mime.imageData()), Path(file.name)), tr("pasted picture"))
+            self.fileGiven.emit(save_image(as_pixels(QImage(mime.imageData())), Path(file.name)), tr("pasted picture"))
             return True
         return False
 
@@ -91,10 +94,14 @@ class SearchBox(QLineEdit):
             super().dropEvent(event)
 
 
-def save_image(image: QImage, file: Path) -> Path:
-    """A pasted picture as a PNG. Raises StudioError."""
-    if not image.save(str(file)):
-        raise StudioError("The pasted picture could not be written.", path=file, hint="Is the disk full?")
+def save_image(pixels: NDArray[np.uint8], file: Path) -> Path:
+    """A pasted picture, ``(h, w, 4)`` RGBA, as a PNG, in any thread. Raises StudioError."""
+    from PIL import Image
+
+    try:
+        Image.fromarray(pixels).save(file)
+    except OSError as error:
+        raise StudioError("The pasted picture could not be written.", path=file, hint="Is the disk full?") from error
     return file
 
 
