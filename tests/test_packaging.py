@@ -29,6 +29,14 @@ def test_scripts_can_be_run_and_are_valid_shell() -> None:
             assert script.stat().st_mode & 0o111, script
 
 
+def test_the_starter_models_script_is_valid_shell_and_calls_scripts_that_exist() -> None:
+    script = ROOT / "packaging/starter_model/make_all.sh"
+    subprocess.run(["sh", "-n", str(script)], check=True)
+    called = re.findall(r"\b(?:run|start) (\w+\.py)", script.read_text(encoding="utf-8"))
+    assert len(called) == 7
+    assert [name for name in called if not (script.parent / name).exists()] == []
+
+
 def test_setting_up_again_when_all_is_there_takes_no_time(tmp_path: Path) -> None:
     """The second start compares one line; it neither asks pip nor looks for libraries."""
     for name in ("pyproject.toml", "packaging/setup.sh", "packaging/constraints.txt"):

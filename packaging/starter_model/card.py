@@ -29,7 +29,7 @@ def share(what: str, hits: int, trials: int, must: float | None = None, hope: fl
     p, z = hits / trials, 1.96
     middle = (p + z * z / (2 * trials)) / (1 + z * z / trials)
     half = z * math.sqrt(p * (1 - p) / trials + z * z / (4 * trials**2)) / (1 + z * z / trials)
-    return Row(what, p, middle - half, middle + half, trials, must, hope)
+    return Row(what, p, max(0.0, middle - half), min(1.0, middle + half), trials, must, hope)
 
 
 def mean(what: str, values: list[float], must: float | None = None, hope: float | None = None, unit: str = "") -> Row:

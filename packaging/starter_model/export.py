@@ -1,8 +1,9 @@
-"""Writes resources/starter from the last checkpoints: weights as float16, config, tokenizer, concepts, notices.
+"""Writes resources/starter from the last checkpoints: weights as float16, config, tokenizer and concepts.
 
     python export.py
 
-The model card README.md is written once and then kept; evaluate.py --write puts its table between the marks.
+The model card README.md is written once and then kept; evaluate.py --write puts its table between the marks. NOTICE is
+written by hand.
 """
 
 from __future__ import annotations

