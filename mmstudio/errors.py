@@ -73,6 +73,10 @@ class SpaceMismatch(StudioError):
     """Vectors of different spaces were about to be compared."""
 
 
+class TrainingError(StudioError):
+    """Examples, a job or a run do not allow what was asked for."""
+
+
 class ProjectError(StudioError):
     """A project's folder could not be opened or written."""
 
