@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-HEADLESS = ("encode", "search", "explain", "models", "new", "add", "export", "project", "-h", "--help", "--version")
+HEADLESS = ("encode", "search", "explain", "models", "new", "add", "export", "project", "train", "predict",
+            "-h", "--help", "--version")
 
 
 def main() -> int:

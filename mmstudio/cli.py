@@ -16,11 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from mmstudio import __version__, project, settings
+from mmstudio import __version__, paths, project, settings
 from mmstudio.encoders.base import Encoder
 from mmstudio.encoders.device import keep_freed_memory
 from mmstudio.encoders.hub import stay_offline
-from mmstudio.errors import ProjectError, StudioError
+from mmstudio.errors import ProjectError, StudioError, TrainingError
 from mmstudio.media import MODALITIES, Limits
 from mmstudio.media.scan import printable
 from mmstudio.progress import Progress, Work
@@ -82,6 +82,19 @@ def parser() -> argparse.ArgumentParser:
                       help="the format; by default what the file's ending says")
     made.add_argument("--filter", default="", help="only items that this lets pass: “modality:image tag:dog”")
     with_model(made)
+
+    made = command("train", "Learn from a project's items, or go on with a run.", train)
+    made.add_argument("job", type=Path, help="a .toml or .json file that says what to learn, or a run's folder")
+    made.add_argument("--project", type=Path, help="the project to learn from, with a file")
+    made.add_argument("--filter", default="", help="only items that this lets pass: “modality:image tag:dog”")
+    with_model(made)
+    made = command("predict", "Let a finished run tell of files.", predict)
+    made.add_argument("folder", type=Path, help="the run's folder")
+    made.add_argument("paths", nargs="+", type=Path)
+    made.add_argument("--model", default="", help="by default the model that the run was trained with")
+    made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    made.add_argument("--batch", default="auto", type=_batch)
+    made.add_argument("--out", required=True, type=Path, help="a .jsonl file, one line an input")
 
     whole = command("project", "Save a whole project as one file, or unpack such a file.", lambda _: 2)
     ways = whole.add_subparsers(dest="way", required=True)
@@ -234,6 +247,80 @@ def export(asked: argparse.Namespace) -> int:
         print(f"{printable(path)}: {reason}", file=sys.stderr)
     print(f"{outcome.count} items → {outcome.path}", file=sys.stderr)
     return 1 if outcome.problems else 0
+
+
+def train(asked: argparse.Namespace) -> int:
+    """Train a run to its end and print its results; stopped, it goes on the next time from its folder."""
+    from mmstudio.training.loop import train
+
+    folder = asked.job if asked.job.is_dir() else _new_run(asked)
+    print(folder, file=sys.stderr)
+    results = _shown(train(folder))
+    if int(os.environ.get("RANK", "0")) == 0:
+        print(json.dumps(results, ensure_ascii=False))
+    return 0
+
+
+def _new_run(asked: argparse.Namespace) -> Path:
+    from dataclasses import replace
+
+    from mmstudio.library.query import parse
+    from mmstudio.library.query_match import matches
+    from mmstudio.training import runs
+    from mmstudio.training.job import read
+
+    job = read(asked.job, whole=False)
+    if asked.project is None:
+        raise TrainingError("Say with --project what to learn from.")
+    opened = project.Project.open(asked.project, _settings(), create=False)
+    try:
+        encoder, items = _encoder(asked), opened.items()
+        with _pool() as pool:
+            _shown(opened.encode(encoder, pool))
+        chosen = items.ids()[matches(parse(asked.filter), items.columns())].tolist() if asked.filter else None
+        folder = _shown(opened.make_run(replace(job, name=job.name or asked.job.stem), encoder, chosen))
+        note = runs.note_of(folder)
+        if note:
+            print(note, file=sys.stderr)
+        return Path(folder)
+    finally:
+        opened.close()
+
+
+def predict(asked: argparse.Namespace) -> int:
+    """Write what a run tells of files, one JSON line an item."""
+    import numpy as np
+
+    from mmstudio.training.predict import Predictor
+    from mmstudio.vector_files import encode_files
+
+    predictor = Predictor(asked.folder)
+    job = predictor.job
+    asked.model = asked.model or job.model
+    encoder = _encoder(asked)
+    if (encoder.space, encoder.dim) != (job.space, job.dim):
+        raise TrainingError(f"The run reads vectors of {job.space}, not of {encoder.space}.",
+                            hint="Leave out --model.")
+    with _pool() as pool:
+        rows = _shown(encode_files(asked.paths, encoder, _limits(), pool, asked.batch))
+    failed, lines = 0, []
+    for row in rows:
+        told: dict[str, Any] = {}
+        error = row.error
+        if row.vector is not None and row.modality not in job.modalities:
+            error = f"The run does not read {row.modality}."
+        elif row.vector is not None:
+            vectors, present = np.zeros((1, len(job.modalities), job.dim), np.float32), np.zeros(
+                (1, len(job.modalities)), bool)
+            place = job.modalities.index(row.modality)
+            vectors[0, place], present[0, place] = row.vector, True
+            told = predictor.named(predictor.outputs(vectors, present)[0])
+        failed += bool(error)
+        lines.append(json.dumps({"path": row.path, "part": row.part, "modality": row.modality, **told, "error": error},
+                                ensure_ascii=False))
+    paths.write_atomically(asked.out.absolute(), "".join(f"{line}\n" for line in lines).encode())
+    print(f"{len(rows) - failed} predicted, {failed} not → {asked.out}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def pack_project(asked: argparse.Namespace) -> int:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmstudio import paths
+from mmstudio import paths, whereabouts
+from mmstudio.adding import Adding, AddReport
 from mmstudio.encoders.base import Encoder, Explanation, encode
 from mmstudio.encoders.pipeline import Encoded, Failed, encode_refs
-from mmstudio.errors import MediaError, ProjectError, SpaceMismatch, UnreadableMedia, WrongModality
+from mmstudio.errors import ProjectError, SpaceMismatch, UnreadableMedia, WrongModality
 from mmstudio.explore import fusion, similarity
 from mmstudio.library import (
+    Fresh,
     Item,
     Items,
-    KnownContents,
     ProjectFolder,
     Sample,
     SpaceKey,
@@ -34,32 +33,20 @@ from mmstudio.library import (
 )
 from mmstudio.library.folder import came_from
 from mmstudio.library.history import Edit, History, Standing
-from mmstudio.media import MODALITIES, Description, Limits, MediaRef, Modality, describe, load, scan
-from mmstudio.media import Found as FoundFile
-from mmstudio.media.describe import Described
+from mmstudio.library.project_settings import ProjectSettings
+from mmstudio.media import MODALITIES, Limits, MediaRef, Modality, describe, load
+from mmstudio.preparing import completed, examples, predictions
 from mmstudio.progress import Progress, Work
 from mmstudio.settings import Settings
+from mmstudio.whereabouts import CopyReport, FindReport
 
 if TYPE_CHECKING:
     from mmstudio.media.tables import Mapping as Role
     from mmstudio.media.tables import Table
-    from mmstudio.rows_in import RowIn
+    from mmstudio.training.job import TrainingJob
 
-COMMIT_ITEMS, COMMIT_SECONDS = 256, 0.25
-AHEAD = 64
-"""Files described beyond the one awaited: the pool goes on while a commit waits for the disk."""
 UNDOABLE_ITEMS = 20_000
 """What changes more than this at once cannot be undone: remembering the items would cost too much memory."""
-
-
-@dataclass(frozen=True)
-class AddReport:
-    """What adding did: new items, how many contents were known already, and what could not be read."""
-
-    added: tuple[int, ...] = ()
-    known: int = 0
-    failures: tuple[tuple[Path, str], ...] = ()
-    notes: tuple[tuple[Path, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,14 +69,6 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Fresh:
-    """Items that a step of adding committed, with the sample they form (a video), or items that got vectors."""
-
-    items: tuple[Item, ...] = ()
-    samples: tuple[Sample, ...] = ()
-
-
-@dataclass(frozen=True)
 class Reverted:
     """What an undo or redo did: items as they are now, ids that are gone, and all samples."""
 
@@ -99,23 +78,13 @@ class Reverted:
     samples: tuple[Sample, ...]
 
 
-@dataclass
-class _Adding:
-    added: list[int] = field(default_factory=list)
-    known: int = 0
-    failures: list[tuple[Path, str]] = field(default_factory=list)
-    notes: list[tuple[Path, str]] = field(default_factory=list)
-
-    def report(self) -> AddReport:
-        return AddReport(tuple(self.added), self.known, tuple(self.failures), tuple(self.notes))
-
-
 class Project:
     """A folder that holds items, samples and vectors. Use from one thread; ``preview`` is safe from any."""
 
     def __init__(self, folder: Path, settings: Settings, *, create: bool = True, read_only: bool = False) -> None:
         self.folder = folder
         self.settings = settings
+        self.read_only = read_only
         self._held = ProjectFolder(folder, create=create, read_only=read_only)
         try:
             self._store = Store(folder, read_only)
@@ -125,6 +94,7 @@ class Project:
             self._held.close()
             raise
         self._cache = VectorCache(folder, read_only)
+        self.own = ProjectSettings(folder, read_only)
         self._items = self._store.known
         self._tables: dict[SpaceKey, VectorTable] = {}
         self.history = History()
@@ -144,6 +114,7 @@ class Project:
         try:
             try:
                 self._store.close()
+                self.own.close()
             finally:
                 self._cache.close()
         finally:
@@ -182,6 +153,11 @@ class Project:
     def preview(self, content_hash: str) -> bytes:
         return self._store.preview(content_hash)
 
+    @property
+    def media(self) -> Path:
+        """Where media that the project keeps itself lie."""
+        return self.folder / "media"
+
     # ---- adding -----------------------------------------------------------------------------------------------
 
     def add(self, what: Iterable[Path], pool: Executor, tags: Sequence[str] = ()) -> Work[AddReport]:
@@ -189,123 +165,39 @@ class Project:
 
         A file that cannot be read is noted with its reason and the rest goes on. Closing keeps what was committed.
         """
-        state, samples = _Adding(), self._samples_by_id()
-        try:
-            yield from self._add(what, pool, tags, state)
-        finally:
-            self._record_added("Add", state, samples)
-        return state.report()
-
-    def _add(self, what: Iterable[Path], pool: Executor, tags: Sequence[str], state: _Adding) -> Work[None]:
-        waiting, done, count, committed = list[Described](), 0, 0, time.monotonic()
-        yield Progress(0, 0, "looking through the files")
-        files = []
-        for found in scan(what):
-            files.append(found)
-            if len(files) % 500 == 0:
-                yield Progress(0, 0, f"{len(files):,} files found")
-        for path, outcome in described_ahead(files, self.limits, pool, KnownContents(self._items)):
-            done += 1
-            if isinstance(outcome, MediaError):
-                state.failures.append((path, str(outcome)))
-                self._store.note_failure(path, str(outcome))
-            else:
-                waiting.append(outcome)
-                count += len(outcome.items)
-                if outcome.note:
-                    state.notes.append((path, outcome.note))
-            fresh = None
-            if count >= COMMIT_ITEMS or time.monotonic() - committed > COMMIT_SECONDS or done == len(files):
-                fresh, committed = self._commit(waiting, tags, state), time.monotonic()
-                waiting.clear()
-                count = 0
-            yield Progress(done, len(files), path.name, fresh)
-
-    def _commit(self, described: list[Described], tags: Sequence[str], state: _Adding) -> Fresh | None:
-        descriptions = [item for d in described for item in d.items]
-        return self._commit_items(descriptions, tags, _videos(descriptions), state)
-
-    def _commit_items(
-        self, descriptions: Sequence[Description], tags: Sequence[str], groups: Iterable[tuple[str, Sequence[int]]],
-        state: _Adding,
-    ) -> Fresh | None:
-        if not descriptions:
-            return None
-        added = self._store.add_grouped(descriptions, tags, groups)
-        new = {item.content_hash for item in added.items}
-        known = [d for d in descriptions if d.content_hash not in new]
-        if known:
-            self._store.find_again(known)
-        state.added += [item.id for item in added.items]
-        state.known += len(descriptions) - len(added.items)
-        return Fresh(tuple(added.items), tuple(added.samples))
+        return self._adding("Add", pool, lambda adding: adding.files(what, tags))
 
     def add_table(self, table: Table, roles: Mapping[str, Role], pool: Executor) -> Work[AddReport]:
         """Read a table: each row becomes a sample of the items that it holds, its label their tag, its other columns
         theirs. Media that lie in bytes or in an archive are kept in the project. Rows that are known add nothing.
         """
-        state, samples = _Adding(), self._samples_by_id()
-        try:
-            yield from self._add_rows(table, roles, pool, state)
-        finally:
-            self._record_added(f"Import {table.name}", state, samples)
-        return state.report()
-
-    def _add_rows(self, table: Table, roles: Mapping[str, Role], pool: Executor, state: _Adding) -> Work[None]:
-        from mmstudio.media.tables import rows_as_samples  # here, for the window paints before it is loaded
-        from mmstudio.rows_in import rows_ahead
-
-        waiting: list[RowIn] = []
-        done, committed = 0, time.monotonic()
-        total = table.count or 0
-        rows = rows_as_samples(table, roles, self.limits, self.folder / "media")
-        for row in rows_ahead(rows, self.limits, pool, KnownContents(self._items)):
-            done += 1
-            waiting.append(row)
-            fresh = None
-            if sum(len(r.items) for r in waiting) >= COMMIT_ITEMS or time.monotonic() - committed > COMMIT_SECONDS:
-                fresh, committed = self._commit_rows(table, waiting, state), time.monotonic()
-                waiting.clear()
-            yield Progress(done, max(total, done) if total else 0, f"row {row.number:,}", fresh)
-        yield Progress(done, done, table.name, self._commit_rows(table, waiting, state))
-
-    def _commit_rows(self, table: Table, rows: list[RowIn], state: _Adding) -> Fresh | None:
-        descriptions, groups = list[Description](), list[tuple[str, Sequence[int]]]()
-        for row in rows:
-            state.failures += ((table.path, f"Row {row.number:,}: {reason}") for reason in row.failures)
-            groups.append((f"{table.name}, row {row.number:,}",
-                           range(len(descriptions), len(descriptions) + len(row.items))))
-            descriptions += row.items
-        return self._commit_items(descriptions, (), groups, state)
+        return self._adding(f"Import {table.name}", pool, lambda adding: adding.rows(table, roles))
 
     def add_example(self, pool: Executor) -> Work[AddReport]:
         """Add the samples that ship with the studio, with their tags and groups."""
-        state, before = _Adding(), self._samples_by_id()
-        try:
-            yield from self._add_example(pool, state)
-        finally:
-            self._record_added("Open the example", state, before)
-        return state.report()
+        return self._adding("Open the example", pool, lambda adding: adding.example(paths.samples()))
 
-    def _add_example(self, pool: Executor, state: _Adding) -> Work[None]:
-        folder = paths.samples()
-        told = json.loads((folder / "samples.json").read_text(encoding="utf-8"))
-        yield from self._add([folder / entry["path"] for entry in told["items"]], pool, (), state)
-        yield Progress(len(state.added), len(state.added), "grouping")
-        by_path = {item.path: item.id for item in self._items.values()}
-        tagged: dict[str, list[int]] = {}
-        for entry in told["items"]:
-            for tag in entry.get("tags", ()) if folder / entry["path"] in by_path else ():
-                tagged.setdefault(tag, []).append(by_path[folder / entry["path"]])
-        for tag, members in tagged.items():
-            self._store.tag(members, tag)
-        samples: list[Sample] = []
-        if not self.samples():
-            groups = [(group["name"], [by_path[folder / path] for path in group["items"] if folder / path in by_path])
-                      for group in told["samples"]]
-            samples = self._store.group_all((name, members, {}) for name, members in groups if len(members) > 1)
-        fresh = Fresh(tuple(self._items.values()), tuple(samples))
-        yield Progress(len(state.added), len(state.added), "grouping", fresh)
+    def _adding(self, title: str, pool: Executor, work: Callable[[Adding], Work[None]]) -> Work[AddReport]:
+        adding, samples = Adding(self._store, self.settings, pool, self.media), self._samples_by_id()
+        try:
+            yield from work(adding)
+        finally:
+            self._record_added(title, adding.added, samples)
+        if self.settings["copy_media"]:
+            yield from self.copy_media(adding.added)
+        return adding.report()
+
+    # ---- where media lie --------------------------------------------------------------------------------------
+
+    def find_missing(self, folder: Path, pool: Executor) -> Work[FindReport]:
+        """Look for missing media by their content under a folder. Vectors, tags and all else stay."""
+        return whereabouts.find(self._store, folder, pool)
+
+    def copy_media(self, item_ids: Iterable[int]) -> Work[CopyReport]:
+        """Copy the items' files into the project, which then depends on no other place."""
+        return whereabouts.copy_in(self._store, item_ids, self.media)
+
+    # ---- editing ----------------------------------------------------------------------------------------------
 
     def remove(self, item_ids: Iterable[int], sample_ids: Iterable[int] = ()) -> None:
         """Take items out of the project and dissolve samples; files and cached vectors stay."""
@@ -346,6 +238,36 @@ class Project:
         with self._step("Weights"):
             self._store.set_weights(sample_id, weights)
 
+    # ---- learning ---------------------------------------------------------------------------------------------
+
+    @property
+    def runs(self) -> Path:
+        """Where training runs lie."""
+        return self.folder / "runs"
+
+    def make_run(self, job: TrainingJob, encoder: Encoder, chosen: Iterable[int] | None = None) -> Work[Path]:
+        """Write down what a job learns from, of the ``chosen`` keys or everything, as a run that can be started.
+
+        Raises TrainingError where too little can be learned from.
+        """
+        from mmstudio.training import runs
+
+        key = space_key(encoder)
+        keys = None if chosen is None else set(chosen)
+        known = self._items.values() if keys is None else self.some(key for key in keys if key > 0)
+        job = completed(replace(job, model=encoder.name, space=key.space, dim=key.dim), known).check()
+        made = yield from examples(job, self._items, self.samples(), self.vectors(encoder), keys)
+        return runs.make(self.runs, job, made)
+
+    def predict(self, run: Path, encoder: Encoder, item_ids: Iterable[int] | None = None) -> int:
+        """Write what a run tells of items into their columns, in one step that can be undone: the class or amount under
+        the run's target, and how sure it is. Gives how many items. Raises TrainingError, SpaceMismatch.
+        """
+        told = predictions(run, space_key(encoder), self._items, self.vectors(encoder), item_ids)
+        with self._step("Predict", told):
+            self._store.set_columns(told)
+        return len(told)
+
     # ---- undo -------------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -369,13 +291,13 @@ class Project:
     def _samples_by_id(self) -> dict[int, Sample]:
         return {sample.id: sample for sample in self._store.samples()}
 
-    def _record_added(self, title: str, state: _Adding, samples: dict[int, Sample]) -> None:
-        if len(state.added) > UNDOABLE_ITEMS:
+    def _record_added(self, title: str, added: list[int], samples: dict[int, Sample]) -> None:
+        if len(added) > UNDOABLE_ITEMS:
             self.history.forget()
-        elif state.added:
+        elif added:
             new = {s: sample for s, sample in self._samples_by_id().items() if s not in samples}
-            ids = np.array(sorted(state.added), np.int64)
-            self.history.record(Edit(title, Standing(dict.fromkeys(state.added), dict.fromkeys(new)),
+            ids = np.array(sorted(added), np.int64)
+            self.history.record(Edit(title, Standing(dict.fromkeys(added), dict.fromkeys(new)),
                                      Standing(self._standing(ids), dict(new))))
 
     def undo(self) -> Reverted | None:
@@ -479,15 +401,6 @@ class Project:
         return explanation_of(encoder, item.ref if isinstance(item, Item) else item, self.limits)
 
 
-def _videos(descriptions: Sequence[Description]) -> list[tuple[str, list[int]]]:
-    """Frames and sound of one video belong together: its name, and their places."""
-    found: dict[Path, list[int]] = {}
-    for place, d in enumerate(descriptions):
-        if d.part and d.modality != "text":
-            found.setdefault(d.path, []).append(place)
-    return [(path.name, places) for path, places in found.items() if len(places) > 1]
-
-
 def space_key(encoder: Encoder) -> SpaceKey:
     """The space in which this encoder's vectors compare."""
     return SpaceKey(encoder.space, encoder.revision, encoder.preprocessing, encoder.dim)
@@ -541,34 +454,3 @@ def fused(view: VectorView, sample: Sample, weights: dict[str, float] | None = N
         raise SpaceMismatch("None of this sample's items has a vector in this space.", hint="Encode it first.")
     modalities = [str(m) for m in view.modalities[rows]]
     return fusion.weighted_mean(view.vectors[rows], fusion.item_weights(modalities, weights or sample.weights))
-
-
-def described_ahead(
-    files: Sequence[FoundFile], limits: Limits, pool: Executor, known: Container[str] = (),
-) -> Iterator[tuple[Path, Described | MediaError]]:
-    """Describe files in the pool, a few ahead, in order; ``known`` contents are only hashed."""
-    running: deque[tuple[Path, Future[Described] | MediaError]] = deque()
-    rest = iter(files)
-    try:
-        while True:
-            while len(running) < AHEAD and (found := next(rest, None)) is not None:
-                running.append((found.path, found.error or pool.submit(describe, found.path, limits, known)))
-            if not running:
-                return
-            path, outcome = running.popleft()
-            yield path, _outcome(outcome)
-    finally:
-        for _, future in running:
-            if isinstance(future, Future):
-                future.cancel()
-
-
-def _outcome(outcome: Future[Described] | MediaError) -> Described | MediaError:
-    if isinstance(outcome, MediaError):
-        return outcome
-    try:
-        return outcome.result()
-    except MediaError as error:
-        return error
-    except Exception as error:  # noqa: BLE001 - one file that a library stumbles over must not end the job
-        return UnreadableMedia(f"The file could not be read ({type(error).__name__}: {error}).")

@@ -66,6 +66,12 @@ TABLE: tuple[Setting, ...] = (
             group="Media"),
     Setting("starter_hint", True, "Say when the starter is the wrong model", "Tell once, when photographs or "
             "recordings are added, that the starter model knows drawings and synthetic speech.", group="Encoding"),
+    Setting("captions", True, "Captions beside files", "What stands in x.txt, x.caption or x.json is the caption of "
+            "x.jpg and forms a sample with it.", group="Media"),
+    Setting("folder_labels", True, "Folders as tags", "Where every file of a folder lies in a folder of its class, "
+            "the class becomes its tag.", group="Media"),
+    Setting("copy_media", False, "Copy media into the project", "Files that are added are copied, so that the project "
+            "does not depend on where they lie.", group="Media"),
     Setting("microphone", "", "Microphone", "Name of the recording device; empty takes the system's.", group="Sound"),
 )
 BY_NAME = {setting.name: setting for setting in TABLE}

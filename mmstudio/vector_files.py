@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmstudio import paths
+from mmstudio.adding import described_ahead
 from mmstudio.encoders.base import Encoder
 from mmstudio.encoders.pipeline import Failed, encode_refs
 from mmstudio.errors import MediaError, StudioError
@@ -20,7 +21,7 @@ from mmstudio.library import VectorCache
 from mmstudio.media import Description, Found, Limits, MediaRef, scan
 from mmstudio.media.scan import printable
 from mmstudio.progress import Progress, Work
-from mmstudio.project import described_ahead, space_key
+from mmstudio.project import space_key
 
 
 @dataclass(frozen=True)

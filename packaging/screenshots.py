@@ -15,15 +15,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 FOLDER = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent / "pictures"
-README = ("map-dark", "search-light", "sound-dark", "sample-light", "trial-dark", "filter-light")
+README = ("map-dark", "search-light", "sound-dark", "sample-light", "trial-dark", "filter-light", "training-dark")
 os.environ["MMSTUDIO_HOME"] = tempfile.mkdtemp(prefix="mmstudio-pictures-")
 
-from PySide6.QtCore import QEventLoop, QTimer  # noqa: E402
+from PySide6.QtCore import QEventLoop, Qt, QTimer  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
 
 from mmstudio import paths, settings  # noqa: E402
 from mmstudio.desktop.session import Session  # noqa: E402
 from mmstudio.desktop.theme import THEME  # noqa: E402
+from mmstudio.desktop.train_dialog import TrainDialog  # noqa: E402
 from mmstudio.desktop.window import MainWindow  # noqa: E402
 
 
@@ -62,7 +63,8 @@ def main() -> None:
                 continue
             THEME.apply(theme)
             rest(0.8)
-            window.grab().save(str(FOLDER / f"{name}-{theme}.png"))
+            shown = window.screen().grabWindow(0) if name == "train" else window.grab()
+            shown.save(str(FOLDER / f"{name}-{theme}.png"))
 
     def item(name: str) -> int:
         return next(i.id for i in session.items.values() if i.path.stem == name and not i.part)
@@ -121,6 +123,33 @@ def main() -> None:
     grab("filter")
     window.library._clear_filter()
     wait(lambda: window.library.items.rowCount() == len(session.items))
+    window.actions_.by_id["histograms"].trigger()
+    rest(0.8)
+    grab("histograms")
+    window.actions_.by_id["histograms"].trigger()
+    session.select([])
+    window.actions_.by_id["train"].trigger()
+    dialog = window.findChild(TrainDialog)
+    assert dialog is not None
+    wait(lambda: dialog.target.count())
+    dialog.name.setText("attention over all")
+    dialog.fusion.setCurrentIndex(dialog.fusion.findData("attention"))
+    for row in range(dialog.classes.count()):
+        line = dialog.classes.item(row)
+        wanted = line.text().split()[0] in ("animal", "food", "vehicle", "weather", "music", "plant")
+        line.setCheckState(Qt.CheckState.Checked if wanted else Qt.CheckState.Unchecked)
+    rest(0.5)
+    grab("train")
+    dialog.go.click()
+    wait(lambda: window.learning.runs and window.learning.runs[0].state.status == "done")
+    rest(1.0)
+    grab("training")
+    panel = window.training.made
+    panel.tabs.setCurrentIndex(1)
+    rest(0.5)
+    grab("results")
+    window._docks["jobs"].raise_()
+    window._arrange("explore")
     sample = next(s for s in session.samples.values()
                   if len({session.items[i].modality for i in s.item_ids}) == 3)
     session.select([-sample.id])

@@ -169,7 +169,7 @@ def test_undoing_while_items_are_encoded_does_not_end_the_encoding(
 def test_a_tag_given_while_its_items_are_being_added_is_not_brought_back_by_undoing_both(
     tmp_path: Path, mixed_folder: Path, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mmstudio.project.COMMIT_ITEMS", 4)
+    monkeypatch.setattr("mmstudio.adding.COMMIT_ITEMS", 4)
     project = Project.open(tmp_path / "other")
     work = project.add([mixed_folder], pool)
     while not len(project.items()):

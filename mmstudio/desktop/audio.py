@@ -114,16 +114,28 @@ class Recorder(QObject):
 
 
 class Player(QObject):
-    """Plays one sound at a time; ``moved`` tells the place in seconds, None when it ended."""
+    """Plays one sound at a time; ``moved`` tells the place in seconds, None when it ended.
+
+    ``ended`` where the sound was over by itself, ``stopped`` where somebody ended it. ``speed`` is the rate at which it
+    is played, and pitch follows; ``loop`` plays it again and again, within ``mark`` (seconds) where that is set.
+    """
 
     moved = Signal(object)
+    ended = Signal()
+    stopped = Signal()
+    failed = Signal(object)
+    choicesChanged = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._samples = np.zeros(0, np.float32)
         self._rate = 16_000
-        self._at = 0
+        self._at = 0.0
+        self._whole = True
+        self._lock = threading.Lock()  # PortAudio's thread moves the place, and so does the person
         self._stream: Any = None
+        self.speed, self.loop = 1.0, False
+        self.mark: tuple[float, float] | None = None
         self._tick = QTimer(self, interval=40)
         self._tick.timeout.connect(self._tell)
 
@@ -135,10 +147,23 @@ class Player(QObject):
     def seconds(self) -> float:
         return len(self._samples) / self._rate
 
-    def load(self, samples: NDArray[np.float32], rate_hz: int) -> None:
-        """Take ``(n,)`` float32 to play."""
-        self.stop()
-        self._samples, self._rate, self._at = samples, rate_hz, 0
+    @property
+    def position(self) -> float:
+        """The place that is heard, in seconds: what is on its way to the loudspeaker is not yet."""
+        late = float(self._stream.latency) * self.speed if self._stream is not None else 0.0
+        return max(0.0, self._at / self._rate - late)
+
+    def load(self, samples: NDArray[np.float32], rate_hz: int, whole: bool = True) -> None:
+        """Take ``(n,)`` float32 to play; what is not ``whole`` is not looped."""
+        self.pause()
+        self._samples, self._rate, self._at, self._whole, self.mark = samples, rate_hz, 0.0, whole, None
+        self.moved.emit(None)
+
+    def choose(self, speed: float | None = None, loop: bool | None = None) -> None:
+        """Change how it plays, at once."""
+        self.speed = self.speed if speed is None else speed
+        self.loop = self.loop if loop is None else loop
+        self.choicesChanged.emit()
 
     def play(self) -> None:
         """Play from where it stands. Raises AudioDeviceError where there is no loudspeaker."""
@@ -146,7 +171,7 @@ class Player(QObject):
             return
         sd = portaudio()
         if self._at >= len(self._samples):
-            self._at = 0
+            self._at = 0.0
         try:
             self._stream = sd.OutputStream(samplerate=self._rate, channels=1, dtype="float32", callback=self._fill)
             self._stream.start()
@@ -157,10 +182,15 @@ class Player(QObject):
         self._tick.start()
 
     def _fill(self, out: NDArray[np.float32], frames: int, when: Any, status: Any) -> None:
-        piece = self._samples[self._at : self._at + frames]
-        out[: len(piece), 0] = piece
-        out[len(piece) :] = 0
-        self._at += len(piece)
+        with self._lock:
+            out[:, 0], self._at = heard(self._samples, self._at, self.speed, frames, self._looped())
+
+    def _looped(self) -> tuple[int, int] | None:
+        """First and last sample of what is repeated."""
+        if not self.loop or not self._whole:
+            return None
+        start, end = (0, len(self._samples)) if self.mark is None else (round(at * self._rate) for at in self.mark)
+        return start, max(start + 1, min(end, len(self._samples)))
 
     def pause(self) -> None:
         self._tick.stop()
@@ -171,11 +201,13 @@ class Player(QObject):
 
     def stop(self) -> None:
         self.pause()
-        self._at = 0
+        self._at = 0.0
+        self.stopped.emit()
         self.moved.emit(None)
 
     def seek(self, seconds: float) -> None:
-        self._at = int(np.clip(seconds * self._rate, 0, len(self._samples)))
+        with self._lock:
+            self._at = float(np.clip(seconds * self._rate, 0, len(self._samples)))
         self.moved.emit(self._at / self._rate)
 
     def toggle(self) -> None:
@@ -187,6 +219,33 @@ class Player(QObject):
 
     def _tell(self) -> None:
         if self._at >= len(self._samples):
-            self.stop()
-        else:
+            self.pause()
+            self._at = 0.0
+            self.ended.emit()
+            self.moved.emit(None)
+        elif not self._stream.active:
+            self.pause()
             self.moved.emit(self._at / self._rate)
+            self.failed.emit(AudioDeviceError(tr("The loudspeaker stopped answering.")))
+        else:
+            self.moved.emit(self.position)
+
+
+def heard(
+    samples: NDArray[np.float32], at: float, speed: float, frames: int, loop: tuple[int, int] | None,
+) -> tuple[NDArray[np.float32], float]:
+    """``(frames,)`` float32 from sample ``at`` on at ``speed``, and where it goes on; silence after the end.
+
+    Between two samples the straight line is taken. ``loop`` (first, last + 1) is repeated once it has been reached.
+    """
+    places = at + speed * np.arange(frames + 1)
+    if loop is not None:
+        start, end = loop
+        places = np.where(places < end, places, start + (places - start) % (end - start))
+    whole = places[:-1].astype(np.int64)
+    out = np.zeros(frames, np.float32)
+    inside = whole < len(samples)
+    here = whole[inside]
+    left, right = samples[here], samples[np.minimum(here + 1, len(samples) - 1)]
+    out[inside] = left + (right - left) * (places[:-1][inside] - here).astype(np.float32)
+    return out, float(places[-1])

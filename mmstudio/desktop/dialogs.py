@@ -102,12 +102,13 @@ class SettingsDialog(QDialog):
 
 
 class RecordDialog(QDialog):
-    """Speak to search: choose the microphone, see the level, record, ask."""
+    """Speak to search or to add: choose the microphone, see the level, record; ``recorded`` gives a WAV file."""
 
     recorded = Signal(object)
 
-    def __init__(self, session: Session, parent: QWidget) -> None:
+    def __init__(self, session: Session, parent: QWidget, stop: str = "") -> None:
         super().__init__(parent, windowTitle=tr("Record"))
+        self._stop = stop or tr("Stop and search")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._session = session
         self.recorder = Recorder(self)
@@ -178,7 +179,7 @@ class RecordDialog(QDialog):
             return
         self._session.settings.set("microphone", microphone.name)
         self._again.setEnabled(False)
-        self.record.setText(tr("Stop and search"))
+        self.record.setText(self._stop)
 
     def _heard(self, level: float) -> None:
         self.level.setValue(round(100 * level))
@@ -209,6 +210,8 @@ class ShortcutsDialog(QDialog):
         ("Shift+drag", "lasso"), ("Ctrl+click", "add to or take from the selection"),
         ("Alt+drag", "take the lassoed from the selection"), ("Ctrl+Shift+drag", "add the lassoed"),
         ("Space, 0–9", "play or pause; jump to 0–90 % of the sound"),
+        ("Shift+drag on a sound", "mark what is repeated"), (", and .", "a frame back or on in a video"),
+        ("Double-click or 0 on a picture", "all of it or 100 %"),
         ("Legend: click / double-click", "hide / show alone"), ("Esc", "clear the selection"),
     )
 

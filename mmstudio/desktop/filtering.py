@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from mmstudio.library.query_match import Completion
 
 TYPING_MS = 120
+BLOCK = 1 << 14
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,39 @@ class Wish:
         return not self.text.strip() and not self.modality
 
 
+class Rows(QObject):
+    """Asks about the items beside the window; what is reckoned for an answer stays with the session's items."""
+
+    changed = Signal()
+    """The items or samples are others."""
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._changes = 0
+        for signal in (session.itemsAdded, session.itemsRemoved, session.itemsChanged, session.samplesChanged,
+                       session.projectOpened):
+            signal.connect(self._changed)
+
+    def _changed(self) -> None:
+        self._changes += 1
+        self.changed.emit()
+
+    def ask(self, question: Callable[[Items], T], on_done: Callable[[T], None],
+            on_failed: Callable[[StudioError], None] | None = None) -> None:
+        """Ask something of the items as they are now."""
+        changes, items = self._changes, self._session.items.copy()
+
+        def done(answer: T) -> None:
+            if changes == self._changes:
+                self._session.items = items  # with what was reckoned for the question, and all changes folded in
+            on_done(answer)
+
+        self._session.maths.ask(lambda: question(items), on_done=done, on_failed=on_failed)
+
+
 class Filter(QObject):
-    """Answers the newest wish, and again when the items change."""
+    """Answers the newest wish, and again when the items change, or the selection where the wish is about it."""
 
     passed = Signal(object)
     """The ids that pass, ``(n,)`` int64 in the order of adding."""
@@ -45,14 +80,20 @@ class Filter(QObject):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
+        self._rows = Rows(session, self)
         self.wish = Wish()
-        self._asked = self._completions_asked = 0
-        self._changed = 0
+        self.about_selection = False
+        self._asked = self._answered = self._completions_asked = 0
         self._again = QTimer(self, singleShot=True, interval=TYPING_MS)
         self._again.timeout.connect(self._ask)
-        for signal in (session.itemsAdded, session.itemsRemoved, session.itemsChanged, session.samplesChanged):
-            signal.connect(self._items_changed)
-        session.projectOpened.connect(self._items_changed)
+        self._rows.changed.connect(self._items_changed)
+        session.selectionChanged.connect(self._selection_changed)
+        session.places.missingChanged.connect(self._items_changed)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the newest wish has no answer yet."""
+        return self._again.isActive() or self._asked != self._answered
 
     def want(self, wish: Wish) -> None:
         """Show what this lets pass, once the person stops typing for a moment."""
@@ -60,38 +101,32 @@ class Filter(QObject):
         self._again.start()
 
     def _items_changed(self) -> None:
-        self._changed += 1
         if not self.wish.lets_all_pass:
             self._again.start()
 
+    def _selection_changed(self) -> None:
+        if self.about_selection and not self.waits:
+            self._ask()
+
     def _ask(self) -> None:
         self._asked += 1
-        asked, changed, wish, items = self._asked, self._changed, self.wish, self._session.items.copy()
-        samples = list(self._session.samples.values())
+        asked, wish, selection = self._asked, self.wish, self._session.selection
+        samples, missing = list(self._session.samples.values()), self._session.places.missing
 
-        def work() -> NDArray[np.int64]:
-            from mmstudio.library.query import parse  # here, for the window paints before they are loaded
-            from mmstudio.library.query_match import matches
-
-            columns = items.columns(*_members(items, samples))
-            mask = matches(parse(wish.text), columns)
-            if wish.modality:
-                import pyarrow.compute as pc
-
-                mask = mask & np.asarray(pc.equal(columns.column("modality"), wish.modality))
-            return items.ids()[mask]
-
-        def done(ids: NDArray[np.int64]) -> None:
-            if changed == self._changed:
-                self._session.items = items  # with what was reckoned for the question, and all changes folded in
+        def done(found: tuple[NDArray[np.int64], bool]) -> None:
             if asked == self._asked:
+                self._answered = asked
+                ids, self.about_selection = found
                 self.passed.emit(ids)
+                if selection is not self._session.selection:
+                    self._selection_changed()  # it changed before it was known to matter
 
         def failed(error: StudioError) -> None:
             if asked == self._asked:
+                self._answered, self.about_selection = asked, False
                 self.refused.emit(error)
 
-        self._session.maths.ask(work, on_done=done, on_failed=failed)
+        self._rows.ask(lambda items: _passing(items, wish, samples, selection, missing), done, failed)
 
     def complete(self, text: str, cursor: int) -> None:
         """Ask what could stand at the cursor (in characters)."""
@@ -103,6 +138,35 @@ class Filter(QObject):
                 self.completed.emit(found)
 
         self._session.maths.ask(lambda: _completions(items, text, cursor), on_done=done)
+
+
+def _passing(items: Items, wish: Wish, samples: list[Sample], selection: frozenset[int],
+             missing: frozenset[int]) -> tuple[NDArray[np.int64], bool]:
+    """The ids that pass, and whether that depends on the selection."""
+    from mmstudio.library.query import names_flag, parse  # here, for the window paints before they are loaded
+    from mmstudio.library.query_match import matches
+
+    query = parse(wish.text)
+    about_selection = names_flag(query, "selected")
+    columns = items.columns(*_members(items, samples), ids_of(selection if about_selection else frozenset()),
+                            ids_of(missing))
+    mask = matches(query, columns)
+    if wish.modality:
+        import pyarrow.compute as pc
+
+        mask = mask & np.asarray(pc.equal(columns.column("modality"), wish.modality))
+    return items.ids()[mask], about_selection
+
+
+def ids_of(keys: frozenset[int]) -> NDArray[np.int64]:
+    """The items' ids among keys of the map, ``(n,)`` in no order; a block at a time, for each holds the interpreter's
+    lock from beginning to end, and the window waits for it.
+    """
+    left, blocks = iter(keys), [np.zeros(0, np.int64)]
+    while len(block := np.fromiter(islice(left, BLOCK), np.int64)):
+        blocks.append(block)
+    found = np.concatenate(blocks)
+    return found[found > 0]
 
 
 def _members(items: Items, samples: list[Sample]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

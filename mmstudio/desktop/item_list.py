@@ -22,9 +22,10 @@ from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from mmstudio.desktop.filtering import Filter
 from mmstudio.desktop.paint import draw_item
+from mmstudio.desktop.places import Places
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
-from mmstudio.desktop.theme import MODALITY_COLOURS, colours
+from mmstudio.desktop.theme import MODALITY_COLOURS, colours, icon
 
 Index = QModelIndex | QPersistentModelIndex
 ITEM_ROLE = int(Qt.ItemDataRole.UserRole)
@@ -116,9 +117,9 @@ class ItemList(QAbstractListModel):
 class ItemDelegate(QStyledItemDelegate):
     """Draws an item as a card of the grid or as a line of the list."""
 
-    def __init__(self, previews: Previews, parent: QObject | None = None) -> None:
+    def __init__(self, previews: Previews, places: Places, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._previews = previews
+        self._previews, self._places = previews, places
         self.as_list = False
         self.side = 90
 
@@ -141,8 +142,13 @@ class ItemDelegate(QStyledItemDelegate):
         else:
             face = QRect(box.left() + 6, box.top() + 6, box.width() - 12, box.height() - 30)
             title = QRect(box.left() + 18, box.bottom() - 21, box.width() - 24, 18)
+        missing = item.id in self._places.missing
+        painter.setOpacity(0.35 if missing else 1.0)
         draw_item(painter, face, item, self._previews.get(item))
+        painter.setOpacity(1.0)
         painter.save()
+        if missing:
+            icon("missing").paint(painter, QRect(face.right() - 18, face.top(), 18, 18))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QPen(Qt.PenStyle.NoPen))
         painter.setBrush(QColor(MODALITY_COLOURS[item.modality]))

@@ -6,8 +6,10 @@ A *key* names a point of the map: an item's id, or a sample's id negated.
 from __future__ import annotations
 
 import gc
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +20,17 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from mmstudio import paths
 from mmstudio.desktop.arranging import FusedPlace, Layout, arranging, fused_place
 from mmstudio.desktop.jobs import Job, Jobs
+from mmstudio.desktop.places import Places
 from mmstudio.desktop.text import count, megabytes, tr
 from mmstudio.desktop.worker import Garbage, Lane, Pool, State, Ticket, preload_lancedb, preload_torch
 from mmstudio.encoders.base import Encoder, Explanation
 from mmstudio.encoders.device import keep_freed_memory
 from mmstudio.encoders.registry import STARTER, ModelCard, catalog
-from mmstudio.errors import StudioError
-from mmstudio.library import Item, Items, Sample, VectorView
+from mmstudio.errors import ProjectError, StudioError
+from mmstudio.library import Fresh, Item, Items, Sample, VectorView
 from mmstudio.media import MediaRef, Modality
 from mmstudio.progress import Progress, Work
-from mmstudio.project import Found, Fresh, Project, Reverted, search
+from mmstudio.project import Found, Project, Reverted, search
 from mmstudio.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,6 +69,8 @@ class Session(QObject):
     encoderChanged = Signal()
     failed = Signal(object)
     noted = Signal(str)
+    missed = Signal(int)
+    """So many files of the project that was opened are not where they were."""
     offered = Signal(object)
     downloaded = Signal(object)
     modelsChanged = Signal()
@@ -100,6 +105,7 @@ class Session(QObject):
         self._fusing: Ticket | None = None
         self._fuse_next: tuple[int, dict[str, float]] | None = None
         self.jobs.ended.connect(self._job_ended)
+        self.places = Places(self)
 
     # ---- opening and closing ----------------------------------------------------------------------------------
 
@@ -164,7 +170,7 @@ class Session(QObject):
         """Cancel what runs; what it has done is kept and goes on when its project or model is used again."""
         self._encode_again = False
         for job in self.jobs.running:
-            if job.title in (tr("Adding"), tr("Encoding")):
+            if job.title in (tr("Adding"), tr("Encoding"), tr("Finding files"), tr("Copying media")):
                 job.cancel()
 
     def _forget_answers(self) -> None:
@@ -262,6 +268,20 @@ class Session(QObject):
             return
         self._add_by(lambda p: p.add(files, self.pool.executor))
 
+    def add_moved(self, file: Path, folder: Path, name: str) -> None:
+        """Add a file that lies nowhere yet, moved into a folder of the project under a name with the time."""
+        def moved() -> Path:
+            target = folder / f"{name} {datetime.now():%Y-%m-%d %H.%M.%S.%f}{file.suffix}"
+            try:
+                folder.mkdir(exist_ok=True)
+                shutil.move(file, target)
+            except OSError as error:
+                raise ProjectError(f"The {name} could not be kept in the project ({error.strerror}).", path=file,
+                                   hint="Free some space; it is still where it was written.") from error
+            return target
+
+        self.pool.ask(moved, lambda target: self.add([target]), self.failed.emit)
+
     def add_table(self, table: Table, roles: dict[str, Mapping]) -> None:
         """Read a table's rows as samples, then encode them."""
         self._add_by(lambda p: p.add_table(table, roles, self.pool.executor))
@@ -278,7 +298,7 @@ class Session(QObject):
 
         def step(progress: Progress) -> None:
             if isinstance(progress.fresh, Fresh) and project is self.project:
-                self._take_in(progress.fresh)
+                self.take_in(progress.fresh)
 
         def done(report: Any) -> None:
             told = [tr("{} added").format(count(len(report.added)))]
@@ -303,7 +323,8 @@ class Session(QObject):
             self.settings.set("starter_hint", False)
             self.offered.emit(fitting)
 
-    def _take_in(self, fresh: Fresh) -> None:
+    def take_in(self, fresh: Fresh) -> None:
+        """Show what a job has committed."""
         new = [item for item in fresh.items if item.id not in self.items]
         changed = len(new) < len(fresh.items)
         self.items.update((item.id, item) for item in fresh.items)
@@ -400,7 +421,7 @@ class Session(QObject):
             self.focus(None)
         if gone:
             self.itemsRemoved.emit(gone)
-        self._take_in(Fresh(found.items))
+        self.take_in(Fresh(found.items))
         self.samplesChanged.emit()
         if gone or back:
             self._refresh_view()
@@ -465,7 +486,7 @@ class Session(QObject):
 
         def done(found: Fresh) -> None:
             if project is self.project:
-                self._take_in(found)
+                self.take_in(found)
 
         self.models.ask(lambda: Fresh(tuple(project.items().values()), tuple(project.samples())), on_done=done)
 

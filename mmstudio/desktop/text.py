@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from PySide6.QtCore import QCoreApplication
 
 
@@ -41,3 +43,13 @@ MODALITY_NAMES = {"image": "Pictures", "audio": "Sounds", "text": "Texts", "samp
 def modality_name(modality: str) -> str:
     """The plural name of a modality."""
     return tr(MODALITY_NAMES[modality])
+
+
+def column_value(text: str) -> str | float | None:
+    """What was typed, as a number where it is one; None where it is nothing."""
+    text = text.strip()
+    try:
+        number = float(text)
+        return number if math.isfinite(number) else text
+    except ValueError:
+        return text or None

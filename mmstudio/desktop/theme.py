@@ -142,6 +142,14 @@ QLineEdit:focus, QComboBox:focus {{ border-color: {c.accent}; }}
 QLineEdit[wrong="true"] {{ border-color: {c.error}; }}
 QLabel[wrong="true"] {{ color: {c.error}; }}
 QListView, QTreeView, QPlainTextEdit, QTextEdit, QScrollArea {{ border: 0; background: {c.base}; }}
+QTableView {{ border: 0; background: {c.base}; gridline-color: {c.line}; }}
+QHeaderView::section {{ border: 0; border-bottom: 1px solid {c.line}; padding: 4px 8px; background: {c.window};
+    color: {c.faint}; }}
+QCheckBox::indicator:unchecked, QGroupBox::indicator:unchecked, QListView::indicator:unchecked {{
+    border: 1px solid {c.faint}; border-radius: 3px; background: {c.base}; width: 13px; height: 13px; }}
+QTabWidget::pane {{ border: 0; }}
+QGroupBox {{ border: 0; margin-top: 22px; }}
+QGroupBox::title {{ subcontrol-origin: margin; padding: 2px; }}
 QFrame#card {{ background: {c.raised}; border: 1px solid {c.line}; border-radius: 6px; }}
 QFrame#banner {{ background: {c.raised}; border-left: 4px solid {c.error}; }}
 QFrame#banner[kind="note"] {{ border-left-color: {c.accent}; }}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +28,9 @@ from mmstudio import __version__, paths
 from mmstudio.desktop.actions import Actions, Intent
 from mmstudio.desktop.dialogs import Palette, RecordDialog, SettingsDialog, ShortcutsDialog
 from mmstudio.desktop.heat import as_pixels
+from mmstudio.desktop.learning import Learning
 from mmstudio.desktop.models import ModelsDialog
+from mmstudio.desktop.panels.histograms import HistogramsPanel
 from mmstudio.desktop.panels.inspector import InspectorPanel
 from mmstudio.desktop.panels.jobs import JobsPanel
 from mmstudio.desktop.panels.library import LibraryPanel
@@ -38,9 +39,10 @@ from mmstudio.desktop.panels.search import ResultsPanel, SearchBox, save_image, 
 from mmstudio.desktop.panels.trial import TrialPanel
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
-from mmstudio.desktop.text import count, megabytes, tr
+from mmstudio.desktop.text import column_value, count, megabytes, tr
 from mmstudio.desktop.theme import THEME
 from mmstudio.desktop.widgets.banner import Banner
+from mmstudio.desktop.widgets.later import Later
 from mmstudio.encoders import ModelCard
 from mmstudio.library import Item
 
@@ -58,16 +60,19 @@ class MainWindow(QMainWindow):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
-        self._was_painted = False
+        self._was_painted = self._shown_learning = False
         self._closing: QMessageBox | None = None
         self._close_when_done = self._stop_and_close = False
         self.previews = Previews(session)
         self.library = LibraryPanel(session, self.previews)
+        self.histograms = HistogramsPanel(session, self.library.items, self.library.line)
         self.map = MapPanel(session, self.previews)
         self.inspector = InspectorPanel(session, self.previews)
         self.trial = TrialPanel(session, self.previews)
         self.results = ResultsPanel(session, self.previews)
         self.jobs = JobsPanel(session.jobs)
+        self.learning = Learning(session)
+        self.training = Later(self._make_training)
         self.search = SearchBox()
         self.banner = Banner()
         self._status = {name: QLabel() for name in ("items", "device", "memory")}
@@ -85,6 +90,10 @@ class MainWindow(QMainWindow):
             Intent("add", "Add files…", "&Library", self._add_files, "Ctrl+O", "add"),
             Intent("add_folder", "Add a folder…", "&Library", self._add_folder, "Ctrl+Shift+O", "folder"),
             Intent("example", "Open the example", "&Library", s.add_example, "", "explore"),
+            Intent("record_item", "Record a sound…", "&Library", self._record_item, "Ctrl+Alt+R", "microphone"),
+            Intent("watch", "Watched folders…", "&Library", self._watched),
+            Intent("find_missing", "Find missing files…", "&Library", self._find_missing),
+            Intent("copy_media", "Copy media into the project", "&Library", self._copy_media),
             Intent("open", "Open a project…", "&Library", self._open_project),
             Intent("unpack", "Open a project's file…", "&Library", self._unpack),
             Intent("pack", "Save the project as one file…", "&Library", self._pack),
@@ -104,6 +113,7 @@ class MainWindow(QMainWindow):
             Intent("find_like", "More like this", "&Search", self._find_like, "M"),
             Intent("record", "Search with a recording…", "&Search", self._record, "Ctrl+Shift+R", "microphone"),
             Intent("encode", "Encode what is missing", "&Model", s.encode, "F5"),
+            Intent("train", "Train…", "&Model", self._train, "Ctrl+T", "train"),
             Intent("models", "Models…", "&Model", self._models, "Ctrl+M", "model"),
             Intent("arrange", "Arrange the map anew", "&View", s.rearrange, "Ctrl+R"),
             Intent("fit", "Show the whole map", "&View", self.map.canvas.fit, "Home", "fit"),
@@ -111,6 +121,8 @@ class MainWindow(QMainWindow):
             Intent("search", "Search results", "&View", lambda: self._arrange("search"), "Alt+2", "search"),
             Intent("explain", "Explain", "&View", lambda: self._arrange("explain"), "Alt+3", "explain"),
             Intent("trial", "What the model sees", "&View", lambda: self._docks["trial"].raise_(), "Alt+4"),
+            Intent("histograms", "Histograms", "&View", self._toggle_histograms, "Alt+5"),
+            Intent("training", "Training", "&View", lambda: self._arrange("train"), "Alt+6", "train"),
             Intent("theme", "Dark or light", "&View", self._switch_theme, "Ctrl+Shift+D"),
             Intent("settings", "Settings…", "&Help", self._settings, "Ctrl+,", "settings"),
             Intent("palette", "Commands…", "&Help", self._palette, "Ctrl+Shift+P"),
@@ -131,17 +143,21 @@ class MainWindow(QMainWindow):
                                Qt.DockWidgetArea.BottomDockWidgetArea)
         self._docks = {name: self._dock(name, title, panel, area) for name, title, panel, area in (
             ("library", tr("Library"), self.library, left), ("results", tr("Search results"), self.results, left),
+            ("histograms", tr("Histograms"), self.histograms, left),
             ("inspector", tr("Inspector"), self.inspector, right),
-            ("trial", tr("What the model sees"), self.trial, right), ("jobs", tr("Jobs"), self.jobs, bottom))}
-        self.setCorner(Qt.Corner.BottomLeftCorner, left)
-        self.setCorner(Qt.Corner.BottomRightCorner, right)
+            ("trial", tr("What the model sees"), self.trial, right), ("jobs", tr("Jobs"), self.jobs, bottom),
+            ("training", tr("Training"), self.training, bottom))}
+        self._give_corners(None)
         self.tabifyDockWidget(self._docks["library"], self._docks["results"])
         self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
         self.tabifyDockWidget(self._docks["inspector"], self._docks["trial"])
-        for name in ("library", "results", "inspector", "trial"):
+        self.tabifyDockWidget(self._docks["jobs"], self._docks["training"])
+        for name in ("library", "results", "inspector", "trial", "jobs", "training"):
             self._docks[name].setTitleBarWidget(QWidget())  # their tabs are their titles
-        for name in ("library", "inspector"):
+        for name in ("library", "inspector", "jobs"):
             self._docks[name].raise_()
+        self._docks["histograms"].hide()
+        self._docks["training"].visibilityChanged.connect(self.training.want)
         self._tool_bars()
         self.actions_.fill(self.menuBar())
         for label in self._status.values():
@@ -161,7 +177,7 @@ class MainWindow(QMainWindow):
     def _tool_bars(self) -> None:
         rail = QToolBar(tr("Arrangements"), movable=False)
         rail.setObjectName("rail")
-        for name in ("explore", "search", "explain"):
+        for name in ("explore", "search", "explain", "training"):
             rail.addAction(self.actions_.by_id[name])
         rail.addSeparator()
         for name in ("models", "settings", "shortcuts"):
@@ -183,6 +199,8 @@ class MainWindow(QMainWindow):
         s.failed.connect(self.banner.show_error)
         s.noted.connect(self.banner.show_note)
         s.offered.connect(self._offer)
+        s.missed.connect(self._missed)
+        self.learning.runsChanged.connect(self._runs_changed)
         s.downloaded.connect(self._offer_to_use)
         s.selectionChanged.connect(self._selection_changed)
         s.projectOpened.connect(self._set_title)
@@ -196,6 +214,7 @@ class MainWindow(QMainWindow):
         self.inspector.opened.connect(self._open)
         self.trial.opened.connect(self._open)
         self.inspector.failed.connect(self.banner.show_error)
+        self.histograms.closeWanted.connect(self._toggle_histograms)
         self.search.returnPressed.connect(self._ask_words)
         self.search.fileGiven.connect(s.ask)
         self.search.speakWanted.connect(self._record)
@@ -273,6 +292,47 @@ class MainWindow(QMainWindow):
         folder = QFileDialog.getExistingDirectory(self, tr("Add a folder"))
         if folder:
             self._add_paths([Path(folder)])
+
+    def _make_training(self) -> QWidget:
+        from mmstudio.desktop.panels.training import TrainingPanel
+
+        panel = TrainingPanel(self.session, self.learning)
+        panel.trainWanted.connect(self._train)
+        return panel
+
+    def _train(self) -> None:
+        from mmstudio.desktop.train_dialog import TrainDialog
+
+        self._arrange("train")
+        if self.session.encoder is None:
+            self.session.noted.emit(tr("No model is ready yet."))
+        else:
+            TrainDialog(self.session, self.learning, self).open()
+
+    def _runs_changed(self) -> None:
+        """What learns is shown where a person left it learning."""
+        if self.learning.active and not self._shown_learning:
+            self._arrange("train")
+        self._shown_learning = bool(self.learning.active)
+
+    def _missed(self, number: int) -> None:
+        self.banner.show_offer(
+            tr("{} items are not where their files were. Their vectors and tags are kept.").format(count(number)),
+            tr("Find them…"), self._find_missing)
+
+    def _find_missing(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, tr("Find missing files under this folder"))
+        if folder:
+            self.session.places.find(Path(folder))
+
+    def _copy_media(self) -> None:
+        """Of the selection; without one, of everything."""
+        self.session.places.copy(self.session.selection or self.session.items.ids().tolist())
+
+    def _watched(self) -> None:
+        from mmstudio.desktop.watched import WatchedDialog
+
+        WatchedDialog(self.session.places, self).open()
 
     def _open_project(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, tr("Open or make a project"),
@@ -381,18 +441,43 @@ class MainWindow(QMainWindow):
         dialog.recorded.connect(lambda file: self.session.ask(file, tr("recording")))
         dialog.open()
 
+    def _record_item(self) -> None:
+        """A recording is kept in the project, for it lies nowhere else."""
+        project = self.session.project
+        if project is None:
+            return
+        self.inspector.player.stop()
+        dialog = RecordDialog(self.session, self, tr("Stop and add"))
+        dialog.recorded.connect(lambda file: self.session.add_moved(file, project.media, tr("recording")))
+        dialog.open()
+
     def _open(self, key: int) -> None:
         self.session.select([key])
         self.session.focus(key)
 
     def _arrange(self, name: str) -> None:
         """Bring the panels of an arrangement forward."""
-        widths = {"explore": (360, 380), "search": (520, 380), "explain": (300, 620)}[name]
+        widths = {"explore": (360, 380), "search": (520, 380), "explain": (300, 620), "train": (360, 380)}[name]
+        self._give_corners(Qt.DockWidgetArea.BottomDockWidgetArea if name == "train" else None)
         self._docks["results" if name == "search" else "library"].raise_()
         self._docks["inspector"].raise_()
         self.resizeDocks([self._docks["library"], self._docks["inspector"]], list(widths), Qt.Orientation.Horizontal)
-        if name == "search":
+        if name == "train":
+            self._docks["training"].raise_()
+            self.resizeDocks([self._docks["training"]], [340], Qt.Orientation.Vertical)
+        elif name == "search":
             self._find()
+
+    def _give_corners(self, area: Qt.DockWidgetArea | None) -> None:
+        """The lower corners to the bottom, which has the whole width then, or to the sides."""
+        self.setCorner(Qt.Corner.BottomLeftCorner, area or Qt.DockWidgetArea.LeftDockWidgetArea)
+        self.setCorner(Qt.Corner.BottomRightCorner, area or Qt.DockWidgetArea.RightDockWidgetArea)
+
+    def _toggle_histograms(self) -> None:
+        dock = self._docks["histograms"]
+        dock.setVisible(dock.isHidden())
+        if dock.isVisible() and not dock.isFloating():
+            self.resizeDocks([self._docks["library"], dock], [1, 1], Qt.Orientation.Vertical)
 
     def _switch_theme(self) -> None:
         wish = "light" if THEME.colours.dark else "dark"
@@ -462,8 +547,7 @@ class MainWindow(QMainWindow):
         elif event.key() == Qt.Key.Key_Space:
             self._play()
         elif event.text().isdigit() and len(event.text()) == 1:
-            player = self.inspector.player
-            player.seek(int(event.text()) / 10 * player.seconds)
+            self.inspector.seek_share(int(event.text()) / 10)
         else:
             super().keyPressEvent(event)
 
@@ -544,13 +628,3 @@ class MainWindow(QMainWindow):
             if self._closing:
                 self._closing.reject()
             self._close_now()
-
-
-def column_value(text: str) -> str | float | None:
-    """What was typed, as a number where it is one; None where it is nothing."""
-    text = text.strip()
-    try:
-        number = float(text)
-        return number if math.isfinite(number) else text
-    except ValueError:
-        return text or None

@@ -135,7 +135,7 @@ class Texts:
         extents[extents[:, 0] >= extents[:, 1]] = np.nan
         with self._lock:
             labels = self.tokenizer.convert_ids_to_tokens(prepared.inputs["input_ids"].tolist())
-        return Positions("character", extents, tuple(str(label) for label in labels))
+        return Positions("character", extents, tuple(readable(str(label)) for label in labels))
 
 
     def seen(self, prepared: Prepared) -> SeenText:

@@ -52,6 +52,14 @@ class Sample:
     weights: dict[str, float] = field(default_factory=dict, hash=False)
 
 
+@dataclass(frozen=True)
+class Fresh:
+    """Items that a step of work committed, with the samples they form, or items that got vectors or another place."""
+
+    items: tuple[Item, ...] = ()
+    samples: tuple[Sample, ...] = ()
+
+
 def item_schema() -> Any:
     """The columns of the table of items. A path is bytes: not every name of a file is a text."""
     import pyarrow as pa

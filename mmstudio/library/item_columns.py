@@ -19,7 +19,7 @@ _STORED: dict[str, tuple[str, Kind]] = {
     "added": ("added", "date"), "width": ("width", "number"), "height": ("height", "number"),
     "rate": ("rate_hz", "number"), "duration": ("duration_s", "number"), "seconds": ("seconds", "number"),
 }
-_DERIVED: dict[str, Kind] = {"name": "text", "path": "text"}
+_DERIVED: dict[str, Kind] = {"name": "text", "path": "text", "characters": "number"}
 _CATEGORIES, _SHORT = 0.05, 40
 """A column of texts is one of categories where few differ (this share, or 50) and none is long (characters)."""
 
@@ -27,17 +27,19 @@ _CATEGORIES, _SHORT = 0.05, 40
 class ItemColumns:
     """The items' rows under the names that a person types; see ``query_match.Columns``."""
 
-    def __init__(self, base: Base, in_samples: Collection[int] = (), captioned: Collection[int] = ()) -> None:
+    def __init__(self, base: Base, in_samples: Collection[int] = (), captioned: Collection[int] = (),
+                 selected: Collection[int] = (), missing: Collection[int] = ()) -> None:
         self._base = base
-        self._flags = {"sample": in_samples, "caption": captioned}
+        self._flags = {"sample": in_samples, "caption": captioned, "selected": selected, "missing": missing}
 
     def __len__(self) -> int:
         return len(self._base)
 
     def names(self) -> Mapping[str, Kind]:
         fixed: dict[str, Kind] = {"modality": "category", "name": "text", "path": "text"}
-        fixed |= {name: kind for name, (_, kind) in _STORED.items()}
-        return fixed | {"sample": "flag", "caption": "flag"} | {name: kind for name, (kind, _) in self._own().items()}
+        fixed |= {name: kind for name, (_, kind) in _STORED.items()} | _DERIVED
+        flags: dict[str, Kind] = dict.fromkeys(self._flags, "flag")
+        return fixed | flags | {name: kind for name, (kind, _) in self._own().items()}
 
     def column(self, name: str) -> Any:
         """``(n,)`` Arrow values; the same array as long as the items' values are the same."""
@@ -54,12 +56,13 @@ class ItemColumns:
         return [self.derived("words"), *own]
 
     def derived(self, name: str) -> Any:
-        """``path``, ``name`` or, for a bare word, ``words``: reckoned once for a base."""
+        """``path``, ``name``, ``characters`` or, for a bare word, ``words``: reckoned once for a base."""
         known = self._base.derived
         if name not in known:
             import pyarrow as pa
 
-            made = {"path": self._paths, "name": self._names, "words": self._words}[name]()
+            made = {"path": self._paths, "name": self._names, "words": self._words,
+                    "characters": self._characters}[name]()
             known[name] = made if isinstance(made, pa.ChunkedArray) else pa.chunked_array([made])
         return known[name]
 
@@ -83,6 +86,15 @@ class ItemColumns:
 
         is_text = pc.equal(self._base.column("modality"), "text")
         return pc.if_else(is_text, pc.utf8_slice_codeunits(self._base.column("text"), 0, 60), self._file_names())
+
+    def _characters(self) -> Any:
+        """Of a text; nothing else is as long as its words."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        is_text = pc.equal(self._base.column("modality"), "text")
+        lengths = pc.cast(pc.utf8_length(self._base.column("text")), pa.float64())
+        return pc.if_else(is_text, lengths, pa.scalar(None, pa.float64()))
 
     def _words(self) -> Any:
         """A file's name and its text in one; of a text the text alone."""

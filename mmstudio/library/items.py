@@ -278,13 +278,15 @@ class Items(Mapping[int, Item]):
         self.fold()
         return self._base.table
 
-    def columns(self, in_samples: Collection[int] = (), captioned: Collection[int] = ()) -> ItemColumns:
+    def columns(self, in_samples: Collection[int] = (), captioned: Collection[int] = (),
+                selected: Collection[int] = (), missing: Collection[int] = ()) -> ItemColumns:
         """What a filter asks of the items, row by row in the order of ids. ``in_samples`` are the ids that belong to a
-        sample, ``captioned`` those whose sample holds a text: ``has:sample``, ``has:caption``. Folds what changed,
+        sample, ``captioned`` those whose sample holds a text: ``has:sample``, ``has:caption``. ``selected`` are those
+        in the selection: ``is:selected``, ``missing`` those whose file is gone: ``is:missing``. Folds what changed,
         which takes a moment for many items: best asked beside the window.
         """
         self.fold()
-        return ItemColumns(self._base, in_samples, captioned)
+        return ItemColumns(self._base, in_samples, captioned, selected, missing)
 
 
 class _Values(ValuesView[Item]):

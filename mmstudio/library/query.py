@@ -2,8 +2,9 @@
 
 Terms side by side must all hold; ``OR`` binds weaker; ``-`` or ``NOT`` negates what follows; parentheses group. A word
 or "quoted phrase" is looked for in texts, names and tags. ``field:value`` compares with any of ``a,b``, a beginning
-``a*`` or a range ``1..5``; ``field<5`` compares by size. A quote inside quotes is doubled. What fields there are is for
-the data to say (``query_match``), so an unknown one is not the grammar's error.
+``a*`` or a range ``1..5``; ``field<5`` compares by size; ``is:selected`` asks for a yes, ``has:tag`` for any value. A
+quote inside quotes is doubled. What fields there are is for the data to say (``query_match``), so an unknown one is not
+the grammar's error.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _TOKEN = re.compile(rf"""
     | (?P<unclosed>"(?:[^"]|"")*+) | (?P<stray>\S)""", re.VERBOSE)
 _VALUES = re.compile(_VALUE)
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)([^\W\d_]*)")
-_DATE = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?")
+_DATE = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2})(?:t(\d{1,2})(?::(\d{2}))?)?)?)?")
 _SAFE_WORD = re.compile(rf"(?!-|(?:{'|'.join(_KEYWORDS)})\Z)[\w./+-]+")
 _SAFE_VALUE = re.compile(r"[\w./+-]+")
 
@@ -135,9 +136,25 @@ def parse(text: str) -> Query:
     Raises ``QueryError`` for unbalanced quotes and parentheses, an ``OR`` or ``NOT`` without its terms, a comparison
     with no number or date, an unknown unit, and a date that does not exist.
     """
-    tokens = list(_scan(clean(text)))
+    tokens = list(scan(clean(text)))
     _check(tokens)
     return _Parser(tokens, len(text)).query()
+
+
+def names_flag(query: Query, flag: str) -> bool:
+    """Whether the query asks about a flag: ``is:flag``, ``has:flag``, ``flag:yes``."""
+    terms = [query]
+    while terms:
+        match terms.pop():
+            case And() | Or() as group:
+                terms.extend(group.terms)
+            case Not(term=term):
+                terms.append(term)
+            case Match(name=name, values=values):
+                asked = [value.text for value in values] if name.casefold() in ("has", "is") else [name]
+                if flag in map(str.casefold, asked):
+                    return True
+    return False
 
 
 def clean(text: str) -> str:
@@ -149,7 +166,7 @@ def under(text: str, cursor: int) -> tuple[str | None, str, int, int]:
     """What is being typed at the cursor, in any text, right or wrong: the field of which it is a value, or None for a
     field or word itself; what is typed of it before the cursor; and from where to where it reaches.
     """
-    tokens = list(_scan(text[:cursor]))
+    tokens = list(scan(text[:cursor]))
     last = tokens[-1] if tokens and tokens[-1].end() == cursor else None
     if last is None or last.lastgroup not in ("term", "keyword", "unclosed") or last[0] == "-":
         return None, "", cursor, cursor
@@ -171,7 +188,7 @@ def _last(values: str) -> str:
     return "" if values[-1:] in ("", ",") else _VALUES.findall(values)[-1]
 
 
-def _scan(text: str) -> Iterator[re.Match[str]]:
+def scan(text: str) -> Iterator[re.Match[str]]:
     """The tokens: ``lastgroup`` is "open", "close", "minus", "keyword", "term" (of groups "name", and "values" or
     "operator" and "operand"), "unclosed" (a quote, to the end) or "stray".
     """
@@ -205,12 +222,12 @@ def number(text: str, position: int = 0) -> float:
 
 
 def days(text: str, now: datetime, position: int = 0) -> tuple[float, float]:
-    """First and last moment, in seconds since the epoch, of a day, month or year, or of a word such as ``week`` (today
-    and the six days before it). Days begin at midnight of ``now``'s time zone, or the local one.
+    """First and last moment, in seconds since the epoch, of a day, month or year, of an hour (``2026-01-31T14``) or
+    minute (``2026-01-31T14:05``), or of a word such as ``week`` (today and the six days before it). Days begin at
+    midnight of ``now``'s time zone, or the local one.
     """
     try:
-        first, after = _dates(text.casefold(), now.date())
-        begin, end = (datetime.combine(day, time(), now.tzinfo).timestamp() for day in (first, after))
+        begin, end = (moment.replace(tzinfo=now.tzinfo).timestamp() for moment in _dates(text.casefold(), now.date()))
     except (ValueError, OverflowError, OSError):  # the platform's calendar may end before Python's
         raise QueryError(f"'{shortened(text)}' is not a date.", position,
                          f"Write 2026-01-31, 2026-01, 2026, {', '.join(DATE_WORDS)}.") from None
@@ -232,18 +249,22 @@ def span(text: str, now: datetime | None, position: int = 0) -> tuple[float, flo
     return ends(low)[0] if low or not high else -math.inf, ends(high)[1] if high else math.inf
 
 
-def _dates(text: str, today: date) -> tuple[date, date]:
-    """The first day, and the first day after the last."""
+def _dates(text: str, today: date) -> tuple[datetime, datetime]:
+    """The first moment, and the first after the last, in no time zone."""
+    midnight, one_day = datetime.combine(today, time()), timedelta(1)
     if text in DATE_WORDS:
-        return today - timedelta(DATE_WORDS[text]), today + timedelta(text != "yesterday")
+        return midnight - DATE_WORDS[text] * one_day, midnight + (text != "yesterday") * one_day
     found = _DATE.fullmatch(text)
     if not found:
         raise ValueError(text)
-    year, month, day = (int(part or 0) for part in found.groups())
-    first = date(year, month or 1, day or 1)
-    if day:
-        return first, first + timedelta(1)
-    return first, date(year + (month in (0, 12)), month % 12 + 1 if month else 1, 1)
+    parts = [int(part) for part in found.groups() if part is not None]
+    year, month, day, hour, minute = (*parts, *(1, 1, 0, 0)[len(parts) - 1 :])
+    first = datetime(year, month, day, hour, minute)
+    if len(parts) > 2:
+        return first, first + (one_day, timedelta(hours=1), timedelta(minutes=1))[len(parts) - 3]
+    if len(parts) == 2 and month < 12:
+        return first, first.replace(month=month + 1)
+    return first, datetime(year + 1, 1, 1)
 
 
 def _written(query: Query, bare: tuple[type, ...] = ()) -> str:
@@ -318,7 +339,7 @@ class _Parser:
             raise self._missing()
         token = self._tokens[self._at]
         self._at += 1
-        return _leaf(token) if kind == "term" else self._nested(kind, token.start())
+        return leaf(token) if kind == "term" else self._nested(kind, token.start())
 
     def _nested(self, kind: str, position: int) -> Query:
         self._depth += 1
@@ -341,7 +362,8 @@ class _Parser:
         return QueryError("There is nothing to negate.", position)
 
 
-def _leaf(token: re.Match[str]) -> Query:
+def leaf(token: re.Match[str]) -> Word | Match | Compare:
+    """What a term says."""
     name, position = plain(token["name"]), token.start()
     values = tuple(_value(typed) for typed in _VALUES.findall(token["values"] or ""))
     if token["operator"]:

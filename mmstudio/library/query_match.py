@@ -133,13 +133,13 @@ class _View:
 
     def field(self, name: str, position: int) -> tuple[str, Kind, Strings]:
         """The column that was meant: its name, kind and all its values."""
-        found = _find(name, self.names)
+        found = find_field(name, self.names)
         if found is None:
             raise _unknown(name, [*self.names, "has", "is"], position)
         return found, self.names[found], self.columns.column(found)
 
 
-def _find(name: str, names: Mapping[str, Kind]) -> str | None:
+def find_field(name: str, names: Mapping[str, Kind]) -> str | None:
     """The column of exactly this name, or of the name in other case, or under an alias."""
     if name in names:
         return name
@@ -223,10 +223,10 @@ def _match(query: Match, view: _View) -> Mask:
         flags = _bools(view.values(column))
         return _any(view, (flags == _answer(value, query) for value in query.values))
     if kind in ("number", "date"):
-        numbers = _numbers(view.values(column))
+        numbers = numbers_of(view.values(column))
         typed = (value.text + "*" * value.prefix for value in query.values)  # a star is no part of a number: an error
         return _any(view, (_COMPARISONS["="](numbers, *_limits(text, kind, query, view)) for text in typed))
-    values = [_modality(value) for value in query.values] if name == "modality" else query.values
+    values = [meant(value) for value in query.values] if name == "modality" else query.values
     return _any(view, (_search(column, value, kind, view) for value in values))
 
 
@@ -236,7 +236,7 @@ def _compare(query: Compare, view: _View) -> Mask:
         raise QueryError(f"'{shortened(query.name)}' has no numbers to compare.", query.position,
                          f"Write {quoted(shortened(query.name))}:{shortened(query.operand)}")
     limits = _limits(query.operand, kind, query, view)
-    return _COMPARISONS[query.operator](_numbers(view.values(column)), *limits)
+    return _COMPARISONS[query.operator](numbers_of(view.values(column)), *limits)
 
 
 def _limits(text: str, kind: Kind, query: Match | Compare, view: _View) -> tuple[float, float]:
@@ -254,10 +254,10 @@ def _is_set(name: str, query: Match, view: _View) -> Mask:
         raise QueryError(f"'{shortened(name)}' is not a yes or no.", query.position,
                          f"Write has:{quoted(shortened(name))}")
     if kind in ("number", "date"):
-        return ~np.isnan(_numbers(view.values(column)))
+        return ~np.isnan(numbers_of(view.values(column)))
     if kind == "text" and not pa.types.is_dictionary(column.type):
         return _filled(view.values(column))
-    known = _coded(column)
+    known = coded(column)
     return view.answers(known.mask(_filled(known.values)))
 
 
@@ -267,11 +267,12 @@ def _answer(value: Value, query: Match) -> bool:
     return _ANSWERS[value.text.casefold()]
 
 
-def _modality(value: Value) -> Value:
+def meant(value: Value) -> Value:
+    """The modality that a person called a photo, a picture, a sound."""
     return value if value.prefix else Value(_MODALITIES.get(value.text.casefold(), value.text))
 
 
-def _numbers(column: Strings) -> NDArray[Any]:
+def numbers_of(column: Strings) -> NDArray[Any]:
     """``(m,)`` numbers, or seconds since the epoch, as floats with NaN where missing, or as integers."""
     import pyarrow as pa
 
@@ -300,7 +301,7 @@ def _search(column: Strings, value: Value, kind: Kind, view: _View) -> Mask:
 
     if kind == "text" and not pa.types.is_dictionary(column.type) and not pa.types.is_nested(column.type):
         return _holds(view.values(column), value, whole=False)
-    known = _coded(column)
+    known = coded(column)
     return view.answers(known.mask(_holds(known.values, value, whole=kind != "text")))
 
 
@@ -322,7 +323,7 @@ def _holds(strings: Strings, value: Value, whole: bool) -> Mask:
 
 
 @dataclass(frozen=True)
-class _Coded:
+class Coded:
     """A column of strings or of lists by its different values: ``values (v,)`` Arrow strings, ``codes (m,)`` integers
     into them with -1 for null, and for lists the row of each code, ``rows (m,)``.
     """
@@ -350,10 +351,10 @@ class _Coded:
         return self.values.take(order), counts[order]
 
 
-_KNOWN: dict[int, tuple[weakref.ref[Any], _Coded]] = {}
+_KNOWN: dict[int, tuple[weakref.ref[Any], Coded]] = {}
 
 
-def _coded(column: Strings) -> _Coded:
+def coded(column: Strings) -> Coded:
     """The column by its values; reckoned once for every array object, and forgotten with it."""
     known = _KNOWN.get(id(column))
     if known and known[0]() is column:
@@ -363,7 +364,7 @@ def _coded(column: Strings) -> _Coded:
     return found
 
 
-def _encoded(column: Strings) -> _Coded:
+def _encoded(column: Strings) -> Coded:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -375,7 +376,7 @@ def _encoded(column: Strings) -> _Coded:
         column = pc.list_flatten(column)
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
-    return _Coded(size, column.dictionary, np.asarray(pc.fill_null(column.indices, -1), np.int32), rows)
+    return Coded(size, column.dictionary, np.asarray(pc.fill_null(column.indices, -1), np.int32), rows)
 
 
 def complete(text: str, cursor: int, columns: Columns, limit: int = 12) -> list[Completion]:
@@ -398,7 +399,7 @@ def _fields(typed: str, names: Mapping[str, Kind], colon: bool) -> list[tuple[st
     """Name, sign after it, and detail."""
     kinds: dict[str, str] = {name: kind for name, kind in names.items() if kind != "flag"}
     found = [(name, ":" * colon, kind) for name, kind in _ranked(kinds | {"has": "field", "is": "flag"}, typed)]
-    exact = _find(typed, names)
+    exact = find_field(typed, names)
     if colon and exact is not None and names[exact] in ("number", "date"):
         found[1:1] = [(exact, sign, meaning) for sign, meaning in _OPERATORS.items()]
     return found
@@ -409,7 +410,7 @@ def _values(name: str, typed: str, columns: Columns, limit: int) -> list[tuple[s
     names = columns.names()
     if (short := name.casefold()) in ("has", "is"):
         return _ranked({known: kind for known, kind in names.items() if kind == "flag" or short == "has"}, typed)
-    found = _find(name, names)
+    found = find_field(name, names)
     match None if found is None else names[found]:
         case "date":
             words = {word: f"last {back + 1} days" if back > 1 else "" for word, back in DATE_WORDS.items()}
@@ -430,7 +431,7 @@ def _ranked(options: Mapping[str, str], typed: str) -> list[tuple[str, str]]:
 
 
 def _counted(column: Strings, typed: str, limit: int) -> list[tuple[str, str]]:
-    values, counts = _coded(column).commonest
+    values, counts = coded(column).commonest
     begins = _holds(values, Value(typed, prefix=True), whole=False)
     contains = _holds(values, Value(typed), whole=False) & ~begins
     hits = np.concatenate([np.flatnonzero(begins), np.flatnonzero(contains)])[:limit]

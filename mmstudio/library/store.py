@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -142,6 +142,12 @@ class Store:
         self._change(replace(self.known[identity], path=d.path, part=_clean(d.part)) for identity, d in moved.items())
         return moved
 
+    def move(self, places: Mapping[int, Path]) -> list[Item]:
+        """Point items to other files of the same content; gives them as they are now."""
+        ids = np.array(sorted(identity for identity in places if identity in self.known), np.int64)
+        self._change(replace(item, path=places[item.id]) for item in self.known.some(ids))
+        return list(self.known.some(ids))
+
     def remove(self, item_ids: Iterable[int]) -> None:
         """Take items out of the project; their files stay. Samples left with fewer than two items dissolve."""
         gone = {identity for identity in item_ids if identity in self.known}
@@ -217,6 +223,14 @@ class Store:
             return replace(item, columns=others if value is None else {**others, name: value})
 
         self._edit(item_ids, edited)
+
+    def set_columns(self, values: Mapping[int, Mapping[str, str | float | None]]) -> None:
+        """Give each of these items values of its own; None empties a column."""
+        def edited(item: Item) -> Item:
+            told = {**item.columns, **values[item.id]}
+            return replace(item, columns=_clean_columns({name: v for name, v in told.items() if v is not None}))
+
+        self._edit(values, edited)
 
     def _edit(self, item_ids: Iterable[int], edited: Callable[[Item], Item]) -> None:
         ids = np.array(sorted(set(item_ids)), np.int64)

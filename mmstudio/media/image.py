@@ -5,14 +5,19 @@ from __future__ import annotations
 import io
 import logging
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mmstudio.errors import MediaError, MediaTooLarge, UnreadableMedia
 from mmstudio.media.limits import Limits
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL.Image import Image as Picture
+
+Taken = TypeVar("Taken")
 
 THUMBNAIL_PIXELS = 192
 _TURNED = (5, 6, 7, 8)
@@ -42,6 +47,23 @@ def open_image(path: Path, limits: Limits, *, draft: int = 0) -> Picture:
     ``draft`` > 0 lets JPEG decode at a fraction of its size, never below ``draft`` pixels a side: for thumbnails.
     Raises UnreadableMedia for broken files and MediaTooLarge above ``limits.max_image_megapixels``.
     """
+    def shown(upright: Picture, full_size: tuple[int, int]) -> Picture:
+        picture = to_srgb(upright)
+        picture.info["full_size"] = full_size
+        return picture
+
+    return _decoded(path, limits, draft, shown)
+
+
+def open_pixels(path: Path, limits: Limits) -> NDArray[np.uint8]:
+    """The first frame's own upright pixels in 8-bit sRGB: ``(h, w, 3)``, or ``(h, w, 4)`` where it has transparency,
+    whose colours are not laid over anything. Raises as ``open_image``.
+    """
+    return _decoded(path, limits, 0, lambda upright, _: _with_alpha(upright))
+
+
+def _decoded(path: Path, limits: Limits, draft: int, taken: Callable[[Picture, tuple[int, int]], Taken]) -> Taken:
+    """What ``taken`` makes of the upright first frame and its size before any draft, while the file is open."""
     prepare_pillow()
     from PIL import Image
 
@@ -53,13 +75,22 @@ def open_image(path: Path, limits: Limits, *, draft: int = 0) -> Picture:
                 opened.draft("RGB", (draft, draft))
             opened.load()
             upright, turned = _upright(opened)
-            picture = to_srgb(upright)
-            picture.info["full_size"] = full_size[::-1] if turned else full_size
-            return picture
+            return taken(upright, full_size[::-1] if turned else full_size)
     except MediaError:
         raise
     except Exception as error:  # a decoder over hostile bytes may raise anything
         raise UnreadableMedia(f"The picture is broken or cut short ({_why(error)}).", path=path) from error
+
+
+def _with_alpha(picture: Picture) -> NDArray[np.uint8]:
+    import numpy as np
+
+    if picture.mode == "PA" or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+    if picture.mode not in ("LA", "RGBA"):
+        return np.array(to_srgb(picture))
+    colours = to_srgb(picture.convert("L" if picture.mode == "LA" else "RGB"))
+    return np.dstack([np.asarray(colours), np.asarray(picture.getchannel("A"))])
 
 
 def _upright(picture: Picture) -> tuple[Picture, bool]:

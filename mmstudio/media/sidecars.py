@@ -77,14 +77,27 @@ def folders_say(folders: tuple[str, ...]) -> Cells:
     return made | {"folder": printable("/".join(folders))} if folders else made
 
 
-def folder_labels(files: Sequence[Path], root: Path) -> dict[Path, str]:
-    """The class of each file where folders are classes: all files lie at ``root/<class>/<file>``, in two folders or
-    more whose names are not those of splits (train, test ...). Otherwise nothing.
+def folder_labels(files: Sequence[Path], root: Path) -> dict[Path, Cells]:
+    """What folders say of each file where they are classes: the ``label`` where all files lie at
+    ``root/<class>/<file>``, in two folders or more, and the ``split`` too where all lie at
+    ``root/<split>/<class>/<file>`` and the first are named like splits (train, test ...). Otherwise nothing.
     """
-    labels: dict[Path, str] = {}
+    told: dict[Path, Cells] = {}
+    depths = set()
     for file in files:
-        if file.parent.parent != root:
+        try:
+            folders = file.relative_to(root).parts[:-1]
+        except ValueError:
             return {}
-        labels[file] = file.parent.name
-    names = set(labels.values())
-    return labels if len(names) >= 2 and not all(name.lower() in SPLIT_FOLDERS for name in names) else {}
+        depths.add(len(folders))
+        if len(depths) > 1 or len(folders) not in (1, 2):
+            return {}
+        told[file] = dict(zip(("label", "split"), map(printable, reversed(folders)), strict=False))
+    labels, splits = ({str(cells[name]) for cells in told.values() if name in cells} for name in ("label", "split"))
+    if len(labels) < 2 or all(map(_is_split, labels)) or not all(map(_is_split, splits)):
+        return {}
+    return told
+
+
+def _is_split(name: str) -> bool:
+    return name.lower() in SPLIT_FOLDERS

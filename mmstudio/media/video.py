@@ -44,7 +44,7 @@ def frames(path: Path, limits: Limits) -> Iterator[Frame]:
 
     try:
         with open_container(path) as container:
-            stream = _bounded(container, limits, path)
+            stream = bounded(container, limits, path)
             duration = float(container.duration or 0) / av.time_base
             step = max(limits.frame_seconds, duration / (0.75 * limits.max_frames))
             stream.thread_type = "AUTO"
@@ -58,7 +58,7 @@ def frames(path: Path, limits: Limits) -> Iterator[Frame]:
         raise broken("video", error, path) from error
 
 
-def _bounded(container: Any, limits: Limits, path: Path) -> Any:
+def bounded(container: Any, limits: Limits, path: Path) -> Any:
     """The moving pictures of a container, refused where they are, and not decoded where they become, too large."""
     stream = decodable(moving_streams(container), "video", path)
     check_size((stream.codec_context.width, stream.codec_context.height), limits, path)
@@ -110,7 +110,7 @@ def frame_at(path: Path, seconds: float, limits: Limits) -> Picture:
 
     try:
         with open_container(path) as container:
-            stream = _bounded(container, limits, path)
+            stream = bounded(container, limits, path)
             try:
                 container.seek(int(max(0.0, seconds) * av.time_base))
             except av.FFmpegError:

@@ -222,7 +222,7 @@ def test_quantities_can_be_chosen_as_they_come(view: CurvesView) -> None:
     assert names() == ["lr", "norm", "alone/image", "alone/text", "weights/image", "weights/text", "rate"]
     assert view.chosen.title == "Learning rate"
     view.add("a", lines(51, 100))
-    assert names()[:2] == ["validation/loss", "validation/accuracy"]
+    assert names()[:2] == ["validation/accuracy", "validation/loss"]
     assert view.chosen.title == "Accuracy (validation)"
     view.quantity.setCurrentIndex(names().index("weights/text"))
     view.quantity.activated.emit(view.quantity.currentIndex())

@@ -169,7 +169,7 @@ def test_an_item_the_model_does_not_read_says_so(
     text_only.modalities = frozenset({"text"})  # type: ignore[attr-defined]
     use(text_only)  # type: ignore[arg-type]
     session.focus(next(iter(session.items)))
-    qtbot.waitUntil(lambda: "does not read image" in window.inspector._why.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "does not read image" in window.inspector.attention.why.text(), timeout=20_000)
 
 
 def test_a_lane_survives_even_a_panic_in_a_library(qtbot: QtBot) -> None:

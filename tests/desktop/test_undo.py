@@ -23,15 +23,15 @@ def test_a_removal_is_undone_in_library_map_and_search_and_redone(
     gone = list(session.items)[:4]
     session.select(gone)
     window.actions_.by_id["remove"].trigger()
-    qtbot.waitUntil(lambda: len(session.items) == 20, timeout=5_000)
+    qtbot.waitUntil(lambda: len(session.items) == 20, timeout=20_000)
     window.actions_.by_id["undo"].trigger()
-    qtbot.waitUntil(lambda: len(session.items) == 24 and window.library.items.rowCount() == 24, timeout=5_000)
+    qtbot.waitUntil(lambda: len(session.items) == 24 and window.library.items.rowCount() == 24, timeout=20_000)
     settled()
     assert session.layout is not None
     assert set(gone) <= set(session.layout.keys.tolist())
     assert "Undone" in window.banner.text.text()
     window.actions_.by_id["redo"].trigger()
-    qtbot.waitUntil(lambda: len(session.items) == 20, timeout=5_000)
+    qtbot.waitUntil(lambda: len(session.items) == 20, timeout=20_000)
     settled()
     assert not set(gone) & set(session.layout.keys.tolist())
 

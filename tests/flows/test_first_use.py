@@ -56,7 +56,7 @@ def test_a_dropped_folder_becomes_a_map_and_a_click_shows_item_attention_and_nei
             session.focus(key)
         assert face.isVisible()
         assert face.map is not None
-        assert inspector.show_what.count() >= 4
+        assert inspector.attention.show_what.count() >= 4
         for row in inspector.hits.rows.values():
             assert row._hits
             assert key not in [hit.item_id for hit in row._hits]
@@ -81,16 +81,16 @@ def test_clicking_a_point_focuses_it_and_every_layer_and_head_can_be_seen(
         _click(window, _key(window, "image"))
     assert session.current in session.items
     explanation = told.args[0]
-    inspector.show_what.setCurrentIndex(inspector.show_what.findData("received"))
-    inspector._draw_map()
+    inspector.attention.show_what.setCurrentIndex(inspector.attention.show_what.findData("received"))
+    inspector.attention.draw()
     seen = []
-    for layer in range(inspector.layer.count()):
-        inspector.layer.setCurrentIndex(layer)
-        inspector._layer_changed()
-        assert inspector.head.count() == 1 + explanation.attention[layer].heads
-        for head in range(inspector.head.count()):
-            inspector.head.setCurrentIndex(head)
-            inspector._draw_map()
+    for layer in range(inspector.attention.layer.count()):
+        inspector.attention.layer.setCurrentIndex(layer)
+        inspector.attention.layer_changed()
+        assert inspector.attention.head.count() == 1 + explanation.attention[layer].heads
+        for head in range(inspector.attention.head.count()):
+            inspector.attention.head.setCurrentIndex(head)
+            inspector.attention.draw()
             seen.append(inspector._faces.currentWidget().map.weights.tobytes())  # type: ignore[union-attr]
     assert len(set(seen)) == len(seen)
 
@@ -111,7 +111,7 @@ def test_words_find_pictures_and_show_where_in_the_picture_they_are(
     assert len(row._hits) == 12
     with qtbot.waitSignal(session.explained, timeout=20_000):
         row.opened.emit(row._hits[0].item_id)
-    assert window.inspector.show_what.currentData() == "similarity"
+    assert window.inspector.attention.show_what.currentData() == "similarity"
     with qtbot.waitSignal(session.answered, timeout=20_000):
         window.search.fileGiven.emit(mixed_folder / "tone ü 2.wav", "tone")
     sounds = window.results.hits.rows["audio"]._hits

@@ -87,11 +87,12 @@ def test_every_field_can_be_asked_for() -> None:
              {"colour": "blue", "note": "x" * 60}, 200.0),
         Item(3, Path("/m/t.txt"), "line 1", "text", "c", "a dog barks", {}, ("pet", "loud"), {}, 300.0),
     ]
-    columns = Items(item_rows(rows)).columns(in_samples=[1, 3], captioned=[1])
+    columns = Items(item_rows(rows)).columns(in_samples=[1, 3], captioned=[1], selected=[2])
     asked = {"type:image": [1], "name:ärger": [1], "name:dog": [3], "path:/m/": [1, 2, 3], "tag:pet": [1, 3],
              "width>600": [1], "duration<3s": [2], "rate=8000": [2], "dog": [3], "wav": [2], "text:dog": [3],
              "has:sample": [1, 3], "has:caption": [1], "price>2": [1], "colour:blue": [2], "xxxx": [2],
-             "width_column=7": [1], "added>1970-01-01": [], "red": [1]}
+             "width_column=7": [1], "added>1970-01-01": [], "red": [1], "characters=11": [3],
+             "is:selected": [2], "has:characters": [3]}
     for query, ids in asked.items():
         assert (np.flatnonzero(matches(parse(query), columns)) + 1).tolist() == ids, query
     assert columns.names()["colour"] == "category"

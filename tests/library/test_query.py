@@ -19,7 +19,7 @@ import pytest
 
 from mmstudio.errors import StudioError
 from mmstudio.library import query_match
-from mmstudio.library.query import And, Compare, Match, Not, Or, Query, QueryError, Value, Word, parse
+from mmstudio.library.query import And, Compare, Match, Not, Or, Query, QueryError, Value, Word, days, names_flag, parse
 from mmstudio.library.query_match import Completion, Kind, complete, matches
 
 NOW = datetime(2026, 3, 18, 15, 30)
@@ -411,6 +411,28 @@ def test_letters_compare_without_case_one_to_one() -> None:
 
 def test_a_lone_surrogate_is_looked_for_as_the_store_keeps_it() -> None:
     assert _found("bad\ud800", Table([_row(name="bad?"), _row(name="bad")])) == [0]
+
+
+@pytest.mark.parametrize(("text", "first", "last"), [
+    ("2026-01-31T14", "2026-01-31 14:00", "2026-01-31 15:00"),
+    ("2026-1-31t14:05", "2026-01-31 14:05", "2026-01-31 14:06"),
+    ("2026-12-31T23:59", "2026-12-31 23:59", "2027-01-01 00:00"), ("2025-12", "2025-12-01 00:00", "2026-01-01 00:00"),
+])
+def test_hours_and_minutes_are_dates_too(text: str, first: str, last: str) -> None:
+    begin, end = (datetime.fromisoformat(moment).timestamp() for moment in (first, last))
+    assert days(text, NOW) == (begin, math.nextafter(end, -math.inf))
+    parse(f"added:{text}..{text} added>={text}")
+    for wrong in ("2026-01-31T24", "2026-01-31T1:5", "2026-01T14", "2026-01-31T", "2026-00"):
+        with pytest.raises(QueryError):
+            days(wrong, NOW)
+
+
+@pytest.mark.parametrize(("text", "asks"), [
+    ("is:selected", True), ("dog (cat OR -has:Selected)", True), ("selected:no", True), ("is:sample,selected", True),
+    ("selected", False), ("tag:selected", False), ("", False), ("width<5 -x", False),
+])
+def test_whether_a_query_is_about_a_flag_is_told(text: str, asks: bool) -> None:
+    assert names_flag(parse(text), "selected") is asks
 
 
 def test_days_begin_at_midnight_of_the_given_time_zone() -> None:

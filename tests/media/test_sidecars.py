@@ -67,12 +67,20 @@ def test_texts_without_words_and_files_without_sidecars_say_nothing(said, tmp_pa
 
 
 def labels(*names, root="r"):
-    return {str(path): label for path, label in folder_labels([Path(name) for name in names], Path(root)).items()}
+    told = folder_labels([Path(name) for name in names], Path(root))
+    return {str(path): "/".join(str(cells[name]) for name in ("split", "label") if name in cells)
+            for path, cells in told.items()}
 
 
 def test_folders_are_classes_where_all_files_lie_in_two_or_more_of_them():
     assert labels("r/cat/1.jpg", "r/dog/2.jpg", "r/cat/3.jpg") == {
         "r/cat/1.jpg": "cat", "r/dog/2.jpg": "dog", "r/cat/3.jpg": "cat"}
+
+
+def test_folders_of_splits_hold_folders_of_classes():
+    assert labels("r/train/cat/1.jpg", "r/train/dog/2.jpg", "r/Test/cat/3.jpg") == {
+        "r/train/cat/1.jpg": "train/cat", "r/train/dog/2.jpg": "train/dog", "r/Test/cat/3.jpg": "Test/cat"}
+    assert labels("r/a/cat/1.jpg", "r/b/dog/2.jpg") == {}
 
 
 def test_other_folders_are_no_classes():

@@ -4,42 +4,35 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QImage
-from PySide6.QtWidgets import (
-    QComboBox,
-    QFrame,
-    QHBoxLayout,
-    QLabel,
-    QScrollArea,
-    QStackedWidget,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QLabel, QPushButton, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
 from mmstudio.desktop.arranging import FusedPlace
 from mmstudio.desktop.audio import Player
-from mmstudio.desktop.faces_media import SoundView, picture_of, sound_of
+from mmstudio.desktop.faces_media import PictureView, SoundView, picture_of, sound_of
 from mmstudio.desktop.panels.fusion import FusionSliders
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import clock, count, tr
 from mmstudio.desktop.theme import THEME, icon
+from mmstudio.desktop.widgets.attention_view import AttentionView
+from mmstudio.desktop.widgets.columns import ColumnsTable
 from mmstudio.desktop.widgets.empty import EmptyState
-from mmstudio.desktop.widgets.faces import Face, PassageFace, PictureFace, SoundFace
-from mmstudio.desktop.widgets.heat_scale import HeatScale
+from mmstudio.desktop.widgets.faces import Face, PassageFace
+from mmstudio.desktop.widgets.film import Film
+from mmstudio.desktop.widgets.fold import Details, Fold
 from mmstudio.desktop.widgets.hits import HitsView
+from mmstudio.desktop.widgets.picture_face import PictureFace
+from mmstudio.desktop.widgets.sound_bar import SoundBar
+from mmstudio.desktop.widgets.sound_face import SoundFace
 from mmstudio.desktop.widgets.strip import VectorStrip
 from mmstudio.encoders.base import Explanation
 from mmstudio.errors import StudioError
-from mmstudio.explain import maps
+from mmstudio.explain.maps import RelevanceMap
 from mmstudio.library import Item
 from mmstudio.media.scan import printable
 
-VIEW_NAMES = {
-    "none": "Nothing", "similarity": "Similarity to the search", "pooling": "Pooling weights",
-    "received": "Attention received", "query": "Attention of one position", "rollout": "Attention rollout",
-}
+FACE_PIXELS = {"image": 300, "audio": 220, "text": 170}
 
 
 class InspectorPanel(QWidget):
@@ -52,16 +45,19 @@ class InspectorPanel(QWidget):
         super().__init__()
         self._session = session
         self.player = Player(self)
-        self._explanation: Explanation | None = None
-        self._position: int | None = None
+        self._heard: SoundView | None = None
         self._play_when_ready = False
-        self.title, self._facts, self._why = QLabel(), QLabel(), QLabel()
+        self._showing = 0
+        self.title, self._facts = QLabel(), QLabel()
+        self.columns, self.details = ColumnsTable(), Details()
+        self.columns_part = Fold(tr("Columns"), self.columns, opened=True)
+        self.details_part = Fold(tr("Details"), self.details, opened=False)
         self.picture, self.sound, self.passage = PictureFace(), SoundFace(), PassageFace()
         self._faces = QStackedWidget()
-        self.show_what, self.layer, self.head = QComboBox(), QComboBox(), QComboBox()
-        self.scale = HeatScale()
-        self._play = QToolButton(toolTip=tr("Play or pause (Space)"))
-        self._clock = QLabel()
+        self.sound_bar = SoundBar(self.player)
+        self.watch = QPushButton(tr("Watch the video"), checkable=True)
+        self.film = Film(session.pool, self.player)
+        self.attention = AttentionView()
         self.fusion = FusionSliders(session)
         self.hits = HitsView(session, previews)
         self.vector = VectorStrip()
@@ -74,34 +70,19 @@ class InspectorPanel(QWidget):
         layout = QVBoxLayout(body)
         layout.setContentsMargins(8, 4, 8, 8)
         layout.setSpacing(8)
-        for label in (self.title, self._facts, self._why):
+        for label in (self.title, self._facts):
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setWordWrap(True)
         self.title.setProperty("heading", True)
         self._facts.setProperty("faint", True)
-        self._why.setProperty("faint", True)
-        layout.addWidget(self.title)
-        layout.addWidget(self._facts)
         for face in (self.picture, self.sound, self.passage):
             self._faces.addWidget(face)
         self._faces.setMinimumHeight(120)
-        layout.addWidget(self._faces)
-        self._player_row = self._row([self._play, self._clock])
-        layout.addWidget(self._player_row)
-        self._attention = QFrame()
-        inner = QVBoxLayout(self._attention)
-        inner.setContentsMargins(0, 0, 0, 0)
-        inner.addWidget(self._row([self.show_what, self.layer, self.head], stretch_first=True))
-        inner.addWidget(self.scale)
-        inner.addWidget(self._why)
-        layout.addWidget(self._attention)
-        layout.addWidget(self.fusion)
-        self._neighbours = self._heading(tr("Nearest"))
-        layout.addWidget(self._neighbours)
-        layout.addWidget(self.hits)
-        self._vector_title = self._heading(tr("Vector"))
-        layout.addWidget(self._vector_title)
-        layout.addWidget(self.vector)
+        self._vector_title = _heading(tr("Vector"))
+        for part in (self.title, self._facts, self.columns_part, self._faces, self.sound_bar, self.watch, self.film,
+                     self.attention, self.details_part, self.fusion, _heading(tr("Nearest")), self.hits,
+                     self._vector_title, self.vector):
+            layout.addWidget(part)
         layout.addStretch(1)
         scroll = QScrollArea(widgetResizable=True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -114,62 +95,59 @@ class InspectorPanel(QWidget):
         outer.addWidget(self._stack)
         self._icons()
 
-    @staticmethod
-    def _heading(text: str) -> QLabel:
-        label = QLabel(text)
-        label.setProperty("heading", True)
-        return label
-
-    @staticmethod
-    def _row(widgets: list[QWidget], stretch_first: bool = False) -> QWidget:
-        row = QWidget()
-        layout = QHBoxLayout(row)
-        layout.setContentsMargins(0, 0, 0, 0)
-        for number, widget in enumerate(widgets):
-            layout.addWidget(widget, 1 if stretch_first and number == 0 else 0)
-        if not stretch_first:
-            layout.addStretch(1)
-        return row
-
     def _connect(self) -> None:
         session = self._session
         session.currentChanged.connect(self._show_current)
         session.explained.connect(self._explained)
         session.neighboursFound.connect(self.hits.show_hits)
         session.fusedMoved.connect(self._fused)
-        session.answered.connect(lambda _: self._offer_views())
+        session.answered.connect(lambda _: self.attention.show_query(self._query()))
         session.projectOpened.connect(self._show_current)
         session.encoderChanged.connect(lambda: session.focus(session.current))
         session.vectorsChanged.connect(self._late_vector)
+        session.itemsChanged.connect(self._show_words)
+        session.failed.connect(lambda _: self._show_words())  # a value that was refused is the old one again
         self.hits.opened.connect(self.opened)
+        self.attention.mapChanged.connect(self._show_map)
         for face in (self.picture, self.sound, self.passage):
-            face.positionPicked.connect(self._position_picked)
-        self.sound.seekWanted.connect(self.player.seek)
+            face.positionPicked.connect(self.attention.show_position)
+        self.columns.valueWanted.connect(self._set_value)
+        self.columns.tagsWanted.connect(self._set_tags)
+        self.sound.seekWanted.connect(self._seek_sound)
+        self.sound.marked.connect(self._mark)
+        self.sound_bar.playWanted.connect(self.toggle_play)
         self.player.moved.connect(self._played)
-        self._play.clicked.connect(self.toggle_play)
-        self.show_what.activated.connect(lambda _: self._draw_map())
-        self.layer.activated.connect(lambda _: self._layer_changed())
-        self.head.activated.connect(lambda _: self._draw_map())
+        self.player.failed.connect(self.failed)
+        self.watch.toggled.connect(lambda _: self._show_film())
+        self.film.projector.moved.connect(self._film_moved)
         THEME.changed.connect(self._icons)
 
     def _icons(self) -> None:
-        self._play.setIcon(icon("pause" if self.player.playing else "play"))
+        self.watch.setIcon(icon("film"))
 
     # ---- the item ---------------------------------------------------------------------------------------------
 
+    @property
+    def _item(self) -> Item | None:
+        return self._session.items.get(self._session.current or 0)
+
     def _show_current(self) -> None:
+        self._showing += 1  # what was asked for before is not shown any more, though it be of the same item
+        self._heard = None
+        self.film.close_film()
         self.player.load(np.zeros(0, np.float32), 16_000)
         key = self._session.current
-        self._explanation, self._position = None, None
         self._stack.setCurrentIndex(0 if key is None else 1)
         if key is None:
             return
         is_sample = key < 0
-        for part in (self._faces, self._attention):
-            part.setVisible(not is_sample)
-        self._player_row.setVisible(False)
+        for of_items in (self._faces, self.attention, self.columns_part):
+            of_items.setVisible(not is_sample)
+        for of_some in (self.sound_bar, self.watch, self.film, self.details_part):
+            of_some.setVisible(False)
         self.fusion.setVisible(is_sample)
         self.hits.show_hits({})
+        self.passage.show_tokens(None)
         if is_sample:
             self._show_sample(-key)
         else:
@@ -183,50 +161,67 @@ class InspectorPanel(QWidget):
         self.vector.show_vector(None)
 
     def _show_item(self, item: Item) -> None:
-        self.title.setText(item.title)
-        self._facts.setText(_facts(item))
-        self._facts.setToolTip(printable(item.path).replace("<", "‹"))
-        face = {"image": self.picture, "audio": self.sound, "text": self.passage}[item.modality]
+        self._show_words()
+        face: Face = {"image": self.picture, "audio": self.sound, "text": self.passage}[item.modality]
         self._faces.setCurrentWidget(face)
-        self._faces.setFixedHeight({"image": 280, "audio": 220, "text": 170}[item.modality])
+        self._faces.setFixedHeight(FACE_PIXELS[item.modality])
         face.picked = None
         face.show_map(None)
-        self._why.setText(tr("The model is looking at it…") if self._session.encoder else tr("No model is ready yet."))
-        self._set_controls(False)
+        self.attention.forget(
+            tr("The model is looking at it…") if self._session.encoder else tr("No model is ready yet."))
         self._late_vector()
-        project, encoder, key = self._session.project, self._session.encoder, item.id
+        self._show_media(item)
+        self.watch.setVisible(_of_video(item))
+        self._show_film()
+
+    def _show_words(self) -> None:
+        """Title, facts and columns as they are now; what is seen and heard stays."""
+        item = self._item
+        if item is not None:
+            self.title.setText(item.title)
+            self._facts.setText(_facts(item))
+            self._facts.setToolTip(printable(item.path).replace("<", "‹"))
+        self.columns.show_item(item)
+
+    def _show_media(self, item: Item) -> None:
+        project, encoder, asked = self._session.project, self._session.encoder, self._showing
         if item.modality == "text":
             self.passage.show_text(item.text)
         elif project and item.modality == "image":
-            self.picture.show_image(QImage())
+            self.picture.show_picture(None)
             limits = project.limits
             self._session.pool.ask(lambda: picture_of(item, limits),
-                                   lambda image: self._picture_ready(key, image),
-                                   lambda error: self._media_failed(key, error))
+                                   lambda view: self._picture_ready(asked, view),
+                                   lambda error: self._media_failed(asked, error))
         elif project:
             rate, window = (encoder.sample_rate_hz, encoder.window_seconds) if encoder else (16_000, 10.0)
-            self._session.pool.ask(lambda: sound_of(item, rate, window), lambda view: self._sound_ready(key, view),
-                                   lambda error: self._media_failed(key, error))
+            self._session.pool.ask(lambda: sound_of(item, rate, window), lambda view: self._sound_ready(asked, view),
+                                   lambda error: self._media_failed(asked, error))
 
-    def _sound_ready(self, key: int, view: SoundView) -> None:
-        if self._session.current != key:
+    def _sound_ready(self, asked: int, view: SoundView) -> None:
+        if self._showing != asked:
             return
+        self._heard = view
         self.sound.show_sound(view.mel, view.peaks, view.seconds, view.shown_rate_hz)
+        if self._watching:
+            return
         self.player.load(view.samples, view.rate_hz)
-        self._player_row.setVisible(True)
-        self._played(None)
+        self.sound_bar.setVisible(True)
         if self._play_when_ready:
             self._play_when_ready = False
             self.toggle_play()
 
-    def _picture_ready(self, key: int, image: QImage) -> None:
-        if self._session.current == key:
-            self.picture.show_image(image)
+    def _picture_ready(self, asked: int, view: PictureView) -> None:
+        if self._showing == asked:
+            self.picture.show_picture(view)
+            self.details.show_details(view.details)
+            self.details_part.set_title(tr("Details ({})").format(len(view.details)))
+            self.details_part.setVisible(bool(view.details))
 
-    def _media_failed(self, key: int, error: StudioError) -> None:
-        if self._session.current == key:
-            self._why.setText(str(error))
-            self._attention.setVisible(True)
+    def _media_failed(self, asked: int, error: StudioError) -> None:
+        if self._showing == asked:
+            self.attention.tell(str(error))
+            self.attention.setVisible(True)
 
     def _late_vector(self) -> None:
         """Show the vector, also when it comes after the item was opened."""
@@ -238,127 +233,122 @@ class InspectorPanel(QWidget):
         if view is not None and vector is not None:
             self._vector_title.setText(tr("Vector · {} · {} dimensions").format(view.key.space, view.key.dim))
 
+    def _set_value(self, name: str, value: str | float | None) -> None:
+        if self._item is not None:
+            self._session.set_column([self._item.id], name, value)
+
+    def _set_tags(self, new: list[str], gone: list[str]) -> None:
+        if self._item is None:
+            return
+        for tag in gone:
+            self._session.untag([self._item.id], tag)
+        for tag in new:
+            self._session.tag([self._item.id], tag)
+
     # ---- playing ----------------------------------------------------------------------------------------------
 
+    @property
+    def _watching(self) -> bool:
+        """Whether the person wants to see the video that the item is of."""
+        return self.watch.isChecked() and self._item is not None and _of_video(self._item)
+
+    def _show_film(self) -> None:
+        """Open the video at the item's time, or go back to the item alone."""
+        item, project = self._item, self._session.project
+        instead = self._watching and item is not None and item.modality == "image"
+        for still in (self._faces, self.attention):
+            still.setVisible(item is not None and not instead)
+        self.film.setVisible(self._watching)
+        self.watch.setText(tr("Close the video") if self._watching else tr("Watch the video"))
+        if item is None or project is None:
+            return
+        if self._watching:
+            self.sound_bar.setVisible(False)
+            self.film.open(item.path, project.limits, item.facts.get("seconds", 0.0))
+        elif self.film.projector.opened:
+            self.film.close_film()
+            self.player.load(np.zeros(0, np.float32), 16_000)
+            if self._heard is not None:
+                self._sound_ready(self._showing, self._heard)
+
     def toggle_play(self) -> None:
-        """Play or pause the sound that is shown."""
+        """Play or pause the sound or the video that is shown."""
+        if self._watching:
+            self.film.toggle()
+            return
         try:
             self.player.toggle()
         except StudioError as error:
             self.failed.emit(error)
-        self._icons()
+        self.sound_bar.show_state()
+
+    def seek_share(self, share: float) -> None:
+        """Go to 0..1 of what is played."""
+        if self._watching:
+            self.film.projector.seek(share * self.film.projector.seconds)
+        else:
+            self.player.seek(share * self.player.seconds)
 
     def play(self, key: int) -> None:
         """Show a sound and play it as soon as it is decoded."""
         self._play_when_ready = True
         self.opened.emit(key)
 
+    def _seek_sound(self, seconds: float) -> None:
+        if self._watching:
+            self.film.projector.seek(seconds + self.film.projector.sound_from)
+        else:
+            self.player.seek(seconds)
+
+    def _mark(self, mark: tuple[float, float] | None) -> None:
+        if not self._watching:
+            self.player.mark = mark
+
     def _played(self, seconds: float | None) -> None:
-        self.sound.show_position(seconds)
-        self._clock.setText(f"{clock(seconds or 0)} / {clock(self.player.seconds)}")
-        self._icons()
+        if not self._watching:
+            self.sound.show_position(seconds)
+            self.sound_bar.show_state()
+
+    def _film_moved(self, seconds: float) -> None:
+        self.sound.show_position(max(0.0, seconds - self.film.projector.sound_from))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Comma and full stop go through a video's frames from everywhere in the panel."""
+        if self._watching and event.key() in (Qt.Key.Key_Comma, Qt.Key.Key_Period):
+            self.film.keyPressEvent(event)
+        else:
+            super().keyPressEvent(event)
 
     # ---- attention --------------------------------------------------------------------------------------------
 
     def _explained(self, found: Explanation | StudioError) -> None:
-        if isinstance(found, StudioError):
-            self._why.setText(str(found))
-            return
-        self._explanation = found
-        self._why.setText(found.note)
-        self._offer_views()
-
-    def _offer_views(self) -> None:
-        explanation = self._explanation
-        if explanation is None:
-            return
-        before = self.show_what.currentData()
-        offered = [v for v in maps.views(explanation) if v != "similarity" or self._query() is not None]
-        self._set_controls(bool(offered))
-        self.show_what.clear()
-        for view in [*offered, "none"]:
-            self.show_what.addItem(tr(VIEW_NAMES[view]), view)
-        wanted = "similarity" if "similarity" in offered else before
-        self.show_what.setCurrentIndex(max(0, self.show_what.findData(wanted)))
-        self._fill(self.layer, [tr("Layer {}").format(i + 1) for i in range(len(explanation.attention))], last=True)
-        self._fill_heads()
-        if not offered:
-            self._why.setText(explanation.note or tr("This model tells nothing about parts of an item."))
-        self._draw_map()
-
-    def _layer_changed(self) -> None:
-        self._fill_heads()
-        self._position = None
-        self._draw_map()
-
-    def _fill_heads(self) -> None:
-        layers = self._explanation.attention if self._explanation else ()
-        heads = layers[max(0, self.layer.currentIndex())].heads if layers else 0
-        self._fill(self.head, [tr("Mean of heads"), *(tr("Head {}").format(i + 1) for i in range(heads))])
-
-    @staticmethod
-    def _fill(box: QComboBox, names: list[str], last: bool = False) -> None:
-        if [box.itemText(i) for i in range(box.count())] != names:
-            box.clear()
-            box.addItems(names)
-            box.setCurrentIndex(len(names) - 1 if last else 0)
+        self.attention.show_explanation(found, self._query())
+        self.passage.show_tokens(self.attention.tokens)
 
     def _query(self) -> np.ndarray | None:
         return self._session.answer.query if self._session.answer else None
 
-    def _draw_map(self) -> None:
-        explanation, view = self._explanation, self.show_what.currentData()
-        if explanation is None:
-            return
-        by_layer = view in ("received", "query")
-        self.layer.setVisible(by_layer)
-        self.head.setVisible(by_layer)
-        try:
-            found = self._map(explanation, view)
-        except StudioError as error:
-            self._why.setText(str(error))
-            found = None
+    def _show_map(self, found: RelevanceMap | None) -> None:
         face = self._faces.currentWidget()
         if isinstance(face, Face):
             face.show_map(found)
-        self.scale.show_map(found)
-
-    def _map(self, explanation: Explanation, view: str) -> maps.RelevanceMap | None:
-        layer, head = max(0, self.layer.currentIndex()), self.head.currentIndex() - 1
-        query = self._query()
-        if view == "similarity" and query is not None:
-            return maps.similarity_map(explanation, query)
-        if view == "pooling":
-            return maps.pooling_map(explanation)
-        if view == "received":
-            return maps.attention_map(explanation, layer, head)
-        if view == "rollout":
-            return maps.rollout_map(explanation)
-        if view == "query":
-            position = self._position if self._position is not None else explanation.pooling_query
-            count = len(explanation.attention[layer].positions)
-            if position is None or position >= count:
-                position = int(np.argmax(explanation.attention[layer].received()))
-            self._why.setText(tr("Click a place in the item to see what it attends to."))
-            return maps.attention_map(explanation, layer, head, position)
-        return None
-
-    def _position_picked(self, position: int) -> None:
-        self._position = position
-        index = self.show_what.findData("query")
-        if index >= 0:
-            self.show_what.setCurrentIndex(index)
-        self._draw_map()
-
-    def _set_controls(self, on: bool) -> None:
-        for control in (self.show_what, self.layer, self.head, self.scale):
-            control.setVisible(on)
 
     def _fused(self, found: FusedPlace) -> None:
         if self._session.current == -found.sample_id:
             self.hits.show_hits(found.hits)
             self.vector.show_vector(found.vector)
             self._vector_title.setText(tr("Fused vector · {} dimensions").format(len(found.vector)))
+
+
+def _heading(text: str) -> QLabel:
+    label = QLabel(text)
+    label.setProperty("heading", True)
+    return label
+
+
+def _of_video(item: Item) -> bool:
+    """A frame's part is its time, and the part of a video's sound says that it is one."""
+    return bool(item.part) if item.modality == "image" else item.modality == "audio" and item.part == "sound"
 
 
 def _facts(item: Item) -> str:

@@ -48,7 +48,7 @@ class LibraryPanel(QWidget):
         super().__init__()
         self._session = session
         self.items = ItemList(session, self)
-        self.delegate = ItemDelegate(previews, self)
+        self.delegate = ItemDelegate(previews, session.places, self)
         self.list = ItemView()
         self._following = False
         self._words = QueryEdit()
@@ -58,6 +58,7 @@ class LibraryPanel(QWidget):
         self._build()
         self._set_up_list()
         previews.arrived.connect(lambda _: self.list.viewport().update())
+        session.places.missingChanged.connect(self.list.viewport().update)
         for signal in (self.items.modelReset, self.items.rowsInserted, session.itemsAdded, session.itemsRemoved,
                        session.projectOpened):
             signal.connect(self._count)
@@ -68,6 +69,11 @@ class LibraryPanel(QWidget):
         session.selectionChanged.connect(self._follow_selection)
         THEME.changed.connect(self._icons)
         self._count()
+
+    @property
+    def line(self) -> QueryEdit:
+        """The filter bar."""
+        return self._words
 
     def _build(self) -> None:
         layout = QVBoxLayout(self)
@@ -150,7 +156,8 @@ class LibraryPanel(QWidget):
         self._words.show_error("")
         self._wrong.hide()
         self._count()
-        if not self.items.filter.wish.lets_all_pass:  # what cannot be seen must not be hit by the next key
+        asked = self.items.filter
+        if not asked.wish.lets_all_pass and not asked.about_selection:  # what is not seen must not be hit by a key
             shown = {key for key in self._session.selection if key < 0 or self.items.row_of(key) >= 0}
             self._session.select(shown)
         self._follow_selection()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COMPLETE_MS = 150
 HELP = ("Words are looked for in names, texts and tags. Fields narrow further:\n"
-        "modality:image   tag:dog   -tag:blurry   name:beach   has:caption   added:today\n"
+        "modality:image   tag:dog   -tag:blurry   name:beach   has:caption   is:selected   added:today\n"
         "duration<5s   width>=640   (cat OR dog)   \"two words\"")
 
 

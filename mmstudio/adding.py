@@ -1,0 +1,193 @@
+"""Files, rows and the example become items and samples of a project, committed as they are read."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmstudio.errors import MediaError, UnreadableMedia
+from mmstudio.library import Fresh, KnownContents, Sample, Store
+from mmstudio.media import Description, Limits, scan
+from mmstudio.media.beside import Beside, described
+from mmstudio.media.describe import Described
+from mmstudio.media.scan import Found
+from mmstudio.progress import Progress, Work
+from mmstudio.settings import Settings
+
+if TYPE_CHECKING:
+    from mmstudio.media.tables import Mapping as Role
+    from mmstudio.media.tables import Table
+    from mmstudio.rows_in import RowIn
+
+COMMIT_ITEMS, COMMIT_SECONDS = 256, 0.25
+AHEAD = 64
+"""Files described beyond the one awaited: the pool goes on while a commit waits for the disk."""
+
+
+@dataclass(frozen=True)
+class AddReport:
+    """What adding did: new items, how many contents were known already, and what could not be read."""
+
+    added: tuple[int, ...] = ()
+    known: int = 0
+    failures: tuple[tuple[Path, str], ...] = ()
+    notes: tuple[tuple[Path, str], ...] = ()
+
+
+class Adding:
+    """One adding. Its methods are work; where they are closed, what was committed stays and is in ``added``."""
+
+    def __init__(self, store: Store, settings: Settings, pool: Executor, media: Path) -> None:
+        self._store, self._settings, self._pool, self._media = store, settings, pool, media
+        self._limits = Limits.of(settings)
+        self.added: list[int] = []
+        self._known = 0
+        self._failures: list[tuple[Path, str]] = []
+        self._notes: list[tuple[Path, str]] = []
+
+    def report(self) -> AddReport:
+        return AddReport(tuple(self.added), self._known, tuple(self._failures), tuple(self._notes))
+
+    # ---- files --------------------------------------------------------------------------------------------------
+
+    def files(self, what: Iterable[Path], tags: Sequence[str] = ()) -> Work[None]:
+        """Files and folders. What stands beside a file is its caption, a folder of classes gives tags."""
+        waiting, done, count, committed = list[Described](), 0, 0, time.monotonic()
+        yield Progress(0, 0, "looking through the files")
+        named, files = list(what), list[Found]()
+        for found in scan(named):
+            files.append(found)
+            if len(files) % 500 == 0:
+                yield Progress(0, 0, f"{len(files):,} files found")
+        beside = Beside.of([found.path for found in files], named, captions=self._settings["captions"],
+                           labels=self._settings["folder_labels"])
+        for path, outcome in described_ahead(files, self._limits, self._pool, KnownContents(self._store.known), beside):
+            done += 1
+            if isinstance(outcome, MediaError):
+                self._failures.append((path, str(outcome)))
+                self._store.note_failure(path, str(outcome))
+            else:
+                waiting.append(outcome)
+                count += len(outcome.items)
+                if outcome.note:
+                    self._notes.append((path, outcome.note))
+            fresh = None
+            if count >= COMMIT_ITEMS or time.monotonic() - committed > COMMIT_SECONDS or done == len(files):
+                fresh, committed = self._commit_files(waiting, tags), time.monotonic()
+                waiting.clear()
+                count = 0
+            yield Progress(done, len(files), path.name, fresh)
+
+    def _commit_files(self, files: list[Described], tags: Sequence[str]) -> Fresh | None:
+        """What lies in one file belongs together - frames and sound, a picture and its caption - but passages do not.
+        """
+        descriptions, groups = list[Description](), list[tuple[str, Sequence[int]]]()
+        for file in files:
+            places = range(len(descriptions), len(descriptions) + len(file.items))
+            descriptions += file.items
+            if len(places) > 1 and any(item.modality != "text" for item in file.items):
+                groups.append((file.items[0].path.name, places))
+        return self._commit(descriptions, tags, groups)
+
+    def _commit(self, descriptions: Sequence[Description], tags: Sequence[str],
+                groups: Iterable[tuple[str, Sequence[int]]]) -> Fresh | None:
+        if not descriptions:
+            return None
+        added = self._store.add_grouped(descriptions, tags, groups)
+        new = {item.content_hash for item in added.items}
+        known = [d for d in descriptions if d.content_hash not in new]
+        if known:
+            self._store.find_again(known)
+        self.added += [item.id for item in added.items]
+        self._known += len(descriptions) - len(added.items)
+        return Fresh(tuple(added.items), tuple(added.samples))
+
+    # ---- tables -------------------------------------------------------------------------------------------------
+
+    def rows(self, table: Table, roles: Mapping[str, Role]) -> Work[None]:
+        """The rows of a table, each a sample."""
+        from mmstudio.media.tables import rows_as_samples  # here, for the window paints before it is loaded
+        from mmstudio.rows_in import rows_ahead
+
+        waiting: list[RowIn] = []
+        done, committed = 0, time.monotonic()
+        total = table.count or 0
+        rows = rows_as_samples(table, roles, self._limits, self._media)
+        for row in rows_ahead(rows, self._limits, self._pool, KnownContents(self._store.known)):
+            done += 1
+            waiting.append(row)
+            fresh = None
+            if sum(len(r.items) for r in waiting) >= COMMIT_ITEMS or time.monotonic() - committed > COMMIT_SECONDS:
+                fresh, committed = self._commit_rows(table, waiting), time.monotonic()
+                waiting.clear()
+            yield Progress(done, max(total, done) if total else 0, f"row {row.number:,}", fresh)
+        yield Progress(done, done, table.name, self._commit_rows(table, waiting))
+
+    def _commit_rows(self, table: Table, rows: list[RowIn]) -> Fresh | None:
+        descriptions, groups = list[Description](), list[tuple[str, Sequence[int]]]()
+        for row in rows:
+            self._failures += ((table.path, f"Row {row.number:,}: {reason}") for reason in row.failures)
+            groups.append((f"{table.name}, row {row.number:,}",
+                           range(len(descriptions), len(descriptions) + len(row.items))))
+            descriptions += row.items
+        return self._commit(descriptions, (), groups)
+
+    # ---- the example --------------------------------------------------------------------------------------------
+
+    def example(self, folder: Path) -> Work[None]:
+        """The samples that ship with the studio, with their tags and groups, as their ``samples.json`` tells."""
+        told = json.loads((folder / "samples.json").read_text(encoding="utf-8"))
+        yield from self.files([folder / entry["path"] for entry in told["items"]])
+        yield Progress(len(self.added), len(self.added), "grouping")
+        items = self._store.known
+        by_path = {item.path: item.id for item in items.values()}
+        tagged: dict[str, list[int]] = {}
+        for entry in told["items"]:
+            for tag in entry.get("tags", ()) if folder / entry["path"] in by_path else ():
+                tagged.setdefault(tag, []).append(by_path[folder / entry["path"]])
+        for tag, members in tagged.items():
+            self._store.tag(members, tag)
+        samples: list[Sample] = []
+        if not self._store.samples():
+            groups = [(group["name"], [by_path[folder / path] for path in group["items"] if folder / path in by_path])
+                      for group in told["samples"]]
+            samples = self._store.group_all((name, members, {}) for name, members in groups if len(members) > 1)
+        yield Progress(len(self.added), len(self.added), "grouping", Fresh(tuple(items.values()), tuple(samples)))
+
+
+def described_ahead(
+    files: Sequence[Found], limits: Limits, pool: Executor, known: Container[str] = (), beside: Beside | None = None,
+) -> Iterator[tuple[Path, Described | MediaError]]:
+    """Describe files in the pool, a few ahead, in order; ``known`` contents are only hashed."""
+    beside = beside or Beside()
+    running: deque[tuple[Path, Future[Described] | MediaError]] = deque()
+    rest = iter(files)
+    try:
+        while True:
+            while len(running) < AHEAD and (found := next(rest, None)) is not None:
+                running.append((found.path, found.error or pool.submit(described, found.path, limits, known, beside)))
+            if not running:
+                return
+            path, outcome = running.popleft()
+            yield path, _outcome(outcome)
+    finally:
+        for _, future in running:
+            if isinstance(future, Future):
+                future.cancel()
+
+
+def _outcome(outcome: Future[Described] | MediaError) -> Described | MediaError:
+    if isinstance(outcome, MediaError):
+        return outcome
+    try:
+        return outcome.result()
+    except MediaError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - one file that a library stumbles over must not end the job
+        return UnreadableMedia(f"The file could not be read ({type(error).__name__}: {error}).")

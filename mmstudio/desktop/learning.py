@@ -1,0 +1,239 @@
+"""The open project's training runs: made, started one after another, followed, paused, stopped and used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from mmstudio.desktop.text import count, tr
+from mmstudio.errors import StudioError
+from mmstudio.library import Fresh
+from mmstudio.preparing import Target, targets
+from mmstudio.progress import Progress, Work
+
+if TYPE_CHECKING:
+    from mmstudio.desktop.session import Session
+    from mmstudio.training.evaluation import Comparison, Evaluation
+    from mmstudio.training.job import TrainingJob
+    from mmstudio.training.runs import Curve, Run
+
+LOOK_MS = 300
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one look at the runs found: all of them, and what came to the curves that are followed."""
+
+    runs: list[Run]
+    lines: dict[str, tuple[list[Line], bool]]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A run's evaluation, another's beside it, and how they compare or why they cannot."""
+
+    one: Evaluation
+    other: Evaluation | None = None
+    compared: Comparison | str = ""
+
+
+class Learning(QObject):
+    """Looks at the runs' folders behind the window, because a run is a process of its own that may outlive the studio.
+    """
+
+    runsChanged = Signal()
+    grew = Signal(str, list, bool)
+    """The name of a run's folder, lines of its curve, and whether all lines before are void."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+        self.runs: list[Run] = []
+        self._followed: dict[str, Curve] = {}
+        self._looking, self._again = False, False
+        self._generation = 0
+        self._timer = QTimer(self, interval=LOOK_MS)
+        self._timer.timeout.connect(self.look)
+        session.projectOpened.connect(self._opened)
+
+    def run(self, name: str) -> Run | None:
+        return next((run for run in self.runs if run.folder.name == name), None)
+
+    @property
+    def active(self) -> list[Run]:
+        """Runs that train, pause or wait for their turn."""
+        return [run for run in self.runs if run.state.status in ("running", "paused") or self.is_queued(run)]
+
+    @staticmethod
+    def is_queued(run: Run) -> bool:
+        """Whether it starts by itself when it is its turn."""
+        return run.state.status == "waiting"
+
+    # ---- looking ------------------------------------------------------------------------------------------------
+
+    def _opened(self) -> None:
+        self._generation += 1
+        self.runs, self._followed, self._looking = [], {}, False
+        self.runsChanged.emit()
+        self.look()
+
+    def follow(self, names: Iterable[str]) -> None:
+        """Tell the curves of these runs, from their beginning, and of no others."""
+        from mmstudio.training.runs import Curve
+
+        project = self._session.project
+        if project is not None:
+            self._followed = {name: self._followed.get(name) or Curve(project.runs / name) for name in names}
+            self.look()
+
+    def look(self) -> None:
+        """Look now, and again as long as something trains."""
+        project = self._session.project
+        if project is None:
+            return
+        if self._looking:
+            self._again = True
+            return
+        self._looking, self._again = True, False
+        followed, generation = dict(self._followed), self._generation
+        folder, mine = project.runs, not project.read_only
+
+        def look() -> Seen:
+            from mmstudio.training import runs
+
+            found = runs.runs(folder)
+            waiting = [run.folder for run in found if run.state.status == "waiting"]
+            busy = any(run.state.status in ("running", "paused") for run in found)
+            if mine and waiting and not busy and not any(map(runs.is_starting, waiting)):
+                runs.start(waiting[-1])
+            return Seen(found, {name: curve.more() for name, curve in followed.items()})
+
+        self._session.pool.ask(look, lambda seen: self._seen(generation, seen), self._failed)
+
+    def _failed(self, error: StudioError) -> None:
+        self._looking = False
+        self._session.failed.emit(error)
+
+    def _seen(self, generation: int, seen: Seen) -> None:
+        if generation != self._generation:
+            return
+        self._looking = False
+        changed = seen.runs != self.runs
+        self.runs = seen.runs
+        if changed:
+            self.runsChanged.emit()
+        for name, (lines, anew) in seen.lines.items():
+            if (lines or anew) and name in self._followed:
+                self.grew.emit(name, lines, anew)
+        if self.active and not self._timer.isActive():
+            self._timer.start()
+        elif not self.active:
+            self._timer.stop()
+        if self._again:
+            self.look()
+
+    # ---- what a person wishes ---------------------------------------------------------------------------------
+
+    def ask_targets(self, keys: frozenset[int], then: Callable[[list[Target]], None]) -> None:
+        """What could be learned of these keys' items, or of all where there are none."""
+        items = self._session.items.copy()
+
+        def found() -> list[Target]:
+            chosen = [items[key] for key in keys if key in items] if keys else items.values()
+            return targets(chosen)
+
+        self._session.pool.ask(found, then, self._session.failed.emit)
+
+    def train(self, job: TrainingJob, keys: Iterable[int] | None) -> None:
+        """Make a run of these keys, or of everything, and start it as soon as no other trains."""
+        session, chosen = self._session, None if keys is None else list(keys)
+        project, encoder = session.project, session.encoder
+        if project is None or encoder is None:
+            session.noted.emit(tr("No model is ready yet."))
+            return
+
+        def done(folder: Path) -> None:
+            self.look()
+
+        self._work(lambda: project.make_run(job, encoder, chosen), done)
+
+    def wish(self, run: Run, wanted: str) -> None:
+        """Let a run go on, pause, or stop."""
+        def ask() -> None:
+            from mmstudio.training import runs
+
+            runs.wish(run.folder, wanted)  # type: ignore[arg-type]
+            if wanted == "run" and not runs.is_alive(run.folder):
+                runs.start(run.folder)
+
+        self._session.pool.ask(ask, lambda _: self._begin(), self._session.failed.emit)
+
+    def _begin(self) -> None:
+        self._timer.start()
+        self.look()
+
+    def cancel_waiting(self, run: Run) -> None:
+        """Take a run that has not begun out of the queue."""
+        self.remove(run)
+
+    def remove(self, run: Run) -> None:
+        """Delete a run and all that it learned."""
+        def gone() -> None:
+            from mmstudio.training import runs
+
+            runs.remove(run.folder)
+
+        self._session.pool.ask(gone, lambda _: self.look(), self._session.failed.emit)
+
+    def apply(self, run: Run) -> None:
+        """Write what a run tells of every item into the library's columns."""
+        session = self._session
+        project, encoder = session.project, session.encoder
+        if project is None or encoder is None:
+            return
+
+        def work() -> tuple[int, Fresh]:
+            number = project.predict(run.folder, encoder)
+            return number, Fresh(tuple(project.items().values()))
+
+        def done(found: tuple[int, Fresh]) -> None:
+            if project is session.project:
+                session.take_in(found[1])
+                session.noted.emit(tr("{} items have the column “predicted {}” now.").format(
+                    count(found[0]), run.job.target))
+
+        session.models.ask(work, on_done=done, on_failed=session.failed.emit)
+
+    def evaluate(self, runs: list[Run], then: Callable[[Evaluated | StudioError], None]) -> None:
+        """What the page of a finished run shows, or of two that are compared, computed behind the window."""
+        def work() -> Evaluated:
+            from mmstudio.training import evaluation
+
+            found = [evaluation.evaluated(evaluation.load(run.folder), run.job) for run in runs]
+            if len(found) < 2:
+                return Evaluated(found[0])
+            try:
+                return Evaluated(found[0], found[1], evaluation.comparison(found[0], found[1]))
+            except StudioError as error:
+                return Evaluated(found[0], found[1], str(error))
+
+        self._session.pool.ask(work, then, then)
+
+    def _work(self, work: Callable[[], Work[Path]], done: Callable[[Path], None]) -> None:
+        session = self._session
+
+        def finished(folder: Path) -> None:
+            job.finish(tr("ready"), [])
+            session.jobs.forget(job)
+            done(folder)
+            self._begin()
+
+        def step(_: Progress) -> None:
+            pass
+
+        job = session.jobs.start(tr("Preparing a run"), work, step, finished, session.failed.emit)

@@ -1,0 +1,175 @@
+"""Where the open project's media lie: what is missing, found again or copied, and which folders are watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from mmstudio.desktop.text import count, tr
+from mmstudio.errors import StudioError
+from mmstudio.library import Fresh
+from mmstudio.media.watch import Watch
+from mmstudio.progress import Progress, Work
+
+if TYPE_CHECKING:
+    from mmstudio.desktop.session import Session
+    from mmstudio.project import Project
+
+WATCH_EVERY_MS = 4000
+_WATCHED = "watched folders"
+
+
+class Places(QObject):
+    """Asks and tells where media lie; long work runs as jobs."""
+
+    missingChanged = Signal()
+    watchedChanged = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+        self.missing: frozenset[int] = frozenset()
+        self.watched: tuple[Path, ...] = ()
+        self._watches: list[Watch] = []
+        self._polling, self._generation = False, 0
+        self._complained: set[str | None] = set()
+        self._again = QTimer(self, interval=WATCH_EVERY_MS)
+        self._again.timeout.connect(self.poll)
+        session.projectOpened.connect(self._opened)
+
+    # ---- missing files ------------------------------------------------------------------------------------------
+
+    def look(self, then: Callable[[int], None] | None = None) -> None:
+        """See which files are missing, behind the window; ``then`` is told how many."""
+        items, project = self._session.items.copy(), self._session.project
+
+        def missing() -> frozenset[int]:
+            from mmstudio.whereabouts import missing
+
+            return frozenset(missing(items).tolist())
+
+        def seen(found: frozenset[int]) -> None:
+            if project is not self._session.project:
+                return
+            if found != self.missing:
+                self.missing = found
+                self.missingChanged.emit()
+            if then:
+                then(len(found))
+
+        self._session.pool.ask(missing, seen, self._session.failed.emit)
+
+    def find(self, folder: Path) -> None:
+        """Look for missing files under a folder, by their content."""
+        def told(report: Any) -> str:
+            still = tr(", {} still missing").format(count(report.missing)) if report.missing else ""
+            return tr("{} found again").format(count(report.found)) + still
+
+        self._job(tr("Finding files"), lambda p: p.find_missing(folder, self._session.pool.executor), told)
+
+    def copy(self, keys: Iterable[int]) -> None:
+        """Copy the files of items into the project."""
+        ids = [key for key in keys if key > 0]
+        self._job(tr("Copying media"), lambda p: p.copy_media(ids),
+                  lambda report: tr("{} files copied").format(count(report.copied)))
+
+    def _job(self, title: str, work: Callable[[Project], Work[Any]], told: Callable[[Any], str]) -> None:
+        session = self._session
+        project = session.project
+        if project is None or session.jobs.has(title):
+            return
+
+        def step(progress: Progress) -> None:
+            if isinstance(progress.fresh, Fresh) and project is session.project:
+                session.take_in(progress.fresh)
+
+        def done(report: Any) -> None:
+            job.finish(told(report), list(getattr(report, "failures", ())))
+            session.noted.emit(told(report))
+            self.look()
+
+        job = session.jobs.start(title, lambda: work(project), step, done, session.failed.emit)
+
+    # ---- watched folders ----------------------------------------------------------------------------------------
+
+    def _opened(self) -> None:
+        self.missing = frozenset()
+        self.missingChanged.emit()
+        self.look(self._offer)
+        project = self._session.project
+        self.watched = tuple(Path(text) for text in project.own.get(_WATCHED, [])) if project else ()
+        self._watch()
+
+    def _offer(self, number: int) -> None:
+        if number:
+            self._session.missed.emit(number)
+
+    def watch(self, folders: Iterable[Path]) -> None:
+        """Watch these folders, and no others, as long as the project is open and whenever it is opened again."""
+        project, wanted = self._session.project, tuple(dict.fromkeys(folders))
+        if project is None or wanted == self.watched:
+            return
+
+        def kept(_: None) -> None:
+            if project is self._session.project:
+                self.watched = wanted
+                self._watch()
+
+        self._session.models.ask(lambda: project.own.set(_WATCHED, [str(folder) for folder in wanted]),
+                                 on_done=kept, on_failed=self._session.failed.emit)
+
+    def _watch(self) -> None:
+        """What the project has from these folders need not be read again."""
+        self._generation += 1
+        items, folders, generation = self._session.items.copy(), self.watched, self._generation
+        self._watches, self._polling, self._complained = [], False, set()
+        self.watchedChanged.emit()
+        self._again.stop()
+        if not folders:
+            return
+
+        def known() -> list[Watch]:
+            from mmstudio.whereabouts import places
+
+            return [Watch(folder, places(items, folder)) for folder in folders]
+
+        def ready(watches: list[Watch]) -> None:
+            if generation == self._generation:
+                self._watches = watches
+                self._again.start()
+                self.poll()
+
+        self._session.pool.ask(known, ready, self._session.failed.emit)
+
+    def poll(self) -> None:
+        """Look now; nothing happens while files are being added, or while the last look goes on."""
+        if self._polling or not self._watches or self._session.jobs.has(tr("Adding")):
+            return
+        self._polling = True
+        watches, generation = list(self._watches), self._generation
+
+        def look() -> tuple[list[Path], list[StudioError]]:
+            found, errors = list[Path](), list[StudioError]()
+            for watch in watches:
+                try:
+                    found += watch.poll()
+                except StudioError as error:
+                    errors.append(error)
+            return found, errors
+
+        def seen(answer: tuple[list[Path], list[StudioError]]) -> None:
+            if generation != self._generation:
+                return
+            self._polling = False
+            found, errors = answer
+            for error in errors:
+                if error.path not in self._complained:
+                    self._complained.add(error.path)
+                    self._session.failed.emit(error)
+            if found:
+                self._session.add(found)
+
+        self._session.pool.ask(look, seen, self._session.failed.emit)

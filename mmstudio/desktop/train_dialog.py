@@ -1,0 +1,254 @@
+"""What is to be learned: the few things a person decides, with the rest at hand but out of the way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from mmstudio.desktop.learning import Learning
+from mmstudio.desktop.session import Session
+from mmstudio.desktop.text import count, modality_name, tr
+from mmstudio.errors import StudioError
+from mmstudio.media import MODALITIES
+from mmstudio.preparing import TAGS, Target
+from mmstudio.training.job import LOSSES, Fusion, Split, Task, TrainingJob
+
+TASKS = {"classification": "Tell classes apart", "multi-label": "Give labels, several at once",
+         "regression": "Estimate an amount", "alignment": "Bring modalities together"}
+FUSIONS = {
+    "joint mean": "Mean in the shared space", "concatenate": "Early: one after another",
+    "weighted sum": "Learned weighted sum", "gated": "Gated sum", "bilinear": "Low-rank bilinear",
+    "attention": "Cross-modal attention", "average": "Late: average", "learned average": "Late: learned average",
+    "product of experts": "Late: product of experts",
+}
+SPLITS = {"stratified": "Same shares of every class", "random": "By chance", "time": "Oldest learn, newest test",
+          "grouped": "No group in two parts", "column": "As a column says"}
+CLASSES = ("classification", "multi-label")
+LEAST = 2
+
+
+class TrainDialog(QDialog):
+    """Choose what to learn; a run is made of the selection, or of everything."""
+
+    def __init__(self, session: Session, learning: Learning, parent: QWidget) -> None:
+        super().__init__(parent, windowTitle=tr("Train"))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._session, self._learning = session, learning
+        self._keys = session.selection
+        self._targets: dict[str, Target] = {}
+        self._closed = False
+        self.name = QLineEdit(tr("Run"))
+        self.whole = QComboBox()
+        self.task, self.target, self.fusion, self.split, self.loss = (QComboBox() for _ in range(5))
+        self.column = QComboBox()
+        self.classes = QListWidget()
+        self.classes.setAccessibleName(tr("Classes"))
+        self.classes.setMaximumHeight(132)
+        self.modalities = {m: QCheckBox(modality_name(m)) for m in MODALITIES}
+        self.told = QLabel(wordWrap=True)
+        self.told.setTextFormat(Qt.TextFormat.PlainText)
+        self.told.setMinimumHeight(48)
+        self._numbers = self._made_numbers()
+        self.weights = QCheckBox(tr("Let rare classes count as much as frequent ones"))
+        self.balancing = QCheckBox(tr("Slow the modality that leads (OGM-GE)"))
+        self._build()
+        self._connect()
+        self.finished.connect(lambda _: setattr(self, "_closed", True))
+        self._ask()
+
+    @staticmethod
+    def _made_numbers() -> dict[str, QSpinBox | QDoubleSpinBox]:
+        default = TrainingJob()
+
+        def whole(name: str, low: int, high: int) -> QSpinBox:
+            return QSpinBox(minimum=low, maximum=high, value=getattr(default, name))
+
+        def real(name: str, low: float, high: float, places: int, step: float) -> QDoubleSpinBox:
+            box = QDoubleSpinBox(decimals=places, minimum=low, maximum=high, singleStep=step)
+            box.setValue(getattr(default, name))
+            return box
+
+        return {"epochs": whole("epochs", 1, 100_000), "batch": whole("batch", 1, 65_536),
+                "lr": real("lr", 1e-6, 1, 6, 1e-4), "layers": whole("layers", 0, 12),
+                "width": whole("width", 1, 16_384), "dropout": real("dropout", 0, 0.95, 2, 0.05),
+                "modality_dropout": real("modality_dropout", 0, 0.95, 2, 0.05),
+                "weight_decay": real("weight_decay", 0, 10, 4, 0.005), "patience": whole("patience", 0, 100_000),
+                "seed": whole("seed", 0, 2**31 - 1)}
+
+    def _build(self) -> None:
+        chosen = [key for key in self._keys if key > 0 or -key in self._session.samples]
+        if len(chosen) > 1:
+            self.whole.addItem(tr("The selection ({})").format(count(len(chosen))), True)
+        self.whole.addItem(tr("The whole library ({} items)").format(count(len(self._session.items))), False)
+        for box, names in ((self.task, TASKS), (self.fusion, FUSIONS), (self.split, SPLITS)):
+            for name, title in names.items():
+                box.addItem(tr(title), name)
+        row = QHBoxLayout()
+        present = set() if self._session.view is None else set(self._session.view.modalities.tolist())
+        for modality, check in self.modalities.items():
+            check.setChecked(modality in present)
+            check.setEnabled(modality in present)
+            row.addWidget(check)
+        row.addStretch(1)
+        form = QFormLayout()
+        for title, field in ((tr("Name"), self.name), (tr("Learn from"), self.whole), (tr("Task"), self.task),
+                             (tr("What"), self.target), (tr("Classes"), self.classes), (tr("Reads"), row),
+                             (tr("Fusion"), self.fusion)):
+            form.addRow(title, field)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.go = buttons.addButton(tr("Train"), QDialogButtonBox.ButtonRole.AcceptRole)
+        self.go.setProperty("primary", True)
+        self.go.clicked.connect(self._train)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.told)
+        layout.addWidget(self._more())
+        layout.addStretch(1)
+        layout.addWidget(buttons)
+        self.resize(560, 480)
+
+    def _more(self) -> QGroupBox:
+        titles = {"epochs": tr("Epochs at most"), "batch": tr("Batch"), "lr": tr("Learning rate"),
+                  "layers": tr("Hidden layers"), "width": tr("Their width"), "dropout": tr("Dropout"),
+                  "modality_dropout": tr("Leave modalities out"), "weight_decay": tr("Weight decay"),
+                  "patience": tr("Stop after epochs without gain"), "seed": tr("Seed")}
+        box = QGroupBox(tr("More"), checkable=True, checked=False, flat=True)
+        inside = QWidget(visible=False)
+        columns = QHBoxLayout(inside)
+        left, right = QFormLayout(), QFormLayout()
+        for place, (name, title) in enumerate(titles.items()):
+            (left if place < 5 else right).addRow(title, self._numbers[name])
+        left.addRow(tr("Parts"), self.split)
+        right.addRow(tr("Column of the parts"), self.column)
+        left.addRow(tr("Loss"), self.loss)
+        columns.addLayout(left)
+        columns.addLayout(right)
+        outer = QVBoxLayout(box)
+        outer.addWidget(inside)
+        outer.addWidget(self.weights)
+        outer.addWidget(self.balancing)
+        for widget in (self.weights, self.balancing):
+            widget.setVisible(False)
+            box.toggled.connect(widget.setVisible)
+        box.toggled.connect(inside.setVisible)
+        return box
+
+    def _connect(self) -> None:
+        self.whole.currentIndexChanged.connect(lambda _: self._ask())
+        self.task.currentIndexChanged.connect(lambda _: self._fill())
+        self.target.currentIndexChanged.connect(lambda _: self._fill_classes())
+        self.classes.itemChanged.connect(lambda _: self._tell())
+        self.split.currentIndexChanged.connect(lambda _: self._tell())
+        for box in self.modalities.values():
+            box.toggled.connect(lambda _: self._tell())
+
+    def _ask(self) -> None:
+        keys = self._keys if self.whole.currentData() else frozenset()
+        members = {i for key in keys for i in (self._session.samples[-key].item_ids if key < 0 else (key,))}
+        self._learning.ask_targets(frozenset(members), self._found)
+
+    def _found(self, targets: list[Target]) -> None:
+        if not self._closed:
+            self._targets = {target.name: target for target in targets}
+            self._fill()
+
+    def _fill(self) -> None:
+        """Offer what fits the task."""
+        task, before = self.task.currentData(), self.target.currentData()
+        self.target.clear()
+        for target in self._targets.values():
+            if target.numbers if task == "regression" else len(target.values) >= LEAST and task != "alignment":
+                self.target.addItem(tr("Tags") if target.name == TAGS else target.name, target.name)
+        self.target.setEnabled(task != "alignment")
+        self.target.setCurrentIndex(max(0, self.target.findData(before)))
+        self.column.clear()
+        self.column.addItems([name for name in self._targets if name != TAGS])
+        self.loss.clear()
+        for loss in LOSSES[task]:
+            self.loss.addItem(loss, loss)
+        self._fill_classes()
+
+    def _fill_classes(self) -> None:
+        """All that two items or more have; chosen are those that can be told apart."""
+        target, task = self._targets.get(self.target.currentData() or ""), self.task.currentData()
+        self.classes.blockSignals(True)
+        self.classes.clear()
+        for name, number in target.values if target and task in CLASSES else ():
+            if number >= LEAST:
+                line = QListWidgetItem(f"{name}  ({count(number)})")
+                line.setData(Qt.ItemDataRole.UserRole, name)
+                line.setFlags(Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsEnabled)
+                taken = task == "multi-label" or name in target.apart  # type: ignore[union-attr]
+                line.setCheckState(Qt.CheckState.Checked if taken else Qt.CheckState.Unchecked)
+                self.classes.addItem(line)
+        self.classes.blockSignals(False)
+        self.classes.setEnabled(task in CLASSES)
+        self._tell()
+
+    def _chosen_classes(self) -> tuple[str, ...]:
+        lines = (self.classes.item(row) for row in range(self.classes.count()))
+        return tuple(line.data(Qt.ItemDataRole.UserRole) for line in lines
+                     if line.checkState() is Qt.CheckState.Checked)
+
+    def job(self) -> TrainingJob:
+        """What was chosen. Raises TrainingError where it does not fit together."""
+        task: Task = self.task.currentData()
+        values: dict[str, Any] = {name: box.value() for name, box in self._numbers.items()}
+        target = self._targets.get(self.target.currentData() or "")
+        kind = self.split.currentData()
+        split = Split(kind, column=self.column.currentText() if kind in ("grouped", "column") else "")
+        fusion: Fusion = self.fusion.currentData()
+        return TrainingJob(
+            name=self.name.text().strip() or tr("Run"), task=task, target=target.name if target else TAGS,
+            classes=self._chosen_classes(), modalities=tuple(m for m, b in self.modalities.items() if b.isChecked()),
+            fusion=fusion, loss=self.loss.currentData(), class_weights=self.weights.isChecked(),
+            balancing="ogm-ge" if self.balancing.isChecked() else "", split=split, **values).check()
+
+    def _tell(self) -> None:
+        many = sum(box.isChecked() for box in self.modalities.values()) > 1
+        self.fusion.setEnabled(many and self.task.currentData() != "alignment")
+        self.balancing.setEnabled(many)
+        self.column.setEnabled(self.split.currentData() in ("grouped", "column"))
+        try:
+            job = self.job()
+        except StudioError as error:
+            self.go.setEnabled(False)
+            self.told.setText(str(error))
+            return
+        target = self._targets.get(job.target)
+        self.go.setEnabled(self._session.encoder is not None)
+        if job.task == "classification" and target and not set(job.classes) <= set(target.apart):
+            self.told.setText(tr("{} classes. What has two of them is left out; to learn several, take “{}”.").format(
+                count(len(job.classes)), tr(TASKS["multi-label"])))
+        elif job.classes:
+            self.told.setText(tr("{} classes. Vectors of the model in use are learned from; its weights stay as they "
+                                 "are.").format(count(len(job.classes))))
+        else:
+            self.told.setText(tr("Vectors of the model in use are learned from; its weights stay as they are."))
+
+    def _train(self) -> None:
+        job = self.job()
+        if len(job.modalities) == 1:
+            job = replace(job, fusion="joint mean", balancing="")
+        self._learning.train(job, self._keys if self.whole.currentData() else None)
+        self.accept()

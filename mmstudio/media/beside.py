@@ -1,0 +1,102 @@
+"""What the files of one adding say of each other: captions beside their media, folders that are classes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mmstudio.errors import MediaError
+from mmstudio.media.cells import Cells
+from mmstudio.media.describe import Described, Description, describe, text_hash
+from mmstudio.media.limits import Limits
+from mmstudio.media.sidecars import SIDECAR_SUFFIXES, caption_of, folder_labels
+from mmstudio.media.sniff import Kind, sniff
+from mmstudio.media.text import split
+
+CAPTION = "caption"
+"""The part of a media file that its caption is."""
+_STANDING_BESIDE = frozenset({".md", ".txt", ".csv", ".tsv", ".json", ".jsonl", ".html", ".pdf", ".yaml", ".yml"})
+"""A folder of classes may hold files of these about them."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """``stems`` are the files, by their name without its end, beside which a sidecar stands; ``labels`` what folders
+    say of a file: ``label`` and ``split``.
+    """
+
+    stems: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    labels: Mapping[Path, Cells] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, files: Sequence[Path], named: Iterable[Path], captions: bool = True, labels: bool = True) -> Beside:
+        """For all files of an adding, of which the person named some, or the folders that hold them."""
+        named = [Path(os.path.abspath(path)) for path in named]
+        told: dict[Path, Cells] = {}
+        for folder in named if labels else ():
+            if folder.is_dir():
+                inside = [file for file in files if file.is_relative_to(folder)] if len(named) > 1 else files
+                told |= folder_labels([file for file in inside if not (
+                    file.parent == folder and file.suffix.lower() in _STANDING_BESIDE)], folder)
+        return cls(_stems(files, set(named)) if captions else {}, told)
+
+    def is_sidecar(self, path: Path) -> bool:
+        """Whether the file is a caption of another one of this adding."""
+        return path.suffix in SIDECAR_SUFFIXES and any(
+            other != path and _is_media(other) for other in self.stems.get(_stem(path), ()))
+
+    def told(self, path: Path) -> Cells:
+        """What a sidecar and the folders say of the file; the sidecar knows better."""
+        caption = caption_of(path) if _stem(path) in self.stems else None
+        return {**self.labels.get(path, {}), **(caption or {})}
+
+
+def described(path: Path, limits: Limits, known: Container[str], beside: Beside) -> Described:
+    """A file's items with what stands beside it: tags, columns, and its caption as a text. A sidecar has no items of
+    its own. Raises MediaError like ``describe``.
+    """
+    if beside.is_sidecar(path):
+        return Described([])
+    found = describe(path, limits, known)
+    told = beside.told(path)
+    if not told:
+        return found
+    is_media = any(item.modality != "text" for item in found.items)
+    text = str(told.pop("text", "") or "") if is_media else ""
+    tags = _tags(told.pop("label", None), told.pop("tags", None))
+    columns = {name: float(value) if isinstance(value, int) else value
+               for name, value in told.items() if isinstance(value, (str, int, float)) and name != "text"}
+    items = [replace(item, tags=tags, columns=columns) for item in found.items]
+    passages = list(split(text, limits.passage_characters))
+    items += [Description(path, "text", text_hash(passage), f"{CAPTION} {i}" if len(passages) > 1 else CAPTION, passage,
+                          tags=tags, columns=columns) for i, passage in enumerate(passages, 1)]
+    return Described(items, found.note)
+
+
+def _tags(label: object, tags: object) -> tuple[str, ...]:
+    told = [label, *(tags if isinstance(tags, list) else ())]
+    return tuple(dict.fromkeys(tag.strip() for tag in told if isinstance(tag, str) and tag.strip()))
+
+
+def _stem(path: Path) -> str:
+    return os.path.splitext(path)[0]
+
+
+def _stems(files: Sequence[Path], named: set[Path]) -> dict[str, tuple[Path, ...]]:
+    """Files by stem where a sidecar is among them; beside what was named outright, the disk is asked."""
+    wanted = {_stem(file) for file in files if file.suffix in SIDECAR_SUFFIXES}
+    wanted |= {_stem(path) for path in named if any(os.path.exists(path.with_suffix(s)) for s in SIDECAR_SUFFIXES)}
+    found: dict[str, list[Path]] = {}
+    for file in files:
+        if (stem := _stem(file)) in wanted:
+            found.setdefault(stem, []).append(file)
+    return {stem: tuple(paths) for stem, paths in found.items()}
+
+
+def _is_media(path: Path) -> bool:
+    try:
+        return sniff(path) in (Kind.IMAGE, Kind.AUDIO, Kind.VIDEO)
+    except MediaError:
+        return False

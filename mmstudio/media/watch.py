@@ -1,0 +1,61 @@
+"""A folder that is looked at again and again: which of its files are new and complete."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from mmstudio.errors import UnreadableMedia
+from mmstudio.media.scan import scan
+from mmstudio.media.sidecars import SIDECAR_SUFFIXES
+from mmstudio.media.sniff import reason
+
+QUIET_SECONDS = 2.0
+"""A file that was changed less long ago may still be being written."""
+
+
+class Watch:
+    """``known`` are the files that need not be told: what the project has, and what failed before."""
+
+    def __init__(self, folder: Path, known: Iterable[Path] = ()) -> None:
+        self.folder = folder
+        self._told: dict[str, tuple[int, int]] = {os.fspath(path): (-1, -1) for path in known}
+        self._stems = {_stem(name) for name in self._told if Path(name).suffix not in SIDECAR_SUFFIXES}
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    def poll(self) -> list[Path]:
+        """Files that came or changed since the last time and are quiet now, in a stable order; each is told once.
+
+        Raises UnreadableMedia where the folder is not there; it may come back.
+        """
+        try:
+            os.listdir(self.folder)
+        except OSError as error:
+            raise UnreadableMedia(f"The watched folder cannot be read ({reason(error)})", path=self.folder) from error
+        now, seen, fresh = time.time(), dict[str, tuple[int, int]](), list[Path]()
+        for found in scan([self.folder]):
+            name = os.fspath(found.path)
+            try:
+                status = os.stat(name)
+            except OSError:
+                continue
+            state = seen[name] = status.st_size, status.st_mtime_ns
+            told = self._told.get(name)
+            if told == state or told == (-1, -1) or (told is None and self._is_late_caption(found.path)):
+                continue
+            if self._seen.get(name) == state or now - status.st_mtime > QUIET_SECONDS:
+                self._told[name] = state
+                fresh.append(found.path)
+        self._seen = seen
+        self._stems |= {_stem(os.fspath(path)) for path in fresh if path.suffix not in SIDECAR_SUFFIXES}
+        return fresh
+
+    def _is_late_caption(self, path: Path) -> bool:
+        """A caption was read with its picture; one that comes later is no text of its own."""
+        return path.suffix in SIDECAR_SUFFIXES and _stem(os.fspath(path)) in self._stems
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]

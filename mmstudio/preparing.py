@@ -1,0 +1,264 @@
+"""A project's items and samples become what a training run learns from."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmstudio.errors import SpaceMismatch, TrainingError
+from mmstudio.library import Item, Items, Sample, SpaceKey, VectorView
+from mmstudio.media import MODALITIES, Modality
+from mmstudio.progress import Progress, Work
+from mmstudio.training import leaks, splits
+from mmstudio.training.examples import TRAIN, Examples
+from mmstudio.training.job import TrainingJob
+
+MOST_CLASSES = 1000
+OVERLAP, MOST_OF_ALL = 0.05, 0.8
+TAGS = "tags"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that could be learned: ``name`` is “tags” or a column, ``values`` its classes by frequency, ``numbers``
+    whether it is amounts. ``apart`` are classes of which hardly an item has two: those that can be told apart.
+    """
+
+    name: str
+    values: tuple[tuple[str, int], ...]
+    numbers: bool = False
+    apart: tuple[str, ...] = ()
+
+
+def targets(items: Iterable[Item]) -> list[Target]:
+    """What could be learned of these items: tags first, then columns by name. A column of many different numbers is
+    amounts.
+    """
+    tags: Counter[str] = Counter()
+    together: Counter[frozenset[str]] = Counter()
+    columns: dict[str, Counter[str]] = {}
+    numbers: dict[str, bool] = {}
+    for item in items:
+        tags.update(item.tags)
+        together[frozenset(item.tags)] += 1
+        for name, value in item.columns.items():
+            columns.setdefault(name, Counter())[_word(value)] += 1
+            numbers[name] = numbers.get(name, True) and isinstance(value, float | int)
+    common = tuple(tags.most_common(MOST_CLASSES))
+    found = [Target(TAGS, common, apart=_apart([name for name, _ in common], tags, together))] if tags else []
+    return found + [Target(name, tuple(counts.most_common(MOST_CLASSES)), numbers[name], tuple(counts))
+                    for name, counts in sorted(columns.items())]
+
+
+def _apart(names: list[str], counts: Counter[str], together: Counter[frozenset[str]]) -> tuple[str, ...]:
+    """Tags, frequent ones first, of which at most one item in twenty has another one that was taken before. What nearly
+    every tagged item has tells nothing apart.
+    """
+    taken: list[str] = []
+    tagged = sum(number for tags, number in together.items() if tags)
+    for name in (name for name in names if counts[name] <= MOST_OF_ALL * tagged):
+        shared = sum(number for tags, number in together.items() if name in tags and not tags.isdisjoint(taken))
+        if shared <= OVERLAP * counts[name]:
+            taken.append(name)
+    return tuple(taken)
+
+
+def completed(job: TrainingJob, items: Iterable[Item]) -> TrainingJob:
+    """The job with every class that two items or more have, where it names none."""
+    if job.classes or job.task not in ("classification", "multi-label"):
+        return job
+    found = next((target for target in targets(items) if target.name == job.target), None)
+    return replace(job, classes=tuple(name for name, count in found.values if count > 1) if found else ())
+
+
+def examples(job: TrainingJob, items: Items, samples: Sequence[Sample], view: VectorView,
+             chosen: Iterable[int] | None = None) -> Work[Examples]:
+    """The examples of a job among the ``chosen`` keys (items, and samples negated), else among all.
+
+    With several modalities a sample is one example, its items of one modality by their mean; what is in no sample is an
+    example alone. With one modality each item is an example. Raises TrainingError where too little can be learned.
+    """
+    units = _units(job, items, samples, view, None if chosen is None else set(chosen))
+    told = [_target(job, [items[i] for i in unit]) for _, unit in units]
+    kept = [place for place, value in enumerate(told) if value is not None]
+    left = len(units) - len(kept)
+    if len(kept) < 4:
+        raise TrainingError(
+            f"Only {len(kept)} examples have a vector and {'a class' if job.classes else 'a value'} of “{job.target}”.",
+            hint="Tag more items, or wait until they are encoded.")
+    units = [units[place] for place in kept]
+    vectors, present = _vectors(job, items, view, [unit for _, unit in units])
+    values = np.array([told[place] for place in kept], _KINDS[job.task])
+    notes = [f"{left} without a single class of this run were left out."] if left else []
+    made = Examples(np.array([key for key, _ in units], np.int64), vectors, present, values,
+                    np.zeros(len(units), np.int8))
+    yield Progress(0, 0, "dividing")
+    parts, note = _divided(job, made, [[items[i] for i in unit] for _, unit in units])
+    notes.append(note)
+    if job.split.keep_duplicates_together:
+        parts, note = yield from _without_leaks(parts, vectors)
+        notes.append(note)
+    return replace(made, parts=parts, note=" ".join(filter(None, notes)))
+
+
+_KINDS = {"classification": np.int64, "multi-label": np.float32, "regression": np.float32, "alignment": np.int64}
+
+
+def _units(job: TrainingJob, items: Items, samples: Sequence[Sample], view: VectorView,
+           chosen: set[int] | None) -> list[tuple[int, list[int]]]:
+    """Keys of examples with their items that have a vector and a modality of the job."""
+    rows = np.arange(len(view))
+    if chosen is not None:
+        rows = rows[np.isin(view.ids, list(_items_of(chosen, samples)))]
+    modalities = view.modalities[rows]
+    ids = view.ids[rows][np.isin(modalities, list(job.modalities))]
+    usable = {int(i) for i in ids if int(i) in items}
+    units: list[tuple[int, list[int]]] = []
+    if len(job.modalities) > 1:
+        taken: set[int] = set()
+        for sample in samples:
+            members = [i for i in sample.item_ids if i in usable]
+            if members and (chosen is None or -sample.id in chosen or any(i in chosen for i in members)):
+                units.append((-sample.id, members))
+                taken.update(members)
+        usable -= taken
+    if job.task == "alignment":
+        return [unit for unit in units if len({items[i].modality for i in unit[1]}) > 1]
+    return units + [(i, [i]) for i in sorted(usable)]
+
+
+def _items_of(keys: set[int], samples: Sequence[Sample]) -> set[int]:
+    out = {key for key in keys if key > 0}
+    for sample in samples:
+        if -sample.id in keys:
+            out.update(sample.item_ids)
+    return out
+
+
+def _target(job: TrainingJob, members: list[Item]) -> int | float | list[float] | None:
+    """What an example's items tell of the job's target; None where that is not one thing."""
+    if job.task == "alignment":
+        return 0
+    if job.task == "regression":
+        amounts = [float(v) for item in members if isinstance(v := item.columns.get(job.target), float | int)]
+        return float(np.mean(amounts)) if amounts and all(map(math.isfinite, amounts)) else None
+    words = set[str]()
+    for item in members:
+        if job.target == TAGS:
+            words.update(item.tags)
+        elif job.target in item.columns:
+            words.add(_word(item.columns[job.target]))
+    told = [place for place, name in enumerate(job.classes) if name in words]
+    if job.task == "multi-label":
+        return [float(place in told) for place in range(len(job.classes))] if words else None
+    return told[0] if len(told) == 1 else None
+
+
+def _word(value: str | float) -> str:
+    return f"{value:g}" if isinstance(value, float | int) else value
+
+
+def _vectors(job: TrainingJob, items: Items, view: VectorView, units: list[list[int]]) -> tuple[
+        NDArray[np.float32], NDArray[np.bool_]]:
+    made = np.zeros((len(units), len(job.modalities), view.key.dim), np.float32)
+    place_of: dict[Modality, int] = {modality: m for m, modality in enumerate(job.modalities)}
+    counts = np.zeros(made.shape[:2], np.int64)
+    flat = [(n, place_of[items[i].modality], view.rows[i]) for n, unit in enumerate(units) for i in unit]
+    n, m, rows = (np.array(column, np.int64) for column in zip(*flat, strict=True))
+    np.add.at(made, (n, m), view.vectors[rows])
+    np.add.at(counts, (n, m), 1)
+    lengths = np.linalg.norm(made, axis=2, keepdims=True)
+    return (made / np.where(lengths > 0, lengths, 1)).astype(np.float32), counts > 0
+
+
+def predictions(run: Path, key: SpaceKey, items: Items, view: VectorView,
+                item_ids: Iterable[int] | None = None) -> dict[int, dict[str, str | float | None]]:
+    """What a run tells of each item: its class, labels or amount, and of a class how sure it is, as columns. Raises
+    TrainingError for a run that tells nothing of single items, SpaceMismatch for vectors of another space.
+    """
+    from mmstudio.training.predict import Predictor
+
+    predictor = Predictor(run)
+    job = predictor.job
+    if job.task == "alignment":
+        raise TrainingError("A run that aligns modalities tells nothing of single items.")
+    if (job.space, job.dim) != (key.space, key.dim):
+        raise SpaceMismatch(f"The run reads vectors of {job.space}, not of {key.space}.",
+                            hint="Choose the model that it was trained with.")
+    units = _units(job, items, [], view, None if item_ids is None else set(item_ids))
+    if not units:
+        return {}
+    vectors, present = _vectors(job, items, view, [unit for _, unit in units])
+    told = predictor.outputs(vectors, present)
+    name = f"predicted {job.target}"
+    made: dict[int, dict[str, str | float | None]] = {}
+    for (item_id, _), row in zip(units, told, strict=True):
+        if job.task == "classification":
+            made[item_id] = {name: job.classes[int(row.argmax())], f"{name}: sure": round(float(row.max()), 4)}
+        elif job.task == "multi-label":
+            made[item_id] = {name: ", ".join(c for c, p in zip(job.classes, row, strict=True) if p >= 0.5) or None}
+        else:
+            made[item_id] = {name: float(row[0])}
+    return made
+
+
+def modalities_of(view: VectorView) -> tuple[Modality, ...]:
+    """The modalities that have vectors, in the studio's order."""
+    return tuple(m for m in MODALITIES if (view.modalities == m).any())
+
+
+def _divided(job: TrainingJob, made: Examples, members: list[list[Item]]) -> tuple[NDArray[np.int8], str]:
+    """The part of each example, and what to tell of the division."""
+    split = job.split
+    shares = (1 - split.validation - split.test, split.validation, split.test)
+    told = [_first(unit, split.column) for unit in members]
+    if split.kind == "column":
+        division = splits.by_words(told)
+    elif split.kind == "grouped":
+        division = splits.grouped(told, shares, job.seed)
+    elif split.kind == "time":
+        times = [min(item.added for item in unit) for unit in members] if not split.column else told
+        division = splits.by_time(_times(times), shares)
+    elif split.kind == "stratified" and job.task == "classification":
+        division = splits.stratified(np.asarray(made.targets), shares, job.seed)
+    elif split.kind == "stratified" and job.task == "multi-label":
+        division = splits.stratified_labels(np.asarray(made.targets) > 0.5, shares, job.seed)
+    else:
+        division = splits.random(len(made), shares, job.seed)
+    return division.parts, division.note
+
+
+def _without_leaks(parts: NDArray[np.int8], vectors: NDArray[np.float32]) -> Work[tuple[NDArray[np.int8], str]]:
+    """Near-duplicates in two parts are learned from, so that no test is a thing that was learned; but not where hardly
+    anything would be left to test with: then that is told.
+    """
+    found = yield from leaks.find(parts, vectors.reshape(len(vectors), -1))
+    if not found.count:
+        return parts, ""
+    moved = leaks.moved_to_train(parts, found)
+    held, left = int((parts != TRAIN).sum()), int((moved != TRAIN).sum())
+    if left < held / 2 or not all((moved == part).any() for part in np.unique(parts)):
+        return parts, f"{held - left} of {held} held-out examples are near-duplicates of others: the figures flatter."
+    return moved, f"{held - left} near-duplicates across parts were moved to train."
+
+
+def _first(unit: list[Item], column: str) -> str | float | None:
+    return next((item.columns[column] for item in unit if column in item.columns), None)
+
+
+def _times(values: Sequence[str | float | None]) -> NDArray[np.generic]:
+    """Numbers as they are, else dates; what is neither is missing."""
+    if all(value is None or isinstance(value, float | int) for value in values):
+        return np.array([np.nan if value is None else float(value) for value in values])
+    found = np.full(len(values), "NaT", "datetime64[s]")
+    for place, value in enumerate(values):
+        with suppress(ValueError):
+            found[place] = np.datetime64(str(value).strip(), "s")
+    return found

@@ -1,0 +1,240 @@
+"""Heads that fuse the vectors of several modalities and tell something of them; each says what every modality alone
+tells.
+
+Shapes: ``vectors (b, m, dim)`` float, ``present (b, m)`` bool, at least one present in each row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmstudio.training.job import TrainingJob
+
+RANK = 8
+HEADS = 4
+
+
+@dataclass
+class Told:
+    """``logits (b, outputs)`` of all modalities together, ``alone (b, m, outputs)`` of each, and where a fusion has
+    them the ``weights (b, m)`` of the modalities, rows of sum 1, and ``attention (b, heads, 1 + m, 1 + m)`` of its
+    last layer, whose first position is the one that is read.
+    """
+
+    logits: Tensor
+    alone: Tensor
+    weights: Tensor | None = None
+    attention: Tensor | None = None
+
+
+class FusionHead(nn.Module):
+    """A fusion with a head behind it. Where a modality is missing, a learned vector stands in for it."""
+
+    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.missing = nn.Parameter(torch.zeros(modalities, dim))
+        self.alone = nn.ModuleList(nn.Linear(dim, outputs) for _ in range(modalities))
+
+    def forward(self, vectors: Tensor, present: Tensor) -> Told:
+        filled = torch.where(present[..., None], vectors, self.missing)
+        alone = torch.stack([head(filled[:, m]) for m, head in enumerate(self.alone)], 1)
+        return self.fuse(filled, present, alone)
+
+    def fuse(self, vectors: Tensor, present: Tensor, alone: Tensor) -> Told:
+        raise NotImplementedError
+
+    def branches(self) -> list[list[nn.Parameter]]:
+        """The parameters that belong to each modality alone, which balancing slows."""
+        return [list(head.parameters()) for head in self.alone]
+
+
+def _dense(inputs: int, outputs: int, width: int, layers: int, dropout: float) -> nn.Sequential:
+    """Hidden layers of GELU, then a linear one."""
+    made: list[nn.Module] = []
+    for _ in range(layers):
+        made += [nn.Linear(inputs, width), nn.GELU(), nn.Dropout(dropout)]
+        inputs = width
+    return nn.Sequential(*made, nn.Dropout(0.0 if layers else dropout), nn.Linear(inputs, outputs))
+
+
+def _shares(scores: Tensor, present: Tensor) -> Tensor:
+    """``(b, m)`` softmax over the modalities that are there."""
+    return scores.masked_fill(~present, -torch.inf).softmax(-1)
+
+
+class JointMean(FusionHead):
+    """The mean of the modalities that are there, in a space that they share, then one head for all."""
+
+    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
+        super().__init__(modalities, dim, outputs, width, layers, dropout)
+        self.head = _dense(dim, outputs, width, layers, dropout)
+
+    def fuse(self, vectors: Tensor, present: Tensor, alone: Tensor) -> Told:
+        weights = present / present.sum(1, keepdim=True)
+        return Told(self.head((vectors * weights[..., None]).sum(1)), alone)
+
+
+class Concatenate(FusionHead):
+    """Early fusion: all vectors one after another into dense layers."""
+
+    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
+        super().__init__(modalities, dim, outputs, width, layers, dropout)
+        self.head = _dense(modalities * dim, outputs, width, max(1, layers), dropout)
+
+    def fuse(self, vectors: Tensor, present: Tensor, alone: Tensor) -> Told:
+        return Told(self.head(vectors.flatten(1)), alone)
+
+
+class _Projected(FusionHead):
+    """Each modality gets a layer of its own first."""
+
+    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
+        super().__init__(modalities, dim, outputs, width, layers, dropout)
+        self.into = nn.ModuleList(nn.Linear(dim, width) for _ in range(modalities))
+        self.head = _dense(width, outputs, width, layers, dropout)
+
+    def projected(self, vectors: Tensor) -> Tensor:
+        """``(b, m, width)``"""
+        return torch.stack([layer(vectors[:, m]) for m, layer in enumerate(self.into)], 1)
+
+    def branches(self) -> list[list[nn.Parameter]]:
+        return [[*own, *layer.parameters()] for own, layer in zip(super().branches(), self.into, strict=True)]
+
+
+class WeightedSum(_Projected):
+    """A sum with one learned weight a modality."""
+
+    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
+        super().__init__(modalities, dim, outputs, width, layers, dropout)
+        self.scores = nn.Parameter(torch.zeros(modalities))
+
+    def fuse(self, vectors: Tensor, present: Tensor, alone: Tensor) -> Told:
+        weights = _shares(self.scores.expand(present.shape), present)
+        summed = (weights[..., None] * F.gelu(self.projected(vectors))).sum(1)
+        return Told(self.head(summed), alone, weights)
+
+
+class Gated(_Projected):
+    """A sum whose weights each example decides (gated multimodal unit, Arevalo et al. 2017, with softmax gates)."""
+
+    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
+        super().__init__(modalities, dim, outputs, width, layers, dropout)
+        self.gate = nn.Linear(modalities * dim, modalities)
+
+    def fuse(self, vectors: Tensor, present: Tensor, alone: Tensor) -> Told:
+        weights = _shares(self.gate(vectors.flatten(1)), present)
+        summed = (weights[..., None] * torch.tanh(self.projected(vectors))).sum(1)
+        return Told(self.head(summed), alone, weights)
+
+
+class Bilinear(FusionHead):
+    """Products of the modalities' features, of low rank (low-rank multimodal fusion, Liu et al. 2018)."""
+
+    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
+        super().__init__(modalities, dim, outputs, width, layers, dropout)
+        self.factors = nn.ModuleList(nn.Linear(dim, RANK * width) for _ in range(modalities))
+        for factor in self.factors:
+            nn.init.ones_(cast(nn.Linear, factor).bias)  # products of numbers near nothing would have no gradient
+        self.mix = nn.Parameter(torch.full((RANK,), 1 / RANK))
+        self.head = nn.Sequential(nn.LayerNorm(width), _dense(width, outputs, width, layers, dropout))
+
+    def fuse(self, vectors: Tensor, present: Tensor, alone: Tensor) -> Told:
+        product = torch.ones((), device=vectors.device)
+        for m, factor in enumerate(self.factors):
+            made = factor(vectors[:, m]).unflatten(1, (RANK, -1))
+            product = product * torch.where(present[:, m, None, None], made, torch.ones_like(made))
+        return Told(self.head(torch.einsum("brw,r->bw", product, self.mix)), alone)
+
+    def branches(self) -> list[list[nn.Parameter]]:
+        return [[*own, *layer.parameters()] for own, layer in zip(super().branches(), self.factors, strict=True)]
+
+
+class CrossAttention(_Projected):
+    """Modalities attend to each other and a learned position reads them (a small Transformer over modality tokens)."""
+
+    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
+        width = -(-width // HEADS) * HEADS
+        super().__init__(modalities, dim, outputs, width, 0, dropout)
+        self.names = nn.Parameter(0.02 * torch.randn(1 + modalities, width))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2 * max(1, layers) + 1))
+        self.attends = nn.ModuleList(
+            nn.MultiheadAttention(width, HEADS, dropout, batch_first=True) for _ in range(max(1, layers)))
+        self.feeds = nn.ModuleList(_dense(width, width, 2 * width, 1, dropout) for _ in range(max(1, layers)))
+
+    def fuse(self, vectors: Tensor, present: Tensor, alone: Tensor) -> Told:
+        tokens = self.names + F.pad(self.projected(vectors), (0, 0, 1, 0))
+        hidden = F.pad(~present, (1, 0))
+        attention = None
+        for layer, (attend, feed) in enumerate(zip(self.attends, self.feeds, strict=True)):
+            normed = self.norms[2 * layer](tokens)
+            found, attention = attend(normed, normed, normed, key_padding_mask=hidden, average_attn_weights=False)
+            tokens = tokens + found
+            tokens = tokens + feed(self.norms[2 * layer + 1](tokens))
+        weights = None if attention is None else _shares(attention[:, :, 0, 1:].mean(1).clamp_min(1e-9).log(), present)
+        return Told(self.head(self.norms[-1](tokens[:, 0])), alone, weights, attention)
+
+
+class Late(FusionHead):
+    """Each modality decides alone, and the decisions are put together: their ``average``, a ``learned average``, or a
+    ``product of experts`` (Hinton 2002). ``kind`` of outputs says what a decision is: classes, labels or amounts.
+    """
+
+    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float,
+                 how: str = "average", task: str = "classification") -> None:
+        super().__init__(modalities, dim, outputs, width, layers, dropout)
+        self.alone = nn.ModuleList(_dense(dim, outputs, width, layers, dropout) for _ in range(modalities))
+        self.scores = nn.Parameter(torch.zeros(modalities)) if how == "learned average" else None
+        self.how, self.task = how, task
+
+    def fuse(self, vectors: Tensor, present: Tensor, alone: Tensor) -> Told:
+        scores = torch.zeros_like(present, dtype=alone.dtype) if self.scores is None else self.scores.expand(
+            present.shape)
+        weights = _shares(scores, present)
+        if self.how == "product of experts" and self.task != "regression":
+            each = alone.log_softmax(-1) if self.task == "classification" else alone
+            return Told((each * present[..., None]).sum(1), alone, weights)
+        if self.task == "regression":
+            return Told((weights[..., None] * alone).sum(1), alone, weights)
+        if self.task == "classification":
+            mixed = torch.logsumexp(alone.log_softmax(-1) + weights[..., None].clamp_min(1e-12).log(), 1)
+            return Told(mixed, alone, weights)
+        share = (weights[..., None] * alone.sigmoid()).sum(1).clamp(1e-6, 1 - 1e-6)
+        return Told(torch.logit(share), alone, weights)
+
+
+class Aligner(nn.Module):
+    """A projection of each modality into one new space, with a temperature (CLIP, Radford et al. 2021)."""
+
+    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.into = nn.ModuleList(_dense(dim, outputs, width, layers, dropout) for _ in range(modalities))
+        self.log_scale = nn.Parameter(torch.tensor(2.6593))  # 1 / 0.07
+        self.bias = nn.Parameter(torch.tensor(-10.0))
+
+    def forward(self, vectors: Tensor, present: Tensor) -> Tensor:
+        """``(b, m, outputs)`` of length 1"""
+        return F.normalize(torch.stack([layer(vectors[:, m]) for m, layer in enumerate(self.into)], 1), dim=-1)
+
+    def branches(self) -> list[list[nn.Parameter]]:
+        return [list(layer.parameters()) for layer in self.into]
+
+
+_FUSIONS: dict[str, type[FusionHead]] = {
+    "joint mean": JointMean, "concatenate": Concatenate, "weighted sum": WeightedSum, "gated": Gated,
+    "bilinear": Bilinear, "attention": CrossAttention,
+}
+
+
+def build(job: TrainingJob, dim: int) -> nn.Module:
+    """The job's model for vectors ``(b, m, dim)``, with fresh weights from torch's generator."""
+    sizes = len(job.modalities), dim, job.outputs, job.width, job.layers, job.dropout
+    if job.task == "alignment":
+        return Aligner(*sizes)
+    if job.fusion in _FUSIONS:
+        return _FUSIONS[job.fusion](*sizes)
+    return Late(*sizes, how=job.fusion, task=job.task)

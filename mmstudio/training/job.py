@@ -1,0 +1,170 @@
+"""What is to be learned, from what and how: one frozen table, as JSON in a run's folder or as TOML by a person."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from mmstudio.errors import TrainingError
+from mmstudio.media import MODALITIES, Modality
+
+Task = Literal["classification", "multi-label", "regression", "alignment"]
+Fusion = Literal["joint mean", "concatenate", "weighted sum", "gated", "bilinear", "attention",
+                 "average", "learned average", "product of experts"]
+Loss = Literal["", "cross-entropy", "focal", "binary cross-entropy", "squared error", "huber",
+               "infonce", "siglip", "euclidean", "triplet"]
+LOSSES: dict[str, tuple[str, ...]] = {
+    "classification": ("cross-entropy", "focal"), "multi-label": ("binary cross-entropy", "focal"),
+    "regression": ("squared error", "huber"), "alignment": ("infonce", "siglip", "euclidean", "triplet"),
+}
+"""The losses of each task, the usual one first."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """How examples are divided; ``column`` names groups, times, or the parts themselves."""
+
+    kind: Literal["random", "stratified", "grouped", "time", "column"] = "stratified"
+    validation: float = 0.15
+    test: float = 0.15
+    column: str = ""
+    keep_duplicates_together: bool = True
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One run's settings; what is not said has a sound default.
+
+    ``target`` is “tags” or a column; ``classes`` the outputs in their order (tags or values of the column).
+    ``width`` and ``layers`` are the hidden layers of a head or fusion. ``lr`` is the highest rate, reached after
+    ``warmup`` (a share of all steps) and left along a cosine. ``patience`` epochs without a better validation loss end
+    the run; 0 never does. ``clip`` bounds the gradient's norm, ``ema`` is the decay of averaged weights; 0 is off.
+    ``balancing`` slows the leading modality (OGM-GE); ``class_weights`` and ``resampling`` help rare classes.
+    """
+
+    name: str = "Run"
+    task: Task = "classification"
+    target: str = "tags"
+    classes: tuple[str, ...] = ()
+    modalities: tuple[Modality, ...] = ("image",)
+    model: str = "starter"
+    space: str = ""
+    dim: int = 0
+    fusion: Fusion = "joint mean"
+    width: int = 128
+    layers: int = 0
+    dropout: float = 0.1
+    modality_dropout: float = 0.0
+    loss: Loss = ""
+    class_weights: bool = False
+    resampling: bool = False
+    label_smoothing: float = 0.0
+    balancing: Literal["", "ogm-ge"] = ""
+    epochs: int = 60
+    batch: int = 64
+    accumulation: int = 1
+    lr: float = 1e-3
+    weight_decay: float = 1e-2
+    warmup: float = 0.05
+    clip: float = 1.0
+    ema: float = 0.0
+    patience: int = 10
+    seed: int = 0
+    deterministic: bool = True
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    split: Split = field(default_factory=Split)
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the model gives for one example."""
+        return {"classification": len(self.classes), "multi-label": len(self.classes), "regression": 1,
+                "alignment": self.width}[self.task]
+
+    @property
+    def loss_name(self) -> str:
+        return self.loss or LOSSES[self.task][0]
+
+    def check(self) -> TrainingJob:
+        """Itself, or TrainingError with what does not fit."""
+        for named in fields(self):
+            _check_type(named.name, getattr(self, named.name))
+        for name, choices in (("task", Task), ("fusion", Fusion), ("loss", Loss)):
+            if getattr(self, name) not in get_args(choices):
+                raise TrainingError(f"“{name}” is one of {', '.join(filter(None, get_args(choices)))}, "
+                                    f"not “{getattr(self, name)}”.")
+        if self.loss_name not in LOSSES[self.task]:
+            raise TrainingError(f"The loss “{self.loss}” is none of {self.task}.",
+                                hint=f"Take one of {', '.join(LOSSES[self.task])}.")
+        if not self.modalities or any(m not in MODALITIES for m in self.modalities) or len(
+                set(self.modalities)) < len(self.modalities):
+            raise TrainingError("A run reads one modality or more of image, audio and text, each once.")
+        if self.task in ("classification", "multi-label"):
+            least = 2 if self.task == "classification" else 1
+            if len(set(self.classes)) < max(least, len(self.classes)):
+                raise TrainingError(f"A run of {self.task} needs at least {least} different classes.",
+                                    hint="Tag some items, or choose a column with several values.")
+        if self.task == "alignment" and len(self.modalities) < 2:
+            raise TrainingError("Aligning needs two modalities or more.")
+        for name, low, high in _RANGES:
+            if not low <= getattr(self, name) <= high:
+                raise TrainingError(f"“{name}” lies between {low:g} and {high:g}; {getattr(self, name):g} does not.")
+        if self.split.validation + self.split.test >= 1 or min(self.split.validation, self.split.test) < 0:
+            raise TrainingError("The shares of validation and test leave nothing to learn from.")
+        return self
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False, indent=1)
+
+
+_RANGES = (("epochs", 1, 100_000), ("batch", 1, 1 << 20), ("accumulation", 1, 4096), ("lr", 1e-9, 10),
+           ("weight_decay", 0, 10), ("dropout", 0, 0.95), ("modality_dropout", 0, 0.95), ("warmup", 0, 1),
+           ("clip", 0, 1e6), ("ema", 0, 0.99999), ("patience", 0, 100_000), ("label_smoothing", 0, 0.9),
+           ("width", 1, 16384), ("layers", 0, 12), ("seed", 0, 2**31 - 1))
+
+
+def from_values(values: dict[str, Any], whole: bool = True) -> TrainingJob:
+    """A job from a table of JSON or TOML; where it need not be ``whole``, classes are named later. Raises TrainingError
+    for an unknown name or a value of another kind.
+    """
+    known = {f.name for f in fields(TrainingJob)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise TrainingError(f"A training job has no “{unknown[0]}”.", hint=f"It has {', '.join(sorted(known))}.")
+    made: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    if "split" in made:
+        if not isinstance(made["split"], dict) or set(made["split"]) - {f.name for f in fields(Split)}:
+            raise TrainingError("“split” is a table of kind, validation, test, column and keep_duplicates_together.")
+        made["split"] = Split(**made["split"])
+    job = TrainingJob(**made)
+    return job.check() if whole or job.classes else replace(job, classes=("", " ")).check() and job
+
+
+def read(path: Path, whole: bool = True) -> TrainingJob:
+    """A job from a ``.toml`` or ``.json`` file. Raises TrainingError as ``from_values``."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        raise TrainingError(f"The training job could not be read ({error}).", path=path) from error
+    if not isinstance(values, dict):
+        raise TrainingError("A training job is a table of names and values.", path=path)
+    return from_values(values, whole)
+
+
+def _check_type(name: str, value: Any) -> None:
+    default = getattr(TrainingJob, name, None) if name != "split" else None
+    if isinstance(default, bool):
+        fits = isinstance(value, bool)
+    elif isinstance(default, int):
+        fits = isinstance(value, int) and not isinstance(value, bool)
+    elif isinstance(default, float):
+        fits = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+    elif isinstance(default, tuple):
+        fits = isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+    else:
+        fits = isinstance(value, Split if name == "split" else str)
+    if not fits:
+        raise TrainingError(f"“{name}” cannot be {value!r}.")

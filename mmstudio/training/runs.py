@@ -1,0 +1,298 @@
+"""Runs lie in folders: the job, what it learns from, where it stands, and its curve. Reading them needs no torch.
+
+``job.json``, ``examples/``, ``state.json``, ``metrics.jsonl`` (one line a step), ``wish`` (what the person wants of
+it), ``checkpoint.pt``, ``best.safetensors``, ``results.json`` and ``outputs.npz``. Whoever trains holds
+``running.lock``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from mmstudio import paths
+from mmstudio.errors import TrainingError
+from mmstudio.training.examples import Examples
+from mmstudio.training.job import TrainingJob, read
+
+Status = Literal["waiting", "running", "paused", "stopped", "done", "failed", "interrupted"]
+Wish = Literal["run", "pause", "stop"]
+_JOB, _STATE, _WISH, _LOCK = "job.json", "state.json", "wish", "running.lock"
+_LONGEST_LINE = 1 << 20
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a run stands, as it last told. ``started`` is in seconds since 1970, ``seconds`` what was spent training.
+    """
+
+    status: Status = "waiting"
+    step: int = 0
+    steps: int = 0
+    epoch: int = 0
+    started: float = 0.0
+    seconds: float = 0.0
+    best: float | None = None
+    best_epoch: int = -1
+    error: str = ""
+    failed_keys: tuple[int, ...] = ()
+    fingerprint: str = ""
+    versions: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's folder as it is now; ``results`` are its metrics once it is done."""
+
+    folder: Path
+    job: TrainingJob
+    state: State
+    results: dict[str, Any]
+
+    @property
+    def number(self) -> int:
+        return int(self.folder.name)
+
+
+def make(root: Path, job: TrainingJob, examples: Examples) -> Path:
+    """A new run's folder, numbered after those that are there. Raises TrainingError; then there is none."""
+    root.mkdir(parents=True, exist_ok=True)
+    number = 1 + max((int(path.name) for path in root.iterdir() if path.name.isdigit()), default=0)
+    folder = root / f"{number:04}"
+    beside = root / f".{folder.name}"
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        beside.mkdir()
+        examples.save(beside / "examples")
+        (beside / _JOB).write_text(job.check().to_json(), encoding="utf-8")
+        paths.write_atomically(beside / _STATE, _as_json(State(fingerprint=examples.fingerprint())))
+        beside.rename(folder)
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise TrainingError(f"The run could not be written ({error.strerror}).", path=folder,
+                            hint="Free some space.") from error
+    except TrainingError:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    return folder
+
+
+def runs(root: Path) -> list[Run]:
+    """All runs that can be read, newest first."""
+    found = []
+    for folder in sorted(root.iterdir(), reverse=True) if root.is_dir() else ():
+        if folder.name.isdigit() and (folder / _JOB).is_file():
+            try:
+                found.append(look(folder))
+            except TrainingError:
+                continue
+    return found
+
+
+def look(folder: Path) -> Run:
+    """One run as it is. A run that says it is running while nobody holds its lock was interrupted. Raises
+    TrainingError.
+    """
+    state = state_of(folder)
+    if state.status in ("running", "paused") and not is_alive(folder):
+        state = replace(state_of(folder), status="interrupted") if state_of(folder).status == state.status else \
+            state_of(folder)
+    try:
+        results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        results = {}
+    return Run(folder, read(folder / _JOB), state, results)
+
+
+def note_of(folder: Path) -> str:
+    """What was left out of the run's examples."""
+    return Examples.load(folder / "examples").note
+
+
+def state_of(folder: Path) -> State:
+    """What the run last told. Raises TrainingError where it cannot be read."""
+    try:
+        values = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+        return State(**{**values, "failed_keys": tuple(values.get("failed_keys", ()))})
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise TrainingError(f"The run's state cannot be read ({error}).", path=folder) from error
+
+
+def tell(folder: Path, state: State) -> None:
+    """Let others know where the run stands. What fails here is told the next time."""
+    try:
+        paths.write_atomically(folder / _STATE, _as_json(state))
+    except OSError:
+        pass
+
+
+def wish(folder: Path, wanted: Wish) -> None:
+    """Ask a run to go on, pause or stop; it obeys within a step. Raises TrainingError."""
+    try:
+        paths.write_atomically(folder / _WISH, wanted.encode())
+    except OSError as error:
+        raise TrainingError(f"The run could not be told ({error.strerror}).", path=folder) from error
+
+
+def wished(folder: Path) -> Wish:
+    """What is asked of the run."""
+    try:
+        text = (folder / _WISH).read_text(encoding="utf-8")
+    except OSError:
+        return "run"
+    return "pause" if text == "pause" else "stop" if text == "stop" else "run"
+
+
+def is_alive(folder: Path) -> bool:
+    """Whether some process trains here now."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return True
+    lock.release()
+    return False
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Nobody else trains here meanwhile. Raises TrainingError where someone does."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / _LOCK)
+    for _ in range(20):  # whoever asks whether we live holds it for an instant
+        try:
+            lock.acquire(timeout=0.2)
+            break
+        except Timeout:
+            continue
+    if not lock.is_locked:
+        raise TrainingError("This run is being trained already.", path=folder)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def start(folder: Path) -> None:
+    """Train in a process of its own, which outlives this one; what it prints goes to ``log.txt``. Raises TrainingError.
+    """
+    wish(folder, "run")
+    program = [sys.executable, "train", str(folder)] if getattr(sys, "frozen", False) else [
+        sys.executable, "-m", "mmstudio", "train", str(folder)]
+    try:
+        with open(folder / "log.txt", "ab") as log:
+            if os.name == "nt":
+                flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS  # type: ignore[attr-defined]
+                child = subprocess.Popen(program, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                         creationflags=flags)
+            else:
+                child = subprocess.Popen(program, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                         start_new_session=True)
+    except OSError as error:
+        raise TrainingError(f"The training could not be started ({error}).", path=folder) from error
+    _CHILDREN.append(child)
+    _CHILDREN[:] = [one for one in _CHILDREN if one.poll() is None]  # those that ended are waited for
+
+
+def is_starting(folder: Path) -> bool:
+    """Whether a process that this one started for the run lives; it takes a moment until the run says that it trains.
+    """
+    return any(child.poll() is None and child.args[-1] == str(folder)  # type: ignore[index]
+               for child in _CHILDREN)
+
+
+_CHILDREN: list[subprocess.Popen[bytes]] = []
+
+
+def remove(folder: Path) -> None:
+    """Delete a run. Raises TrainingError while it is being trained."""
+    if is_alive(folder):
+        raise TrainingError("The run is being trained.", path=folder, hint="Stop it first.")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class Curve:
+    """The lines of ``metrics.jsonl``, read on from where the last reading ended."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "metrics.jsonl"
+        self._at = 0
+        self._rest = b""
+
+    def more(self) -> tuple[list[dict[str, Any]], bool]:
+        """Lines that came since, and whether the curve was begun anew or cut back, so that all before is void."""
+        try:
+            size = self._file.stat().st_size
+            anew = size < self._at
+            if anew:
+                self._at, self._rest = 0, b""
+            with open(self._file, "rb") as file:
+                file.seek(self._at)
+                read = file.read()
+        except OSError:
+            return [], False
+        self._at += len(read)
+        *lines, self._rest = (self._rest + read).split(b"\n")
+        if len(self._rest) > _LONGEST_LINE:
+            self._rest = b""
+        return [made for line in lines if (made := _line(line)) is not None], anew
+
+
+def _line(text: bytes) -> dict[str, Any] | None:
+    try:
+        made = json.loads(text)
+    except ValueError:
+        return None
+    return made if isinstance(made, dict) else None
+
+
+def _as_json(state: State) -> bytes:
+    return json.dumps(asdict(state)).encode()
+
+
+class Lines:
+    """Writes ``metrics.jsonl``, some lines at once; going on from a checkpoint, what came after it is cut off."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        file = folder / "metrics.jsonl"
+        kept = b""
+        if step and file.is_file():
+            lines = file.read_bytes().splitlines(keepends=True)
+            kept = b"".join(line for line in lines if line.endswith(b"\n") and (_line(line) or {"step": step + 1}).get(
+                "step", 0) <= step)
+        paths.write_atomically(file, kept)
+        self._file = open(file, "ab")  # noqa: SIM115 - closed by close
+        self._flushed = time.monotonic()
+
+    def add(self, values: dict[str, Any]) -> None:
+        """Raises TrainingError where the disk does not take it."""
+        try:
+            self._file.write(json.dumps(values).encode() + b"\n")
+            if time.monotonic() - self._flushed > 0.1:
+                self.flush()
+        except OSError as error:
+            raise TrainingError(f"The curve could not be written ({error.strerror}).", path=self._file.name,
+                                hint="Free some space and continue.") from error
+
+    def flush(self) -> None:
+        self._file.flush()
+        self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        try:
+            self._file.close()
+        except OSError:
+            pass
+

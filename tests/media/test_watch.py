@@ -1,0 +1,56 @@
+"""A watched folder tells each file once, when it is complete."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from mmstudio.errors import UnreadableMedia
+from mmstudio.media.watch import Watch
+
+
+def _write(path: Path, text: str, age: float = 10) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    os.utime(path, (time.time() - age, time.time() - age))
+    return path
+
+
+def test_each_file_is_told_once_and_again_when_it_has_changed(tmp_path: Path) -> None:
+    known, new = _write(tmp_path / "known.txt", "old"), _write(tmp_path / "sub/new.txt", "new")
+    watch = Watch(tmp_path, [known])
+    assert watch.poll() == [new]
+    assert watch.poll() == []
+    _write(new, "changed")
+    assert watch.poll() == [new]
+
+
+def test_a_file_that_is_still_written_is_told_when_it_rests(tmp_path: Path) -> None:
+    file = _write(tmp_path / "growing.txt", "a", age=0)
+    watch = Watch(tmp_path)
+    assert watch.poll() == []
+    _write(file, "ab", age=0)
+    assert watch.poll() == []
+    assert watch.poll() == [file]
+
+
+def test_a_caption_that_comes_after_its_picture_is_no_text_of_its_own(tmp_path: Path) -> None:
+    watch = Watch(tmp_path, [tmp_path / "known.png"])
+    picture, caption = _write(tmp_path / "x.png", "p"), _write(tmp_path / "x.txt", "c")
+    assert watch.poll() == [picture, caption]  # together: the adding tells them apart
+    _write(tmp_path / "known.txt", "c")
+    _write(tmp_path / "y.png", "p")
+    watch.poll()
+    _write(tmp_path / "y.txt", "late")
+    assert watch.poll() == []
+
+
+def test_a_folder_that_is_gone_is_an_error_and_may_come_back(tmp_path: Path) -> None:
+    watch = Watch(tmp_path / "f")
+    with pytest.raises(UnreadableMedia, match="cannot be read"):
+        watch.poll()
+    file = _write(tmp_path / "f/x.txt", "x")
+    assert watch.poll() == [file]

@@ -1,0 +1,315 @@
+"""Runs learn, obey, survive, and go on as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from mmstudio.errors import TrainingError
+from mmstudio.progress import finish
+from mmstudio.training import loop, runs
+from mmstudio.training.examples import Examples
+from mmstudio.training.fusion import build
+from mmstudio.training.job import LOSSES, Fusion
+from mmstudio.training.learner import Learner
+from mmstudio.training.loop import train
+from mmstudio.training.predict import Predictor
+
+Make = Callable[..., Path]
+
+
+def curve(folder: Path) -> dict[int, float]:
+    """The training loss by step."""
+    lines, _ = runs.Curve(folder).more()
+    return {line["step"]: line["loss"] for line in lines if "loss" in line}
+
+
+def validations(folder: Path) -> list[dict[str, float]]:
+    lines, _ = runs.Curve(folder).more()
+    return [line["validation"] for line in lines if "validation" in line]
+
+
+@pytest.mark.parametrize("fusion", get_args(Fusion))
+def test_every_fusion_learns_and_is_better_than_each_modality_alone(make_run: Make, fusion: str) -> None:
+    folder = make_run(fusion=fusion, epochs=40, modality_dropout=0.1, layers=1, width=64)
+    results = finish(train(folder))
+    modalities = results["modalities"]
+    assert set(modalities) == {"image", "audio", "text", "image + audio", "image + text", "audio + text",
+                               "image + audio + text"}
+    alone = [modalities[name]["accuracy"] for name in ("image", "audio", "text")]
+    assert modalities["image + audio + text"]["accuracy"] > max(alone) + 0.05
+    assert min(alone) > 0.15  # chance is 0.1
+    assert results["alone"]["image"]["accuracy"] > 0.25
+    low, high = results["intervals"]["accuracy"]
+    assert low < results["parts"]["test"]["accuracy"] < high
+    assert runs.look(folder).state.status == "done"
+
+
+@pytest.mark.parametrize("fusion", get_args(Fusion))
+def test_every_parameter_of_every_fusion_gets_a_gradient_that_is_its_losss_slope(
+    fusion: str, digits: Examples, make_run: Make,
+) -> None:
+    job = runs.look(make_run(fusion=fusion, layers=1, width=8)).job
+    torch.manual_seed(0)
+    learner = Learner(job, digits, torch.device("cpu"))
+    learner.vectors = learner.vectors.double()
+    model = build(job, learner.vectors.shape[2]).double()
+    rows = torch.arange(40)
+    loss, _ = learner.loss(model, rows, rows, learner.present[rows], learner.present[rows])
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        place = int(parameter.grad.abs().argmax())
+        slope = float(parameter.grad.flatten()[place])
+        if "scores" in name and fusion == "weighted sum":
+            assert slope != 0
+        told = []
+        for step in (1e-5, -1e-5):
+            with torch.no_grad():
+                parameter.flatten()[place] += step
+                told.append(float(learner.loss(model, rows, rows, learner.present[rows], learner.present[rows])[0]))
+                parameter.flatten()[place] -= step
+        assert (told[0] - told[1]) / 2e-5 == pytest.approx(slope, rel=1e-4, abs=1e-7), name
+
+
+@pytest.mark.parametrize("loss", LOSSES["alignment"])
+def test_aligning_brings_partners_together(make_run: Make, digits: Examples, loss: str) -> None:
+    rng = np.random.default_rng(1)
+    hidden = rng.normal(0, 1, (600, 16))
+    vectors = np.stack([hidden @ rng.normal(0, 1, (16, 64)) + rng.normal(0, 0.2, (600, 64)) for _ in range(3)], 1)
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+    examples = replace(digits, vectors=vectors.astype(np.float32) * digits.present[..., None])
+    folder = make_run(examples, task="alignment", classes=(), loss=loss, epochs=30, width=32, lr=1e-2)
+    results = finish(train(folder))
+    told = validations(folder)
+    assert results["parts"]["test"]["recall at 5"] > 0.35  # chance is 0.06
+    assert told[-1]["mean reciprocal rank"] > told[0]["mean reciprocal rank"]
+
+
+@pytest.mark.parametrize("loss", LOSSES["multi-label"])
+def test_several_labels_at_once_are_learned(make_run: Make, digits: Examples, loss: str) -> None:
+    classes = np.asarray(digits.targets)
+    labels = np.stack([classes % 2 == 0, classes < 5, classes % 3 == 0], 1).astype(np.float32)
+    folder = make_run(replace(digits, targets=labels), task="multi-label", classes=("even", "small", "threes"),
+                      loss=loss, epochs=25, fusion="concatenate", class_weights=True)
+    assert finish(train(folder))["parts"]["test"]["micro F1"] > 0.75
+
+
+@pytest.mark.parametrize("loss", LOSSES["regression"])
+@pytest.mark.parametrize("fusion", ["concatenate", "average", "product of experts"])
+def test_amounts_are_learned_in_their_own_unit(make_run: Make, digits: Examples, loss: str, fusion: str) -> None:
+    amounts = (1000 + 30 * np.asarray(digits.targets)).astype(np.float32)
+    folder = make_run(replace(digits, targets=amounts), task="regression", classes=(), loss=loss, epochs=40,
+                      fusion=fusion, lr=1e-2)
+    results = finish(train(folder))["parts"]["test"]
+    assert results["R²"] > 0.5
+    assert 10 < results["MAE"] < 60
+
+
+def test_rare_classes_are_helped_by_weights_and_by_resampling(make_run: Make, digits: Examples) -> None:
+    classes = (np.asarray(digits.targets) == 3).astype(np.int64)
+    examples = replace(digits, targets=classes)
+    told = {}
+    for name, changes in (("plain", {}), ("weights", {"class_weights": True}), ("resampling", {"resampling": True}),
+                          ("focal", {"loss": "focal"})):
+        folder = make_run(examples, classes=("others", "three"), epochs=8, lr=2e-3, **changes)
+        finish(train(folder))
+        told[name] = validations(folder)[-1]["balanced accuracy"]
+    assert told["weights"] > told["plain"] + 0.1
+    assert told["resampling"] > told["plain"] + 0.1
+
+
+def test_balancing_slows_the_modality_that_leads(make_run: Make) -> None:
+    folder = make_run(balancing="ogm-ge", fusion="weighted sum", epochs=6)
+    finish(train(folder))
+    lines, _ = runs.Curve(folder).more()
+    factors = [line["balance"] for line in lines if "balance" in line]
+    assert min(min(f.values()) for f in factors) < 0.7
+    assert all(max(f.values()) == 1.0 for f in factors)
+    weights = [line["weights"] for line in lines if "weights" in line]
+    assert all(sum(w.values()) == pytest.approx(1, abs=1e-5) for w in weights)
+
+
+def test_a_run_ends_early_and_keeps_its_best(make_run: Make) -> None:
+    folder = make_run(epochs=400, patience=3, lr=0.02, fusion="concatenate", width=128)
+    results = finish(train(folder))
+    told = [v["loss"] for v in validations(folder)]
+    assert len(told) < 400
+    assert results["best_epoch"] == 1 + int(np.argmin(told))
+    assert results["parts"]["validation"]["loss"] == pytest.approx(min(told), rel=1e-5)
+
+
+def test_averaged_weights_are_what_is_validated_and_kept(make_run: Make) -> None:
+    folder = make_run(ema=0.9, epochs=1, lr=0.05)
+    finish(train(folder))
+    _, parts = loop.checkpoint.load(folder / "checkpoint.pt", torch.device("cpu")) or pytest.fail("no checkpoint")
+    kept = loop.load_file(folder / "best.safetensors")
+    assert kept.keys() == parts["averaged"].keys()
+    assert all(torch.equal(kept[name], parts["averaged"][name]) for name in kept)
+    assert not all(torch.equal(kept[name], parts["model"][name]) for name in kept)
+
+
+def _spawn(folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "mmstudio", "train", str(folder)], stdout=subprocess.DEVNULL,
+                            stderr=subprocess.PIPE)
+
+
+def test_killed_at_random_moments_a_run_goes_on_as_if_nothing_had_happened(
+    make_run: Make, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    changes = {"epochs": 40, "dropout": 0.3, "modality_dropout": 0.2, "ema": 0.9, "fusion": "attention",
+               "balancing": "ogm-ge", "layers": 1, "batch": 20}
+    whole, killed = make_run(**changes), make_run(**changes)
+    finish(train(whole))
+    rng, kills = np.random.default_rng(), 0
+    for _ in range(3):
+        child = _spawn(killed)
+        deadline = time.monotonic() + 60
+        while not curve(killed) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(float(rng.uniform(0.0, 0.6)))
+        if child.poll() is None:
+            os.kill(child.pid, signal.SIGKILL)
+            kills += 1
+        child.communicate()
+        if runs.look(killed).state.status == "done":
+            break
+        assert runs.look(killed).state.status == "interrupted"
+    assert kills
+    child = _spawn(killed)
+    _, told = child.communicate(timeout=120)
+    assert child.returncode == 0, told.decode()
+    first, second = curve(whole), curve(killed)
+    assert first.keys() == second.keys()
+    assert max(abs(first[step] - second[step]) for step in first) <= 1e-6
+    assert [v["loss"] for v in validations(whole)] == pytest.approx([v["loss"] for v in validations(killed)], abs=1e-6)
+    assert json.loads((whole / "results.json").read_text()) == json.loads((killed / "results.json").read_text())
+
+
+def test_two_processes_give_the_losses_of_one(make_run: Make) -> None:
+    changes = {"epochs": 3, "class_weights": True, "batch": 52, "fusion": "gated", "modality_dropout": 0.3}
+    one, two = make_run(**changes), make_run(**changes)
+    finish(train(one))
+    child = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0",
+         "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", "-m", "mmstudio", "train", str(two)],
+        capture_output=True, timeout=200, env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""})
+    assert child.returncode == 0, child.stderr.decode()[-3000:]
+    first, second = curve(one), curve(two)
+    assert first.keys() == second.keys()
+    assert max(abs(first[step] - second[step]) for step in first) < 1e-5
+
+
+def test_a_run_pauses_goes_on_and_stops_when_asked_and_continues_later(make_run: Make) -> None:
+    folder = make_run(epochs=3000, fusion="concatenate")
+    work = train(folder)
+    next(work)
+    runs.wish(folder, "pause")
+    while next(work).text != "paused":
+        pass
+    assert runs.look(folder).state.status == "paused"
+    with pytest.raises(TrainingError, match="already"):
+        next(train(folder))
+    at = runs.look(folder).state.step
+    runs.wish(folder, "run")
+    while next(work).done <= at:
+        pass
+    runs.wish(folder, "stop")
+    assert finish(work) == {}
+    stopped = runs.look(folder).state
+    assert stopped.status == "stopped"
+    assert not runs.is_alive(folder)
+    runs.wish(folder, "run")
+    again = train(folder)
+    assert next(again).done > stopped.step
+    again.close()
+    assert runs.look(folder).state.status == "stopped"
+
+
+def test_a_loss_that_is_no_number_stops_the_run_with_step_and_items(make_run: Make, digits: Examples) -> None:
+    vectors = digits.vectors.copy()
+    vectors[7, 0] = np.nan
+    present = digits.present.copy()
+    present[7, 0] = True
+    folder = make_run(replace(digits, vectors=vectors, present=present))
+    with pytest.raises(TrainingError, match=r"The loss was nan at step \d"):
+        finish(train(folder))
+    state = runs.look(folder).state
+    assert state.status == "failed"
+    assert 8 in state.failed_keys
+    assert len(state.failed_keys) == 50
+    assert "nan" in state.error
+
+
+def test_too_little_memory_halves_the_parts_and_changes_nothing_else(
+    make_run: Make, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain, tight = make_run(epochs=2), make_run(epochs=2)
+    finish(train(plain))
+    own = Learner.loss
+
+    def loss(self: Learner, model: object, rows: torch.Tensor, *others: object) -> object:
+        if len(rows) > 13:
+            raise torch.OutOfMemoryError("made for this test")
+        return own(self, model, rows, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Learner, "loss", loss)
+    finish(train(tight))
+    assert list(curve(plain).values()) == pytest.approx(list(curve(tight).values()), abs=1e-5)
+    monkeypatch.setattr(Learner, "loss", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("always")))
+    hopeless = make_run(epochs=1)
+    with pytest.raises(torch.OutOfMemoryError):
+        finish(train(hopeless))
+    assert runs.look(hopeless).state.status == "failed"
+
+
+def test_a_torn_checkpoint_is_told_and_a_full_disk_keeps_the_one_before(
+    make_run: Make, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = make_run(epochs=2)
+    finish(train(folder))
+    good = (folder / "checkpoint.pt").read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(loop.checkpoint.os, "fsync", full)
+    with pytest.raises(TrainingError, match="No space left"):
+        loop.checkpoint.save(folder / "checkpoint.pt", loop.Place(), {})
+    monkeypatch.undo()
+    assert (folder / "checkpoint.pt").read_bytes() == good
+    assert not (folder / "checkpoint.pt.tmp").exists()
+    (folder / "checkpoint.pt").write_bytes(good[: len(good) // 2])
+    with pytest.raises(TrainingError, match="checkpoint cannot be read"):
+        finish(train(folder))
+
+
+def test_a_run_without_weights_tells_nothing_and_one_with_them_tells_what_it_learned(
+    make_run: Make, digits: Examples,
+) -> None:
+    folder = make_run(epochs=15, fusion="attention")
+    with pytest.raises(TrainingError, match="no weights"):
+        Predictor(folder)
+    finish(train(folder))
+    predictor = Predictor(folder)
+    rows = digits.rows(2)
+    shares = predictor.outputs(digits.vectors[rows], digits.present[rows])
+    assert shares.shape == (100, 10)
+    assert np.allclose(shares.sum(1), 1)
+    accuracy = (shares.argmax(1) == np.asarray(digits.targets)[rows]).mean()
+    assert accuracy == runs.look(folder).results["parts"]["test"]["accuracy"]
+    assert predictor.named(shares[0])["class"] in predictor.job.classes
+    with pytest.raises(TrainingError, match="64 dimensions"):
+        predictor.outputs(np.zeros((1, 3, 65), np.float32), np.ones((1, 3), bool))
