@@ -84,7 +84,8 @@ def parser() -> argparse.ArgumentParser:
     with_model(made)
 
     made = command("train", "Learn from a project's items, or go on with a run.", train)
-    made.add_argument("job", type=Path, help="a .toml or .json file that says what to learn, or a run's folder")
+    made.add_argument("job", type=Path, help="a .toml or .json file that says what to learn, or a run's folder; “-” "
+                      "reads a run's folder from standard input")
     made.add_argument("--project", type=Path, help="the project to learn from, with a file")
     made.add_argument("--filter", default="", help="only items that this lets pass: “modality:image tag:dog”")
     with_model(made)
@@ -253,12 +254,30 @@ def train(asked: argparse.Namespace) -> int:
     """Train a run to its end and print its results; stopped, it goes on the next time from its folder."""
     from mmstudio.training.loop import train
 
-    folder = asked.job if asked.job.is_dir() else _new_run(asked)
+    if str(asked.job) == "-":
+        folder = _told_run()
+        if folder is None:
+            return 0
+    else:
+        folder = asked.job if asked.job.is_dir() else _new_run(asked)
     print(folder, file=sys.stderr)
     results = _shown(train(folder))
     if int(os.environ.get("RANK", "0")) == 0:
         print(json.dumps(results, ensure_ascii=False))
     return 0
+
+
+def _told_run() -> Path | None:
+    """The run's folder, from standard input, whose log is written from then on; None where there is none."""
+    told = sys.stdin.buffer.readline().rstrip(b"\n").decode("utf-8", "surrogateescape")
+    if not told:
+        return None
+    folder = Path(told)
+    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.close(log)
+    return folder
 
 
 def _new_run(asked: argparse.Namespace) -> Path:

@@ -149,6 +149,22 @@ class Learning(QObject):
 
         self._session.pool.ask(found, then, self._session.failed.emit)
 
+    def get_ready(self) -> None:
+        """Load behind the window what a run will need, while the person chooses."""
+        self._background("get_ready")
+
+    def let_go(self) -> None:
+        """No run will begin after all."""
+        self._background("let_go")
+
+    def _background(self, what: str) -> None:
+        def act() -> None:
+            from mmstudio.training import runs
+
+            getattr(runs, what)()
+
+        self._session.pool.ask(act, lambda _: None, self._session.failed.emit)
+
     def train(self, job: TrainingJob, keys: Iterable[int] | None) -> None:
         """Make a run of these keys, or of everything, and start it as soon as no other trains."""
         session, chosen = self._session, None if keys is None else list(keys)

@@ -73,6 +73,8 @@ class TrainDialog(QDialog):
         self._build()
         self._connect()
         self.finished.connect(lambda _: setattr(self, "_closed", True))
+        self.rejected.connect(learning.let_go)
+        learning.get_ready()
         self._ask()
 
     @staticmethod

@@ -189,31 +189,53 @@ def start(folder: Path) -> None:
     """Train in a process of its own, which outlives this one; what it prints goes to ``log.txt``. Raises TrainingError.
     """
     wish(folder, "run")
-    program = [sys.executable, "train", str(folder)] if getattr(sys, "frozen", False) else [
-        sys.executable, "-m", "mmstudio", "train", str(folder)]
+    child = _waiting.pop() if _waiting and _waiting[-1].poll() is None else _spawned(folder)
     try:
-        with open(folder / "log.txt", "ab") as log:
-            if os.name == "nt":
-                flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS  # type: ignore[attr-defined]
-                child = subprocess.Popen(program, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                         creationflags=flags)
-            else:
-                child = subprocess.Popen(program, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                         start_new_session=True)
+        assert child.stdin is not None
+        with child.stdin:
+            child.stdin.write(f"{folder}\n".encode("utf-8", "surrogateescape"))
     except OSError as error:
         raise TrainingError(f"The training could not be started ({error}).", path=folder) from error
-    _CHILDREN.append(child)
-    _CHILDREN[:] = [one for one in _CHILDREN if one.poll() is None]  # those that ended are waited for
+    _CHILDREN[child] = folder
+    for one in [one for one in _CHILDREN if one.poll() is not None]:  # those that ended are waited for
+        del _CHILDREN[one]
+
+
+def get_ready() -> None:
+    """Start a process that loads what training needs and waits, so that the next run begins at once."""
+    if not _waiting or _waiting[-1].poll() is not None:
+        _waiting[:] = [_spawned(None)]
+
+
+def let_go() -> None:
+    """End the process that waits."""
+    while _waiting:
+        child = _waiting.pop()
+        if child.stdin is not None:
+            child.stdin.close()
+        child.wait()
+
+
+def _spawned(folder: Path | None) -> subprocess.Popen[bytes]:
+    """A process that is told its run's folder on standard input; its own session keeps it from ending with us."""
+    program = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "mmstudio"]
+    apart: dict[str, Any] = {"start_new_session": True}
+    if os.name == "nt":
+        apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS}  # type: ignore[attr-defined]
+    try:
+        return subprocess.Popen([*program, "train", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL, **apart)
+    except OSError as error:
+        raise TrainingError(f"The training could not be started ({error}).", path=folder) from error
 
 
 def is_starting(folder: Path) -> bool:
-    """Whether a process that this one started for the run lives; it takes a moment until the run says that it trains.
-    """
-    return any(child.poll() is None and child.args[-1] == str(folder)  # type: ignore[index]
-               for child in _CHILDREN)
+    """Whether a process that this one started for the run lives; it takes a moment until the run says so itself."""
+    return any(child.poll() is None and run == folder for child, run in _CHILDREN.items())
 
 
-_CHILDREN: list[subprocess.Popen[bytes]] = []
+_CHILDREN: dict[subprocess.Popen[bytes], Path] = {}
+_waiting: list[subprocess.Popen[bytes]] = []
 
 
 def remove(folder: Path) -> None:

@@ -42,7 +42,8 @@ def learned_from(
 def ended() -> Iterator[None]:
     """What trains ends with its test."""
     yield
-    for child in runs._CHILDREN:
+    runs.let_go()
+    for child in list(runs._CHILDREN):
         child.wait(60)
 
 

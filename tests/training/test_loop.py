@@ -313,3 +313,25 @@ def test_a_run_without_weights_tells_nothing_and_one_with_them_tells_what_it_lea
     assert predictor.named(shares[0])["class"] in predictor.job.classes
     with pytest.raises(TrainingError, match="64 dimensions"):
         predictor.outputs(np.zeros((1, 3, 65), np.float32), np.ones((1, 3), bool))
+
+
+def test_a_process_that_waited_begins_at_once_and_one_that_is_not_wanted_ends(make_run: Make) -> None:
+    runs.get_ready()
+    waiting = runs._waiting[-1]
+    runs.get_ready()
+    assert runs._waiting == [waiting]
+    folder = make_run(epochs=1)
+    runs.start(folder)
+    assert runs.is_starting(folder)
+    assert waiting.wait(60) == 0
+    assert runs.look(folder).state.status == "done"
+    assert "done" in (folder / "log.txt").read_text()
+    runs.get_ready()
+    unwanted = runs._waiting[-1]
+    runs.let_go()
+    assert unwanted.returncode == 0
+    second = make_run(epochs=1)
+    runs.start(second)
+    for child in list(runs._CHILDREN):
+        child.wait(60)
+    assert runs.look(second).state.status == "done"
