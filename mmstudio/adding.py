@@ -48,11 +48,11 @@ class Adding:
         self._limits = Limits.of(settings)
         self.added: list[int] = []
         self._known = 0
-        self._failures: list[tuple[Path, str]] = []
+        self.failures: list[tuple[Path, str]] = []
         self._notes: list[tuple[Path, str]] = []
 
     def report(self) -> AddReport:
-        return AddReport(tuple(self.added), self._known, tuple(self._failures), tuple(self._notes))
+        return AddReport(tuple(self.added), self._known, tuple(self.failures), tuple(self._notes))
 
     # ---- files --------------------------------------------------------------------------------------------------
 
@@ -70,7 +70,7 @@ class Adding:
         for path, outcome in described_ahead(files, self._limits, self._pool, KnownContents(self._store.known), beside):
             done += 1
             if isinstance(outcome, MediaError):
-                self._failures.append((path, str(outcome)))
+                self.failures.append((path, str(outcome)))
                 self._store.note_failure(path, str(outcome))
             else:
                 waiting.append(outcome)
@@ -132,7 +132,7 @@ class Adding:
     def _commit_rows(self, table: Table, rows: list[RowIn]) -> Fresh | None:
         descriptions, groups = list[Description](), list[tuple[str, Sequence[int]]]()
         for row in rows:
-            self._failures += ((table.path, f"Row {row.number:,}: {reason}") for reason in row.failures)
+            self.failures += ((table.path, f"Row {row.number:,}: {reason}") for reason in row.failures)
             groups.append((f"{table.name}, row {row.number:,}",
                            range(len(descriptions), len(descriptions) + len(row.items))))
             descriptions += row.items

@@ -252,6 +252,7 @@ def export(asked: argparse.Namespace) -> int:
 
 def train(asked: argparse.Namespace) -> int:
     """Train a run to its end and print its results; stopped, it goes on the next time from its folder."""
+    from mmstudio.training import runs
     from mmstudio.training.loop import train
 
     if str(asked.job) == "-":
@@ -261,6 +262,8 @@ def train(asked: argparse.Namespace) -> int:
     else:
         folder = asked.job if asked.job.is_dir() else _new_run(asked)
     print(folder, file=sys.stderr)
+    if int(os.environ.get("RANK", "0")) == 0:
+        runs.wish(folder, "run")  # what was wished of it before is past
     results = _shown(train(folder))
     if int(os.environ.get("RANK", "0")) == 0:
         print(json.dumps(results, ensure_ascii=False))

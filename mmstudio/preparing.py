@@ -21,7 +21,7 @@ from mmstudio.training.examples import TRAIN, Examples
 from mmstudio.training.job import TrainingJob
 
 MOST_CLASSES = 1000
-OVERLAP, MOST_OF_ALL = 0.05, 0.8
+OVERLAP, MOST_OF_ALL, MOST_SHARED = 0.05, 0.8, 0.34
 TAGS = "tags"
 
 
@@ -103,12 +103,12 @@ def examples(job: TrainingJob, items: Items, samples: Sequence[Sample], view: Ve
     parts, note = _divided(job, made, [[items[i] for i in unit] for _, unit in units])
     notes.append(note)
     if job.split.keep_duplicates_together:
-        parts, note = yield from _without_leaks(parts, vectors)
+        parts, note = yield from _without_leaks(job, parts, vectors)
         notes.append(note)
     return replace(made, parts=parts, note=" ".join(filter(None, notes)))
 
 
-_KINDS = {"classification": np.int64, "multi-label": np.float32, "regression": np.float32, "alignment": np.int64}
+_KINDS = {"classification": np.int64, "multi-label": np.float32, "regression": np.float64, "alignment": np.int64}
 
 
 def _units(job: TrainingJob, items: Items, samples: Sequence[Sample], view: VectorView,
@@ -162,7 +162,7 @@ def _target(job: TrainingJob, members: list[Item]) -> int | float | list[float] 
 
 
 def _word(value: str | float) -> str:
-    return f"{value:g}" if isinstance(value, float | int) else value
+    return f"{value:.15g}" if isinstance(value, float | int) else value
 
 
 def _vectors(job: TrainingJob, items: Items, view: VectorView, units: list[list[int]]) -> tuple[
@@ -178,10 +178,11 @@ def _vectors(job: TrainingJob, items: Items, view: VectorView, units: list[list[
     return (made / np.where(lengths > 0, lengths, 1)).astype(np.float32), counts > 0
 
 
-def predictions(run: Path, key: SpaceKey, items: Items, view: VectorView,
+def predictions(run: Path, key: SpaceKey, items: Items, samples: Sequence[Sample], view: VectorView,
                 item_ids: Iterable[int] | None = None) -> dict[int, dict[str, str | float | None]]:
-    """What a run tells of each item: its class, labels or amount, and of a class how sure it is, as columns. Raises
-    TrainingError for a run that tells nothing of single items, SpaceMismatch for vectors of another space.
+    """What a run tells of each item, or of the sample that it belongs to where the run reads several modalities: its
+    class, labels or amount, and of a class how sure it is, as columns. Raises TrainingError for a run that tells
+    nothing of items, SpaceMismatch for vectors of another space.
     """
     from mmstudio.training.predict import Predictor
 
@@ -189,23 +190,24 @@ def predictions(run: Path, key: SpaceKey, items: Items, view: VectorView,
     job = predictor.job
     if job.task == "alignment":
         raise TrainingError("A run that aligns modalities tells nothing of single items.")
-    if (job.space, job.dim) != (key.space, key.dim):
+    if (job.space, job.dim) != (key.space, key.dim) or (job.revision, job.preprocessing) not in (
+            ("", ""), (key.revision, key.preprocessing)):
         raise SpaceMismatch(f"The run reads vectors of {job.space}, not of {key.space}.",
                             hint="Choose the model that it was trained with.")
-    units = _units(job, items, [], view, None if item_ids is None else set(item_ids))
+    units = _units(job, items, samples, view, None if item_ids is None else set(item_ids))
     if not units:
         return {}
     vectors, present = _vectors(job, items, view, [unit for _, unit in units])
     told = predictor.outputs(vectors, present)
     name = f"predicted {job.target}"
     made: dict[int, dict[str, str | float | None]] = {}
-    for (item_id, _), row in zip(units, told, strict=True):
+    for (_, members), row in zip(units, told, strict=True):
+        said: dict[str, str | float | None] = {name: float(row[0]), f"{name}: sure": None}
         if job.task == "classification":
-            made[item_id] = {name: job.classes[int(row.argmax())], f"{name}: sure": round(float(row.max()), 4)}
+            said = {name: job.classes[int(row.argmax())], f"{name}: sure": round(float(row.max()), 4)}
         elif job.task == "multi-label":
-            made[item_id] = {name: ", ".join(c for c, p in zip(job.classes, row, strict=True) if p >= 0.5) or None}
-        else:
-            made[item_id] = {name: float(row[0])}
+            said[name] = ", ".join(c for c, p in zip(job.classes, row, strict=True) if p >= 0.5) or None
+        made |= dict.fromkeys(members, said)
     return made
 
 
@@ -215,7 +217,45 @@ def modalities_of(view: VectorView) -> tuple[Modality, ...]:
 
 
 def _divided(job: TrainingJob, made: Examples, members: list[list[Item]]) -> tuple[NDArray[np.int8], str]:
-    """The part of each example, and what to tell of the division."""
+    """The part of each example, and what to tell of the division. What shares a picture, a sound or a file is in one
+    part, except where a person says the parts.
+    """
+    if job.split.kind not in ("random", "stratified"):
+        return _parts(job, np.asarray(made.targets), members)
+    group = _sharing(members)
+    firsts, place = np.unique(group, return_inverse=True)
+    if np.bincount(place).max() > MOST_SHARED * len(made):
+        parts, note = _parts(job, np.asarray(made.targets), members)
+        return parts, f"{note} Many examples share a picture or sound, also across parts: the figures flatter.".strip()
+    parts, note = _parts(job, np.asarray(made.targets)[firsts], [members[first] for first in firsts])
+    return parts[place], note
+
+
+def _sharing(members: list[list[Item]]) -> NDArray[np.int64]:
+    """``(n,)`` the first example that each one hangs together with: through a picture or sound that both have, frames
+    of one video, passages of one text. A caption that many have is no such thing.
+    """
+    root = list(range(len(members)))
+
+    def top(place: int) -> int:
+        while root[place] != place:
+            root[place] = root[root[place]]
+            place = root[place]
+        return place
+
+    seen: dict[object, int] = {}
+    for place, unit in enumerate(members):
+        for item in unit:
+            shared: list[object] = [item.id] if item.modality != "text" else []
+            if item.part and (item.modality != "text" or item.part.startswith("passage ")):
+                shared.append(item.path)
+            for key in shared:
+                a, b = sorted((top(place), top(seen.setdefault(key, place))))
+                root[b] = a
+    return np.array([top(place) for place in range(len(members))], np.int64)
+
+
+def _parts(job: TrainingJob, values: NDArray[np.generic], members: list[list[Item]]) -> tuple[NDArray[np.int8], str]:
     split = job.split
     shares = (1 - split.validation - split.test, split.validation, split.test)
     told = [_first(unit, split.column) for unit in members]
@@ -227,22 +267,26 @@ def _divided(job: TrainingJob, made: Examples, members: list[list[Item]]) -> tup
         times = [min(item.added for item in unit) for unit in members] if not split.column else told
         division = splits.by_time(_times(times), shares)
     elif split.kind == "stratified" and job.task == "classification":
-        division = splits.stratified(np.asarray(made.targets), shares, job.seed)
+        division = splits.stratified(values, shares, job.seed)
     elif split.kind == "stratified" and job.task == "multi-label":
-        division = splits.stratified_labels(np.asarray(made.targets) > 0.5, shares, job.seed)
+        division = splits.stratified_labels(np.asarray(values, np.float64) > 0.5, shares, job.seed)
     else:
-        division = splits.random(len(made), shares, job.seed)
+        division = splits.random(len(members), shares, job.seed)
     return division.parts, division.note
 
 
-def _without_leaks(parts: NDArray[np.int8], vectors: NDArray[np.float32]) -> Work[tuple[NDArray[np.int8], str]]:
+def _without_leaks(job: TrainingJob, parts: NDArray[np.int8], vectors: NDArray[np.float32],
+                   ) -> Work[tuple[NDArray[np.int8], str]]:
     """Near-duplicates in two parts are learned from, so that no test is a thing that was learned; but not where hardly
-    anything would be left to test with: then that is told.
+    anything would be left to test with: then that is told. Texts beside other modalities may be the same words.
     """
-    found = yield from leaks.find(parts, vectors.reshape(len(vectors), -1))
-    if not found.count:
+    moved = parts
+    for m, modality in enumerate(job.modalities):
+        if modality != "text" or len(job.modalities) == 1:
+            found = yield from leaks.find(moved, vectors[:, m])
+            moved = leaks.moved_to_train(moved, found)
+    if np.array_equal(moved, parts):
         return parts, ""
-    moved = leaks.moved_to_train(parts, found)
     held, left = int((parts != TRAIN).sum()), int((moved != TRAIN).sum())
     if left < held / 2 or not all((moved == part).any() for part in np.unique(parts)):
         return parts, f"{held - left} of {held} held-out examples are near-duplicates of others: the figures flatter."

@@ -90,11 +90,11 @@ class Project:
             self._store = Store(folder, read_only)
             if not read_only and (old := came_from(folder)):
                 self._store.follow(old)
+            self._cache = VectorCache(folder, read_only)
+            self.own = ProjectSettings(folder, read_only)
         except BaseException:
             self._held.close()
             raise
-        self._cache = VectorCache(folder, read_only)
-        self.own = ProjectSettings(folder, read_only)
         self._items = self._store.known
         self._tables: dict[SpaceKey, VectorTable] = {}
         self.history = History()
@@ -181,10 +181,11 @@ class Project:
         adding, samples = Adding(self._store, self.settings, pool, self.media), self._samples_by_id()
         try:
             yield from work(adding)
+            if self.settings["copy_media"]:
+                copied = yield from self.copy_media(adding.added)
+                adding.failures += copied.failures
         finally:
             self._record_added(title, adding.added, samples)
-        if self.settings["copy_media"]:
-            yield from self.copy_media(adding.added)
         return adding.report()
 
     # ---- where media lie --------------------------------------------------------------------------------------
@@ -255,18 +256,19 @@ class Project:
         key = space_key(encoder)
         keys = None if chosen is None else set(chosen)
         known = self._items.values() if keys is None else self.some(key for key in keys if key > 0)
-        job = completed(replace(job, model=encoder.name, space=key.space, dim=key.dim), known).check()
+        job = completed(replace(job, model=encoder.name, space=key.space, dim=key.dim, revision=key.revision,
+                                preprocessing=key.preprocessing), known).check()
         made = yield from examples(job, self._items, self.samples(), self.vectors(encoder), keys)
         return runs.make(self.runs, job, made)
 
-    def predict(self, run: Path, encoder: Encoder, item_ids: Iterable[int] | None = None) -> int:
+    def predict(self, run: Path, encoder: Encoder, item_ids: Iterable[int] | None = None) -> list[int]:
         """Write what a run tells of items into their columns, in one step that can be undone: the class or amount under
-        the run's target, and how sure it is. Gives how many items. Raises TrainingError, SpaceMismatch.
+        the run's target, and how sure it is. Gives the items' ids. Raises TrainingError, SpaceMismatch.
         """
-        told = predictions(run, space_key(encoder), self._items, self.vectors(encoder), item_ids)
+        told = predictions(run, space_key(encoder), self._items, self.samples(), self.vectors(encoder), item_ids)
         with self._step("Predict", told):
             self._store.set_columns(told)
-        return len(told)
+        return list(told)
 
     # ---- undo -------------------------------------------------------------------------------------------------
 

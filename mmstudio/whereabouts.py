@@ -156,6 +156,11 @@ def copy_in(store: Store, item_ids: Iterable[int], media: Path) -> Work[CopyRepo
         except OSError as error:
             failures.append((path, reason(error)))
             continue
+        hashes = {content, *(part_hash(content, store.known[i].part) for i in ids)}
+        ids = [i for i in ids if store.known[i].content_hash in hashes]
+        if not ids:
+            failures.append((path, "The file has changed since it was added."))
+            continue
         waiting |= dict.fromkeys(ids, _copied(path, media / f"{content}{path.suffix.lower()}"))
         copied += 1
         fresh = None

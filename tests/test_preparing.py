@@ -62,8 +62,7 @@ def test_a_job_without_classes_learns_all_tags_and_ends_above_chance(project: Pr
     assert runs.look(folder).job.classes == ("cold", "warm")
     assert runs.look(folder).state.fingerprint == made.fingerprint()
     assert finish(train(folder))["parts"]["test"]["accuracy"] == 1.0
-    told = project.predict(folder, starter)
-    assert told == 24
+    assert len(project.predict(folder, starter)) == 24
     right = [item.columns["predicted tags"] in item.tags for item in project.items().values()]
     assert sum(right) >= 22
     assert all(0.5 <= float(item.columns["predicted tags: sure"]) <= 1 for item in project.items().values())
@@ -118,12 +117,58 @@ def test_amounts_and_several_labels_are_prepared_and_predicted(project: Project,
     job = TrainingJob(task="regression", target="size", epochs=20, lr=0.01)
     folder = finish(project.make_run(job, starter))
     finish(train(folder))
-    assert project.predict(folder, starter, [1, 2, 3]) == 3
+    assert project.predict(folder, starter, [1, 2, 3]) == [1, 2, 3]
     assert isinstance(project.item(2).columns["predicted size"], float)
     job = TrainingJob(task="multi-label", epochs=5)
     folder = finish(project.make_run(job, starter))
     finish(train(folder))
-    assert project.predict(folder, starter) == 24
+    assert len(project.predict(folder, starter)) == 24
+
+
+def test_a_picture_of_many_samples_and_the_frames_of_a_video_lie_in_one_part(
+    project: Project, starter: Encoder, pool: ThreadPoolExecutor, tmp_path: Path,
+) -> None:
+    for number in range(24):
+        (tmp_path / f"t{number}.txt").write_text(f"words of number {number}")
+    finish(project.add([tmp_path / f"t{number}.txt" for number in range(24)], pool))
+    finish(project.encode(starter, pool))
+    texts = [item.id for item in project.items().values() if item.modality == "text"]
+    pictures = [1 + place // 4 for place in range(24)]
+    for picture, text in zip(pictures, texts, strict=True):
+        project.group(f"{picture} and {text}", [picture, text])
+    job = TrainingJob(task="alignment", modalities=("image", "text"), split=Split("random", 0.2, 0.2))
+    made = Examples.load(finish(project.make_run(job, starter)) / "examples")
+    assert len(made) == 24
+    picture_of = {-sample.id: sample.item_ids[0] for sample in project.samples()}
+    parts: dict[int, set[int]] = {}
+    for key, part in zip(made.keys.tolist(), made.parts.tolist(), strict=True):
+        parts.setdefault(picture_of[key], set()).add(part)
+    assert all(len(found) == 1 for found in parts.values())
+    assert set().union(*parts.values()) == {0, 1, 2}
+
+
+def test_a_sample_is_told_as_one_and_all_its_items_get_what_is_told(
+    project: Project, starter: Encoder, pool: ThreadPoolExecutor, tmp_path: Path,
+) -> None:
+    (tmp_path / "t.txt").write_text("words")
+    finish(project.add([tmp_path / "t.txt"], pool))
+    finish(project.encode(starter, pool))
+    text = next(item.id for item in project.items().values() if item.modality == "text")
+    project.group("a pair", [1, text])
+    job = TrainingJob(modalities=("image", "text"), epochs=3, fusion="concatenate")
+    folder = finish(project.make_run(job, starter))
+    finish(train(folder))
+    project.predict(folder, starter)
+    assert project.item(1).columns == {**project.item(1).columns, **{
+        name: value for name, value in project.item(text).columns.items() if name.startswith("predicted")}}
+    assert "predicted tags" in project.item(text).columns
+
+
+def test_long_numbers_are_classes_of_their_own(project: Project) -> None:
+    project.set_column([1, 2], "code", 1234567.0)
+    project.set_column([3, 4], "code", 1234568.0)
+    found = next(target for target in targets(project.items().values()) if target.name == "code")
+    assert found.values == (("1234567", 2), ("1234568", 2))
 
 
 def test_near_duplicates_do_not_lie_in_two_parts(project: Project, starter: Encoder) -> None:
@@ -175,6 +220,8 @@ def test_the_command_line_trains_goes_on_and_predicts(
     ({"colour": 1}, "no “colour”"), ({"loss": "infonce"}, "none of"), ({"modalities": ["image", "image"]}, "each once"),
     ({"classes": ["a", "a"]}, "different"),
     ({"split": {"kind": "x", "what": 1}}, "is a table"), ({"split": {"validation": 0.6, "test": 0.5}}, "leave nothing"),
+    ({"split": {"kind": "foo"}}, "Parts are made by"), ({"split": {"validation": "x"}}, "are numbers"),
+    ({"split": {"kind": "grouped"}}, "has to say"),
     ({"task": "alignment"}, "two modalities"), ({"epochs": True}, "cannot be"), ({"lr": float("nan")}, "cannot be"),
 ])
 def test_a_job_that_cannot_be_says_what_is_wrong(values: dict[str, object], why: str) -> None:

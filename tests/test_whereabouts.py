@@ -105,6 +105,26 @@ def test_where_the_project_cannot_be_written_a_copy_says_so_and_what_was_copied_
     assert missing(project.items()).tolist() == []
 
 
+def test_a_file_that_has_changed_is_not_copied_as_what_it_was(
+    project: Project, mixed_folder: Path, pool: ThreadPoolExecutor,
+) -> None:
+    finish(project.add([mixed_folder], pool))
+    (mixed_folder / "picture 2.png").write_bytes((mixed_folder / "picture 3.png").read_bytes())
+    report = finish(project.copy_media(project.items().ids().tolist()))
+    assert [(path.name, why) for path, why in report.failures] == [
+        ("picture 2.png", "The file has changed since it was added.")]
+
+
+def test_an_adding_that_copied_is_undone_and_done_again_with_its_copies(
+    tmp_path: Path, mixed_folder: Path, pool: ThreadPoolExecutor,
+) -> None:
+    project = Project.open(tmp_path / "p", Settings({"copy_media": True}))
+    finish(project.add([mixed_folder], pool))
+    project.undo()
+    project.redo()
+    assert {i.path.parent for i in project.items().values() if i.modality != "text"} == {project.media}
+
+
 def test_with_the_setting_what_is_added_is_copied(tmp_path: Path, mixed_folder: Path, pool: ThreadPoolExecutor) -> None:
     project = Project.open(tmp_path / "p", Settings({"copy_media": True}))
     finish(project.add([mixed_folder], pool))
@@ -130,6 +150,20 @@ def test_a_caption_beside_a_picture_forms_a_sample_with_it_and_is_no_text_of_its
     again = finish(project.add([tmp_path / "in"], pool))
     assert (again.added, again.known) == ((), 6)
     assert len(project.samples()) == 2
+
+
+def test_odd_sidecars_cost_no_picture(project: Project, make_picture: Make, pool: ThreadPoolExecutor) -> None:
+    picture = make_picture("in/red.png", "red")
+    told = {"a": float("nan"), "b": float("inf"), "": "nameless", "tags": [{"name": "x"}, None, "good"], "ok": 2}
+    text = json.dumps(told)[:-1] + f', "huge": {"9" * 400}, ' + ", ".join(f'"k{n}": {n}' for n in range(500)) + "}"
+    picture.with_suffix(".json").write_text(text)
+    report = finish(project.add([picture.parent], pool))
+    assert report.failures == ()
+    item = next(iter(project.items().values()))
+    assert item.tags == ("good",)
+    assert item.columns["ok"] == 2
+    assert len(item.columns) == 64
+    assert not {"", "a", "b", "huge"} & set(item.columns)
 
 
 def test_a_picture_named_outright_brings_its_caption_and_a_text_named_outright_is_a_text(
@@ -179,6 +213,18 @@ def test_a_project_keeps_what_it_was_told_of_itself(project: Project) -> None:
     assert again.own.get("other") == {"x": 1}
     assert again.own.get("nothing", 3) == 3
     again.close()
+    torn = project.folder / "tables" / "settings.lance"
+    shutil.move(torn, project.folder / "kept")
+    for stamp in (project.folder / "mirror").glob("settings-*"):
+        stamp.unlink()
+    shutil.copytree(project.folder / "kept", torn)
+    for file in (torn / "data").iterdir():
+        file.write_bytes(b"torn")
+    for _ in range(2):  # the second time it is not held by the first
+        with pytest.raises(ProjectError, match="cannot be opened"):
+            Project.open(project.folder)
+    shutil.rmtree(torn)
+    shutil.move(project.folder / "kept", torn)
     reading = Project.open(project.folder, read_only=True)
     with pytest.raises(ProjectError, match="reading only"):
         reading.own.set("other", 2)

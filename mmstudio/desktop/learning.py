@@ -31,6 +31,7 @@ class Seen:
 
     runs: list[Run]
     lines: dict[str, tuple[list[Line], bool]]
+    starting: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class Learning(QObject):
         self._session = session
         self.runs: list[Run] = []
         self._followed: dict[str, Curve] = {}
-        self._looking, self._again = False, False
+        self._looking, self._again, self._complained = False, False, ""
+        self._starting: frozenset[str] = frozenset()
         self._generation = 0
         self._timer = QTimer(self, interval=LOOK_MS)
         self._timer.timeout.connect(self.look)
@@ -67,7 +69,12 @@ class Learning(QObject):
     @property
     def active(self) -> list[Run]:
         """Runs that train, pause or wait for their turn."""
-        return [run for run in self.runs if run.state.status in ("running", "paused") or self.is_queued(run)]
+        return [run for run in self.runs if run.state.status in ("running", "paused") or self.is_queued(run)
+                or self.is_starting(run)]
+
+    def is_starting(self, run: Run) -> bool:
+        """Whether its process loads what it needs."""
+        return run.folder.name in self._starting
 
     @staticmethod
     def is_queued(run: Run) -> bool:
@@ -108,23 +115,33 @@ class Learning(QObject):
 
             found = runs.runs(folder)
             waiting = [run.folder for run in found if run.state.status == "waiting"]
-            busy = any(run.state.status in ("running", "paused") for run in found)
-            if mine and waiting and not busy and not any(map(runs.is_starting, waiting)):
+            for early in filter(runs.ended_early, waiting):
+                runs.fail(early, "The training ended before it began; the run's log.txt tells more.")
+            waiting = [one for one in waiting if not runs.ended_early(one)]
+            busy = any(run.state.status in ("running", "paused") or runs.is_starting(run.folder) for run in found)
+            if mine and waiting and not busy:
                 runs.start(waiting[-1])
-            return Seen(found, {name: curve.more() for name, curve in followed.items()})
+            starting = frozenset(run.folder.name for run in found if runs.is_starting(run.folder))
+            return Seen(found, {name: curve.more() for name, curve in followed.items()}, starting)
 
-        self._session.pool.ask(look, lambda seen: self._seen(generation, seen), self._failed)
+        self._session.pool.ask(look, lambda seen: self._seen(generation, seen),
+                               lambda error: self._failed(generation, error))
 
-    def _failed(self, error: StudioError) -> None:
-        self._looking = False
-        self._session.failed.emit(error)
+    def _failed(self, generation: int, error: StudioError) -> None:
+        """Say it once; looking goes on when something is asked for."""
+        if generation == self._generation:
+            self._looking = False
+            self._timer.stop()
+            if str(error) != self._complained:
+                self._complained = str(error)
+                self._session.failed.emit(error)
 
     def _seen(self, generation: int, seen: Seen) -> None:
         if generation != self._generation:
             return
-        self._looking = False
-        changed = seen.runs != self.runs
-        self.runs = seen.runs
+        self._looking, self._complained = False, ""
+        changed = seen.runs != self.runs or seen.starting != self._starting
+        self.runs, self._starting = seen.runs, seen.starting
         if changed:
             self.runsChanged.emit()
         for name, (lines, anew) in seen.lines.items():
@@ -141,11 +158,11 @@ class Learning(QObject):
 
     def ask_targets(self, keys: frozenset[int], then: Callable[[list[Target]], None]) -> None:
         """What could be learned of these keys' items, or of all where there are none."""
-        items = self._session.items.copy()
+        items, samples = self._session.items.copy(), dict(self._session.samples)
 
         def found() -> list[Target]:
-            chosen = [items[key] for key in keys if key in items] if keys else items.values()
-            return targets(chosen)
+            members = {i for key in keys for i in (samples[-key].item_ids if -key in samples else (key,))}
+            return targets([items[i] for i in members if i in items] if keys else items.values())
 
         self._session.pool.ask(found, then, self._session.failed.emit)
 
@@ -185,17 +202,13 @@ class Learning(QObject):
 
             runs.wish(run.folder, wanted)  # type: ignore[arg-type]
             if wanted == "run" and not runs.is_alive(run.folder):
-                runs.start(run.folder)
+                runs.start(run.folder)  # nothing where it is starting already
 
         self._session.pool.ask(ask, lambda _: self._begin(), self._session.failed.emit)
 
     def _begin(self) -> None:
         self._timer.start()
         self.look()
-
-    def cancel_waiting(self, run: Run) -> None:
-        """Take a run that has not begun out of the queue."""
-        self.remove(run)
 
     def remove(self, run: Run) -> None:
         """Delete a run and all that it learned."""
@@ -213,15 +226,14 @@ class Learning(QObject):
         if project is None or encoder is None:
             return
 
-        def work() -> tuple[int, Fresh]:
-            number = project.predict(run.folder, encoder)
-            return number, Fresh(tuple(project.items().values()))
+        def work() -> Fresh:
+            return Fresh(tuple(project.some(project.predict(run.folder, encoder))))
 
-        def done(found: tuple[int, Fresh]) -> None:
+        def done(found: Fresh) -> None:
             if project is session.project:
-                session.take_in(found[1])
+                session.take_in(found)
                 session.noted.emit(tr("{} items have the column “predicted {}” now.").format(
-                    count(found[0]), run.job.target))
+                    count(len(found.items)), run.job.target))
 
         session.models.ask(work, on_done=done, on_failed=session.failed.emit)
 

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from mmstudio.desktop.text import count, tr
 from mmstudio.errors import StudioError
 from mmstudio.library import Fresh
+from mmstudio.media.describe import text_hash
 from mmstudio.media.watch import Watch
 from mmstudio.progress import Progress, Work
 
@@ -125,16 +126,19 @@ class Places(QObject):
         """What the project has from these folders need not be read again."""
         self._generation += 1
         items, folders, generation = self._session.items.copy(), self.watched, self._generation
+        project = self._session.project
         self._watches, self._polling, self._complained = [], False, set()
         self.watchedChanged.emit()
         self._again.stop()
-        if not folders:
+        if not folders or project is None:
             return
+        memory = project.folder / "watched"
 
         def known() -> list[Watch]:
             from mmstudio.whereabouts import places
 
-            return [Watch(folder, places(items, folder)) for folder in folders]
+            return [Watch(folder, places(items, folder), memory / f"{text_hash(str(folder))}.json")
+                    for folder in folders]
 
         def ready(watches: list[Watch]) -> None:
             if generation == self._generation:

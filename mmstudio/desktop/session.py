@@ -170,7 +170,8 @@ class Session(QObject):
         """Cancel what runs; what it has done is kept and goes on when its project or model is used again."""
         self._encode_again = False
         for job in self.jobs.running:
-            if job.title in (tr("Adding"), tr("Encoding"), tr("Finding files"), tr("Copying media")):
+            if job.title in (tr("Adding"), tr("Encoding"), tr("Finding files"), tr("Copying media"),
+                             tr("Preparing a run")):
                 job.cancel()
 
     def _forget_answers(self) -> None:

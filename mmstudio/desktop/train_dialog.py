@@ -97,15 +97,15 @@ class TrainDialog(QDialog):
                 "seed": whole("seed", 0, 2**31 - 1)}
 
     def _build(self) -> None:
-        chosen = [key for key in self._keys if key > 0 or -key in self._session.samples]
-        if len(chosen) > 1:
-            self.whole.addItem(tr("The selection ({})").format(count(len(chosen))), True)
+        if len(self._keys) > 1:
+            self.whole.addItem(tr("The selection ({})").format(count(len(self._keys))), True)
         self.whole.addItem(tr("The whole library ({} items)").format(count(len(self._session.items))), False)
         for box, names in ((self.task, TASKS), (self.fusion, FUSIONS), (self.split, SPLITS)):
             for name, title in names.items():
                 box.addItem(tr(title), name)
         row = QHBoxLayout()
-        present = set() if self._session.view is None else set(self._session.view.modalities.tolist())
+        view = self._session.view
+        present = {m for m in MODALITIES if view is not None and (view.modalities == m).any()}
         for modality, check in self.modalities.items():
             check.setChecked(modality in present)
             check.setEnabled(modality in present)
@@ -166,8 +166,7 @@ class TrainDialog(QDialog):
 
     def _ask(self) -> None:
         keys = self._keys if self.whole.currentData() else frozenset()
-        members = {i for key in keys for i in (self._session.samples[-key].item_ids if key < 0 else (key,))}
-        self._learning.ask_targets(frozenset(members), self._found)
+        self._learning.ask_targets(keys, self._found)
 
     def _found(self, targets: list[Target]) -> None:
         if not self._closed:

@@ -27,10 +27,9 @@ class ProjectSettings:
         """Keep a value that JSON can hold."""
         if self._values.get(name) == value:
             return
-        known = name in self._ids
-        identity = self._ids.setdefault(name, 1 + max(self._ids.values(), default=0))
-        (self._table.update if known else self._table.add)(_row(identity, name, value))
-        self._values[name] = value
+        identity = self._ids.get(name, 1 + max(self._ids.values(), default=0))
+        (self._table.update if name in self._ids else self._table.add)(_row(identity, name, value))
+        self._ids[name], self._values[name] = identity, value
 
     def close(self) -> None:
         self._table.close()

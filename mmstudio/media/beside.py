@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 from mmstudio.errors import MediaError
@@ -15,6 +17,7 @@ from mmstudio.media.sidecars import SIDECAR_SUFFIXES, caption_of, folder_labels
 from mmstudio.media.sniff import Kind, sniff
 from mmstudio.media.text import split
 
+MOST_COLUMNS = 64
 CAPTION = "caption"
 """The part of a media file that its caption is."""
 _STANDING_BESIDE = frozenset({".md", ".txt", ".csv", ".tsv", ".json", ".jsonl", ".html", ".pdf", ".yaml", ".yml"})
@@ -34,12 +37,14 @@ class Beside:
     def of(cls, files: Sequence[Path], named: Iterable[Path], captions: bool = True, labels: bool = True) -> Beside:
         """For all files of an adding, of which the person named some, or the folders that hold them."""
         named = [Path(os.path.abspath(path)) for path in named]
+        inside: dict[Path, list[Path]] = {folder: [] for folder in named if folder.is_dir()}
+        for file in files if labels and inside else ():
+            folder = next((parent for parent in file.parents if parent in inside), None)
+            if folder and not (file.parent == folder and file.suffix.lower() in _STANDING_BESIDE):
+                inside[folder].append(file)
         told: dict[Path, Cells] = {}
-        for folder in named if labels else ():
-            if folder.is_dir():
-                inside = [file for file in files if file.is_relative_to(folder)] if len(named) > 1 else files
-                told |= folder_labels([file for file in inside if not (
-                    file.parent == folder and file.suffix.lower() in _STANDING_BESIDE)], folder)
+        for folder, some in inside.items():
+            told |= folder_labels(some, folder)
         return cls(_stems(files, set(named)) if captions else {}, told)
 
     def is_sidecar(self, path: Path) -> bool:
@@ -66,13 +71,24 @@ def described(path: Path, limits: Limits, known: Container[str], beside: Beside)
     is_media = any(item.modality != "text" for item in found.items)
     text = str(told.pop("text", "") or "") if is_media else ""
     tags = _tags(told.pop("label", None), told.pop("tags", None))
-    columns = {name: float(value) if isinstance(value, int) else value
-               for name, value in told.items() if isinstance(value, (str, int, float)) and name != "text"}
+    columns = dict(islice(((name, kept) for name, value in told.items()
+                           if name.strip() and name != "text" and (kept := _kept(value)) is not None), MOST_COLUMNS))
     items = [replace(item, tags=tags, columns=columns) for item in found.items]
     passages = list(split(text, limits.passage_characters))
     items += [Description(path, "text", text_hash(passage), f"{CAPTION} {i}" if len(passages) > 1 else CAPTION, passage,
                           tags=tags, columns=columns) for i, passage in enumerate(passages, 1)]
     return Described(items, found.note)
+
+
+def _kept(value: object) -> str | float | None:
+    """A cell as a column keeps it: no number that is none, and none too large to be one."""
+    if isinstance(value, str):
+        return value
+    try:
+        number = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _tags(label: object, tags: object) -> tuple[str, ...]:
@@ -87,7 +103,8 @@ def _stem(path: Path) -> str:
 def _stems(files: Sequence[Path], named: set[Path]) -> dict[str, tuple[Path, ...]]:
     """Files by stem where a sidecar is among them; beside what was named outright, the disk is asked."""
     wanted = {_stem(file) for file in files if file.suffix in SIDECAR_SUFFIXES}
-    wanted |= {_stem(path) for path in named if any(os.path.exists(path.with_suffix(s)) for s in SIDECAR_SUFFIXES)}
+    wanted |= {_stem(path) for path in named if path.name and any(
+        os.path.exists(path.with_suffix(s)) for s in SIDECAR_SUFFIXES)}
     found: dict[str, list[Path]] = {}
     for file in files:
         if (stem := _stem(file)) in wanted:

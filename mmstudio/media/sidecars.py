@@ -59,7 +59,7 @@ def _named(described: Cells) -> Cells:
             name = given if given != "text" else "text 2"
         if name == "tags":
             words = value if isinstance(value, list) else str(value or "").split(",")
-            made[name] = [storable(str(word)).strip() for word in words if str(word).strip()]
+            made[name] = [storable(word).strip() for word in words if isinstance(word, str) and word.strip()]
         elif isinstance(value, str):
             made[name] = storable(value)
         elif isinstance(value, (int, float)):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
+from mmstudio import paths
 from mmstudio.errors import UnreadableMedia
 from mmstudio.media.scan import scan
 from mmstudio.media.sidecars import SIDECAR_SUFFIXES
@@ -19,9 +22,10 @@ QUIET_SECONDS = 2.0
 class Watch:
     """``known`` are the files that need not be told: what the project has, and what failed before."""
 
-    def __init__(self, folder: Path, known: Iterable[Path] = ()) -> None:
-        self.folder = folder
-        self._told: dict[str, tuple[int, int]] = {os.fspath(path): (-1, -1) for path in known}
+    def __init__(self, folder: Path, known: Iterable[Path] = (), memory: Path | None = None) -> None:
+        """``memory`` is a file that keeps what was told, for the next time that the folder is watched."""
+        self.folder, self._memory = folder, memory
+        self._told: dict[str, tuple[int, int]] = {os.fspath(path): (-1, -1) for path in known} | _remembered(memory)
         self._stems = {_stem(name) for name in self._told if Path(name).suffix not in SIDECAR_SUFFIXES}
         self._seen: dict[str, tuple[int, int]] = {}
 
@@ -49,12 +53,23 @@ class Watch:
                 self._told[name] = state
                 fresh.append(found.path)
         self._seen = seen
+        if fresh and self._memory:
+            with suppress(OSError):  # then some files are looked at again the next time, and are known
+                paths.write_atomically(self._memory, json.dumps(self._told).encode("utf-8", "surrogateescape"))
         self._stems |= {_stem(os.fspath(path)) for path in fresh if path.suffix not in SIDECAR_SUFFIXES}
         return fresh
 
     def _is_late_caption(self, path: Path) -> bool:
         """A caption was read with its picture; one that comes later is no text of its own."""
         return path.suffix in SIDECAR_SUFFIXES and _stem(os.fspath(path)) in self._stems
+
+
+def _remembered(memory: Path | None) -> dict[str, tuple[int, int]]:
+    try:
+        told = json.loads(memory.read_text(encoding="utf-8", errors="surrogateescape")) if memory else {}
+        return {name: (int(size), int(changed)) for name, (size, changed) in told.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def _stem(name: str) -> str:

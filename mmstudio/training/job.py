@@ -16,6 +16,7 @@ Fusion = Literal["joint mean", "concatenate", "weighted sum", "gated", "bilinear
                  "average", "learned average", "product of experts"]
 Loss = Literal["", "cross-entropy", "focal", "binary cross-entropy", "squared error", "huber",
                "infonce", "siglip", "euclidean", "triplet"]
+_KINDS_OF_SPLIT = Literal["random", "stratified", "grouped", "time", "column"]
 LOSSES: dict[str, tuple[str, ...]] = {
     "classification": ("cross-entropy", "focal"), "multi-label": ("binary cross-entropy", "focal"),
     "regression": ("squared error", "huber"), "alignment": ("infonce", "siglip", "euclidean", "triplet"),
@@ -27,7 +28,7 @@ LOSSES: dict[str, tuple[str, ...]] = {
 class Split:
     """How examples are divided; ``column`` names groups, times, or the parts themselves."""
 
-    kind: Literal["random", "stratified", "grouped", "time", "column"] = "stratified"
+    kind: _KINDS_OF_SPLIT = "stratified"
     validation: float = 0.15
     test: float = 0.15
     column: str = ""
@@ -52,6 +53,8 @@ class TrainingJob:
     modalities: tuple[Modality, ...] = ("image",)
     model: str = "starter"
     space: str = ""
+    revision: str = ""
+    preprocessing: str = ""
     dim: int = 0
     fusion: Fusion = "joint mean"
     width: int = 128
@@ -111,6 +114,13 @@ class TrainingJob:
         for name, low, high in _RANGES:
             if not low <= getattr(self, name) <= high:
                 raise TrainingError(f"“{name}” lies between {low:g} and {high:g}; {getattr(self, name):g} does not.")
+        if self.split.kind not in get_args(_KINDS_OF_SPLIT):
+            raise TrainingError(f"Parts are made by {', '.join(get_args(_KINDS_OF_SPLIT))}, not “{self.split.kind}”.")
+        if not all(isinstance(share, (int, float)) and not isinstance(share, bool) and share == share
+                   for share in (self.split.validation, self.split.test)) or not isinstance(self.split.column, str):
+            raise TrainingError("The shares of validation and test are numbers, and the column a name.")
+        if self.split.kind in ("grouped", "column") and not self.split.column:
+            raise TrainingError("A column has to say the groups or parts.", hint="Choose one, or divide by chance.")
         if self.split.validation + self.split.test >= 1 or min(self.split.validation, self.split.test) < 0:
             raise TrainingError("The shares of validation and test leave nothing to learn from.")
         return self

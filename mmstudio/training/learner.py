@@ -54,6 +54,7 @@ class Learner:
         told = cast(Told, model(self.vectors[rows], present))
         weights, total = self.row_weights(rows), self.row_weights(whole)
         loss = (self.each(told.logits, rows) * weights).sum() / total.sum()
+        plain = float(loss.detach()) * self.spread**2  # an amount's in its own unit
         beside: dict[str, float] = {}
         for m, modality in enumerate(self.job.modalities):
             if len(self.job.modalities) == 1 and self.job.fusion not in ("average", "learned average",
@@ -64,7 +65,7 @@ class Learner:
                 whole_present[:, m] * total).sum().clamp_min(1e-9)
             loss = loss + alone / len(self.job.modalities)
             beside[modality] = float(alone.detach())
-        tell: dict[str, Any] = {"alone": beside} if beside else {}
+        tell: dict[str, Any] = {"plain": plain} | ({"alone": beside} if beside else {})
         if told.weights is not None:
             shares = told.weights.detach().float().mean(0).tolist()
             tell["weights"] = dict(zip(self.job.modalities, shares, strict=True))
@@ -100,7 +101,7 @@ class Learner:
             pairs[f"{self.job.modalities[a]} - {self.job.modalities[b]}"] = float(loss.detach())
         if not total.requires_grad:  # no pair in this batch
             total = made.sum() * 0
-        return total, {"alone": pairs, "temperature": float(1 / scale.detach())}
+        return total, {"plain": float(total.detach()), "alone": pairs, "temperature": float(1 / scale.detach())}
 
     def balance(self, model: nn.Module, sure: list[float]) -> dict[str, float]:
         """Slow the gradients of the modality that is surest, and add noise as wide as they are (on-the-fly gradient

@@ -10,6 +10,7 @@ import contextlib
 import importlib.metadata
 import json
 import math
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -42,12 +44,17 @@ def train(folder: Path) -> Work[dict[str, Any]]:
 
     Raises TrainingError; the run's state says why. Closing stops it at a checkpoint.
     """
-    job, examples = read(folder / "job.json"), Examples.load(folder / "examples")
-    accelerator = Accelerator(
-        mixed_precision={"fp32": "no"}.get(job.precision, job.precision),
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
-    with _one_thread(), runs.held(folder) if accelerator.is_main_process else contextlib.nullcontext():
-        training = _Training(job, examples, folder, accelerator)
+    first = int(os.environ.get("RANK", "0")) == 0
+    with _one_thread(), runs.held(folder) if first else contextlib.nullcontext():
+        try:
+            job, examples = read(folder / "job.json"), Examples.load(folder / "examples")
+            accelerator = Accelerator(
+                mixed_precision={"fp32": "no"}.get(job.precision, job.precision),
+                kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
+            training = _Training(job, examples, folder, accelerator)
+        except Exception as error:
+            runs.fail(folder, str(error))
+            raise
         try:
             return (yield from training.run())
         except GeneratorExit:
@@ -93,7 +100,7 @@ class _Training:
         """Epochs until the last, or until none was better for long enough; then the best is measured."""
         self._resume()
         self._tell("running")
-        while self.place.epoch < self.job.epochs:
+        while self.place.epoch < self.job.epochs and not self._has_settled:
             yield from self._epoch()
             if self._obeyed_stop:
                 self.stop("stopped")
@@ -101,9 +108,12 @@ class _Training:
             self._validate()
             self.place.epoch, self.place.batch = self.place.epoch + 1, 0
             self._checkpoint()
-            if self.job.patience and self.place.worse >= self.job.patience:
-                break
         return self._finish()
+
+    @property
+    def _has_settled(self) -> bool:
+        """Whether no epoch was better for long enough."""
+        return bool(self.job.patience) and self.place.worse >= self.job.patience
 
     def _epoch(self) -> Work[None]:
         order = self.order(self.place.epoch)
@@ -162,7 +172,7 @@ class _Training:
         self.optimizer.step()
         self._average()
         self.place.step += 1
-        return {"loss": loss, "lr": self.optimizer.param_groups[0]["lr"], "norm": float(norm), **tell}
+        return {"loss": tell.pop("plain"), "lr": self.optimizer.param_groups[0]["lr"], "norm": float(norm), **tell}
 
     def _accumulated(self, rows: Tensor, whole_present: Tensor) -> tuple[float, dict[str, Any]]:
         self.optimizer.zero_grad()
@@ -180,9 +190,11 @@ class _Training:
                 self.accelerator.backward(loss * (1 if pairs else world))
             total += float(loss.detach())
             tells.append(tell)
+        made = _merged(tells)
         if world > 1 and not pairs:
-            total = float(self.accelerator.reduce(torch.tensor(total, device=rows.device), "sum"))
-        return total, _merged(tells)
+            both = torch.tensor([total, made["plain"]], dtype=torch.float64, device=rows.device)
+            total, made["plain"] = self.accelerator.reduce(both, "sum").tolist()
+        return total, made
 
     def _seen(self, rows: Tensor) -> Tensor:
         """``(b, m)``: what is there and not left out to learn to do without it; one modality always stays."""
@@ -230,9 +242,10 @@ class _Training:
     def _validate(self) -> None:
         rows = self.validation if len(self.validation) else self.examples.rows(TRAIN)
         with self._averaged_weights():
-            together, _ = self.learner.outputs(self.inner, rows)
-            found = measured.measured(self.job, together, self.examples, rows)
-            loss = found["loss"]
+            found = self._measured(rows)
+            if "loss" not in found:  # no two pairs are held out
+                found = self._measured(self.examples.rows(TRAIN))
+            loss = found.get("loss", 0.0)
             better = loss < self.place.best - 1e-9
             if better and self.accelerator.is_main_process:
                 _save_weights(self.inner, self.folder)
@@ -243,6 +256,10 @@ class _Training:
         if self.lines:
             self.lines.add({"step": self.place.step, "epoch": self.place.epoch + 1, "validation": found})
             self.lines.flush()
+
+    def _measured(self, rows: NDArray[np.int64]) -> dict[str, float]:
+        together, _ = self.learner.outputs(self.inner, rows)
+        return measured.measured(self.job, together, self.examples, rows)
 
     def _finish(self) -> dict[str, Any]:
         """Measure the best weights on every part, with and without each modality."""
@@ -360,7 +377,9 @@ def _merged(tells: list[dict[str, Any]]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name in tells[0]:
         values = [tell[name] for tell in tells]
-        if name == "alone":
+        if name == "plain":
+            made[name] = sum(values)
+        elif name == "alone":
             made[name] = {key: sum(value[key] for value in values) for key in values[0]}
         elif isinstance(values[0], dict):
             made[name] = {key: float(np.mean([value[key] for value in values])) for key in values[0]}

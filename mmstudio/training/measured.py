@@ -68,7 +68,7 @@ def _aligned(job: TrainingJob, vectors: Floats, present: NDArray[np.bool_]) -> d
             ranks.append(found.mrr)
             losses.append(metrics.log_loss(np.arange(len(table)), softmax(SHARPNESS * table)))
     if not losses:
-        return {"loss": 0.0}
+        return {}
     first, five, ten = np.mean(recalls, 0)
     return {"loss": float(np.mean(losses)), "recall at 1": first, "recall at 5": five, "recall at 10": ten,
             "mean reciprocal rank": float(np.mean(ranks))}

@@ -14,10 +14,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from mmstudio import paths
 from mmstudio.errors import TrainingError
@@ -66,7 +66,7 @@ class Run:
 def make(root: Path, job: TrainingJob, examples: Examples) -> Path:
     """A new run's folder, numbered after those that are there. Raises TrainingError; then there is none."""
     root.mkdir(parents=True, exist_ok=True)
-    number = 1 + max((int(path.name) for path in root.iterdir() if path.name.isdigit()), default=0)
+    number = 1 + max((int(path.name) for path in root.iterdir() if _is_number(path.name)), default=0)
     folder = root / f"{number:04}"
     beside = root / f".{folder.name}"
     shutil.rmtree(beside, ignore_errors=True)
@@ -90,12 +90,14 @@ def runs(root: Path) -> list[Run]:
     """All runs that can be read, newest first."""
     found = []
     for folder in sorted(root.iterdir(), reverse=True) if root.is_dir() else ():
-        if folder.name.isdigit() and (folder / _JOB).is_file():
-            try:
+        if _is_number(folder.name) and (folder / _JOB).is_file():
+            with suppress(TrainingError):
                 found.append(look(folder))
-            except TrainingError:
-                continue
     return found
+
+
+def _is_number(name: str) -> bool:
+    return name.isdecimal() and name.isascii()
 
 
 def look(folder: Path) -> Run:
@@ -106,11 +108,18 @@ def look(folder: Path) -> Run:
     if state.status in ("running", "paused") and not is_alive(folder):
         state = replace(state_of(folder), status="interrupted") if state_of(folder).status == state.status else \
             state_of(folder)
+    return Run(folder, read(folder / _JOB), state, _results(folder))
+
+
+def _results(folder: Path) -> dict[str, Any]:
+    """The metrics of a run that is done; nothing where they are not what they should be."""
     try:
-        results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        results = {}
-    return Run(folder, read(folder / _JOB), state, results)
+        made = json.loads((folder / "results.json").read_text(encoding="utf-8"), parse_constant=lambda _: None)
+        parts = made["parts"]
+        numbers = all(isinstance(v, float | int) or v is None for part in parts.values() for v in part.values())
+        return made if numbers and isinstance(made["of"], str) else {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def note_of(folder: Path) -> str:
@@ -121,10 +130,23 @@ def note_of(folder: Path) -> str:
 def state_of(folder: Path) -> State:
     """What the run last told. Raises TrainingError where it cannot be read."""
     try:
-        values = json.loads((folder / _STATE).read_text(encoding="utf-8"))
-        return State(**{**values, "failed_keys": tuple(values.get("failed_keys", ()))})
+        values = json.loads((folder / _STATE).read_text(encoding="utf-8"), parse_constant=lambda _: None)
+        state = State(**{**values, "failed_keys": tuple(values.get("failed_keys", ()))})
+        if state.status not in get_args(Status) or not all(
+                isinstance(n, float | int) for n in (state.step, state.steps, state.epoch, state.seconds)):
+            raise ValueError("it is not a state")
+        return state
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise TrainingError(f"The run's state cannot be read ({error}).", path=folder) from error
+
+
+def fail(folder: Path, why: str) -> None:
+    """Say that the run cannot be trained, so that nobody starts it again by itself."""
+    try:
+        state = state_of(folder)
+    except TrainingError:
+        state = State()
+    tell(folder, replace(state, status="failed", error=why, started=time.time()))
 
 
 def tell(folder: Path, state: State) -> None:
@@ -188,6 +210,8 @@ def held(folder: Path) -> Iterator[None]:
 def start(folder: Path) -> None:
     """Train in a process of its own, which outlives this one; what it prints goes to ``log.txt``. Raises TrainingError.
     """
+    if is_starting(folder):
+        return
     wish(folder, "run")
     child = _waiting.pop() if _waiting and _waiting[-1].poll() is None else _spawned(folder)
     try:
@@ -196,7 +220,8 @@ def start(folder: Path) -> None:
             child.stdin.write(f"{folder}\n".encode("utf-8", "surrogateescape"))
     except OSError as error:
         raise TrainingError(f"The training could not be started ({error}).", path=folder) from error
-    _CHILDREN[child] = folder
+    _CHILDREN[child] = folder, time.time()
+    _started.add(folder)
     for one in [one for one in _CHILDREN if one.poll() is not None]:  # those that ended are waited for
         del _CHILDREN[one]
 
@@ -231,10 +256,17 @@ def _spawned(folder: Path | None) -> subprocess.Popen[bytes]:
 
 def is_starting(folder: Path) -> bool:
     """Whether a process that this one started for the run lives; it takes a moment until the run says so itself."""
-    return any(child.poll() is None and run == folder for child, run in _CHILDREN.items())
+    began = [since for child, (run, since) in _CHILDREN.items() if run == folder and child.poll() is None]
+    return bool(began) and state_of(folder).started < began[-1]
 
 
-_CHILDREN: dict[subprocess.Popen[bytes], Path] = {}
+def ended_early(folder: Path) -> bool:
+    """Whether a process that this one started for the run is gone though the run never began."""
+    return folder in _started and not is_starting(folder)
+
+
+_started: set[Path] = set()
+_CHILDREN: dict[subprocess.Popen[bytes], tuple[Path, float]] = {}
 _waiting: list[subprocess.Popen[bytes]] = []
 
 

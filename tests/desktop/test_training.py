@@ -174,3 +174,35 @@ def test_a_run_outlives_the_window_and_its_whole_curve_is_found_again(learned_fr
     assert told[0] == min(told) < 200
     learning.wish(learning.run("0001"), "stop")  # type: ignore[arg-type]
     qtbot.waitUntil(lambda: _status(window) == "stopped", timeout=20_000)
+    learning.wish(learning.run("0001"), "run")  # type: ignore[arg-type]
+    learning.wish(learning.run("0001"), "run")  # type: ignore[arg-type]
+    qtbot.waitUntil(lambda: _status(window) == "running", timeout=60_000)
+    learning.wish(learning.run("0001"), "stop")  # type: ignore[arg-type]
+    qtbot.waitUntil(lambda: _status(window) == "stopped", timeout=20_000)
+
+
+def test_a_run_that_cannot_begin_says_so_and_the_next_one_learns(learned_from: MainWindow, qtbot: QtBot) -> None:
+    window = learned_from
+    project = window.session.project
+    job = TrainingJob(classes=("cold", "warm"), epochs=1, split=Split(keep_duplicates_together=False))
+    window.learning._timer.stop()
+    done: list[Path] = []
+    for _ in range(2):
+        window.session.models.run(lambda: project.make_run(job, window.session.encoder), on_done=done.append)
+    qtbot.waitUntil(lambda: len(done) == 2, timeout=20_000)
+    (project.runs / "0001/examples/keys.npy").write_bytes(b"torn")  # type: ignore[union-attr]
+    window.learning._begin()
+    qtbot.waitUntil(lambda: _status(window, "0002") == "done", timeout=60_000)
+    assert _status(window) == "failed"
+    window._docks["training"].raise_()
+    qtbot.waitUntil(lambda: window.training.made is not None)
+    panel = _panel(window)
+    panel._choose({"0002"})
+    panel._chosen()
+    window.learning.remove(window.learning.run("0002"))  # type: ignore[arg-type]
+    qtbot.waitUntil(lambda: panel.table.rowCount() == 1)
+    assert panel._run() is None
+    assert panel.curves.legend._runs == []
+    panel._choose({"0001"})
+    panel._chosen()
+    assert "cannot be read" in panel.told.text()

@@ -48,6 +48,17 @@ def test_a_caption_that_comes_after_its_picture_is_no_text_of_its_own(tmp_path: 
     assert watch.poll() == []
 
 
+def test_what_was_told_is_remembered_over_a_new_start(tmp_path: Path) -> None:
+    memory = tmp_path / "memory/of.json"
+    first, second = _write(tmp_path / "f/a.txt", "a"), _write(tmp_path / "f/ü\udce9.txt", "b")
+    assert Watch(tmp_path / "f", (), memory).poll() == [first, second]
+    assert Watch(tmp_path / "f", (), memory).poll() == []
+    _write(first, "changed")
+    assert Watch(tmp_path / "f", (), memory).poll() == [first]
+    memory.write_text("[torn")
+    assert len(Watch(tmp_path / "f", (), memory).poll()) == 2
+
+
 def test_a_folder_that_is_gone_is_an_error_and_may_come_back(tmp_path: Path) -> None:
     watch = Watch(tmp_path / "f")
     with pytest.raises(UnreadableMedia, match="cannot be read"):

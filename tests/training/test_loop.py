@@ -151,6 +151,51 @@ def test_a_run_ends_early_and_keeps_its_best(make_run: Make) -> None:
     assert results["parts"]["validation"]["loss"] == pytest.approx(min(told), rel=1e-5)
 
 
+def test_a_run_that_was_cut_off_after_its_early_end_trains_no_further(make_run: Make) -> None:
+    folder = make_run(epochs=400, patience=3, lr=0.02, fusion="concatenate", width=128)
+    finish(train(folder))
+    told, results = validations(folder), (folder / "results.json").read_text()
+    (folder / "results.json").unlink()
+    runs.tell(folder, replace(runs.state_of(folder), status="failed"))
+    finish(train(folder))
+    assert validations(folder) == told
+    assert (folder / "results.json").read_text() == results
+
+
+def test_one_held_out_pair_is_no_measure_of_aligning(make_run: Make, digits: Examples) -> None:
+    parts = np.where(digits.parts == 1, 2, digits.parts).astype(np.int8)
+    parts[450] = 1
+    folder = make_run(replace(digits, parts=parts), task="alignment", classes=(), epochs=4, lr=1e-2)
+    assert finish(train(folder))["best_epoch"] > 1
+
+
+def test_a_run_that_cannot_begin_says_so_and_is_not_started_again(make_run: Make, digits: Examples) -> None:
+    folder = make_run(replace(digits, parts=np.full(600, 2, np.int8)))
+    with pytest.raises(TrainingError, match="nothing to learn from"):
+        finish(train(folder))
+    assert runs.look(folder).state.status == "failed"
+    assert "nothing to learn from" in runs.look(folder).state.error
+    torn = make_run()
+    (torn / "examples/vectors.npy").write_bytes(b"torn")
+    with pytest.raises(TrainingError):
+        finish(train(torn))
+    assert runs.look(torn).state.status == "failed"
+
+
+def test_odd_folders_and_files_hide_no_run(make_run: Make) -> None:
+    good, odd, root = make_run(), make_run(), make_run().parent
+    for name in ("²", ".0009", "notes"):
+        (root / name).mkdir()
+    (odd / "job.json").write_text('{"classes": ["a", "b"], "split": {"validation": "x"}}')
+    for told in ("[]", '{"parts": null}', '{"parts": {"test": {"accuracy": "high"}}, "of": "test"}', "{", '{"of": 1}'):
+        (good / "results.json").write_text(told)
+        assert {run.folder: run.results for run in runs.runs(root)}[good] == {}
+    for told in ('{"status": "asleep"}', '{"status": "done", "step": "x"}', "[]", '{"colour": 1}'):
+        (good / "state.json").write_text(told)
+        assert [run.number for run in runs.runs(root)] == [3]
+    assert make_run().name == "0004"
+
+
 def test_averaged_weights_are_what_is_validated_and_kept(make_run: Make) -> None:
     folder = make_run(ema=0.9, epochs=1, lr=0.05)
     finish(train(folder))

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
+    QMessageBox,
     QPushButton,
     QSplitter,
     QStackedWidget,
@@ -103,7 +104,7 @@ class TrainingPanel(QWidget):
         for wish in ("pause", "run", "stop"):
             self._buttons[wish].clicked.connect(lambda _=False, wish=wish: self._wish(wish))
         self._buttons["apply"].clicked.connect(lambda: self._with_run(learning.apply))
-        self._buttons["remove"].clicked.connect(lambda: self._with_run(learning.remove))
+        self._buttons["remove"].clicked.connect(lambda: self._with_run(self._ask_to_remove))
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -120,18 +121,20 @@ class TrainingPanel(QWidget):
         runs = self._learning.runs
         self._stack.setCurrentIndex(1 if runs else 0)
         names = [run.folder.name for run in runs]
+        others = names != self._names
         fresh = [name for name in names if name not in self._names]
-        chosen = {fresh[0]} if fresh and self._names != names and len(fresh) < len(names) else self._chosen_names()
-        if names != self._names:
-            self._names = names
-            self.table.blockSignals(True)
-            self.table.setRowCount(len(runs))
-            self.table.blockSignals(False)
+        chosen = set(fresh[:1]) or self._chosen_names() & set(names)
+        self.table.blockSignals(True)
+        self._names = names
+        self.table.setRowCount(len(runs))
         for row, run in enumerate(runs):
-            for column, text in enumerate(_cells(run)):
+            for column, text in enumerate(_cells(run, self._learning.is_starting(run))):
                 self._put(row, column, text)
-        if fresh:
-            self._choose(chosen or {names[0]})
+        if others:
+            self._choose(chosen)
+        self.table.blockSignals(False)
+        if others:  # rows are others, and so may be what the chosen ones are about
+            self._chosen()
         self._enable()
         self._evaluate()
 
@@ -175,7 +178,7 @@ class TrainingPanel(QWidget):
 
     def _enable(self) -> None:
         run = self._run()
-        status = run.state.status if run else ""
+        status = run.state.status if run and not self._learning.is_starting(run) else ""
         self._buttons["pause"].setVisible(status == "running")
         self._buttons["run"].setVisible(status in ("paused", "stopped", "interrupted", "failed"))
         self._buttons["stop"].setVisible(status in ("running", "paused"))
@@ -222,13 +225,23 @@ class TrainingPanel(QWidget):
         if run is not None and callable(act):
             act(run)
 
+    def _ask_to_remove(self, run: Run) -> None:
+        box = QMessageBox(QMessageBox.Icon.Question, tr("Delete the run"), tr(
+            "“{}” and what it learned are deleted. This cannot be undone.").format(run.job.name), parent=self)
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        yes = box.addButton(tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
+        box.addButton(tr("Keep"), QMessageBox.ButtonRole.RejectRole)
+        yes.clicked.connect(lambda: self._learning.remove(run))
+        box.open()
+
     def _wish(self, wanted: str) -> None:
         for run in self._learning.runs:
             if run.folder.name in self._chosen_names():
                 self._learning.wish(run, wanted)
 
 
-def _cells(run: Run) -> list[str]:
+def _cells(run: Run, starting: bool) -> list[str]:
     state, job = run.state, run.job
     share = f" · {100 * state.step // max(1, state.steps)} %" if state.status in ("running", "paused") else ""
     what = job.target if job.task != "alignment" else " + ".join(job.modalities)
@@ -236,7 +249,8 @@ def _cells(run: Run) -> list[str]:
     shown = f"{MAIN_METRIC[job.task]} {best:.3f}" if best is not None else (
         f"{tr('loss')} {state.best:.4g}" if state.best is not None else "")
     fusion = f" · {job.fusion}" if len(job.modalities) > 1 and job.task != "alignment" else ""
-    return [f"{run.number} · {job.name}", f"{what}{fusion}", tr(STATUS[state.status]) + share, shown,
+    shown_state = tr("starts …") if starting and state.status != "running" else tr(STATUS[state.status]) + share
+    return [f"{run.number} · {job.name}", f"{what}{fusion}", shown_state, shown,
             clock(state.seconds)]
 
 
