@@ -237,6 +237,22 @@ class Learning(QObject):
 
         session.models.ask(work, on_done=done, on_failed=session.failed.emit)
 
+    def baselines(self, run: Run, then: Callable[[], None]) -> None:
+        """Measure what is simple beside the run, on the same parts."""
+        session = self._session
+
+        def work() -> Work[dict[str, float]]:
+            from mmstudio.training import baselines
+
+            return (yield from baselines.beside(run.folder))
+
+        def done(told: dict[str, float]) -> None:
+            job.finish(", ".join(f"{name} {value:.3f}" for name, value in told.items()), [])
+            self.look()
+            then()
+
+        job = session.jobs.start(tr("Baselines"), work, lambda _: None, done, session.failed.emit, session.maths)
+
     def evaluate(self, runs: list[Run], then: Callable[[Evaluated | StudioError], None]) -> None:
         """What the page of a finished run shows, or of two that are compared, computed behind the window."""
         def work() -> Evaluated:

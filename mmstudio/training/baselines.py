@@ -6,21 +6,26 @@ an SVM's distances into probabilities. The same arguments give the same probabil
 
 from __future__ import annotations
 
+import json
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
+from mmstudio import paths
 from mmstudio.errors import TrainingError
 from mmstudio.media import AudioClip
 from mmstudio.progress import Progress, Work
-from mmstudio.training import simple_features
+from mmstudio.training import runs, simple_features
 from mmstudio.training.calibration import fit_temperature, softmax
+from mmstudio.training.examples import Examples
+from mmstudio.training.metrics import accuracy
 from mmstudio.training.splits import TEST, TRAIN, VALIDATION, Parts
 
 Labels = NDArray[np.int64]
@@ -59,6 +64,25 @@ class _Examples:
     labels: tuple[Labels, Labels, Labels]
     classes: int
     source: str
+
+
+def beside(folder: Path) -> Work[dict[str, float]]:
+    """The accuracy of each baseline on the vectors of a run that is done, on the part that its results are of; kept in
+    ``results.json``. Several modalities are one after another, with zeros for what is missing. Raises TrainingError.
+    """
+    run = runs.look(folder)
+    if run.job.task != "classification" or not run.results:
+        raise TrainingError("Baselines tell classes apart, beside a run that is done.")
+    examples = Examples.load(folder / "examples")
+    vectors, labels = np.asarray(examples.vectors).reshape(len(examples), -1), np.asarray(examples.targets)
+    made = yield from on_vectors(vectors, labels.astype(np.int64), np.asarray(examples.parts), len(run.job.classes))
+    told = {}
+    for baseline in made:
+        part, shares = (TEST, baseline.test) if run.results["of"] == "test" else (VALIDATION, baseline.validation)
+        if len(shares):
+            told[baseline.name] = accuracy(labels[examples.rows(part)], shares)
+    paths.write_atomically(folder / "results.json", json.dumps({**run.results, "baselines": told}).encode())
+    return told
 
 
 def on_vectors(vectors: NDArray[np.floating], labels: Labels, parts: Parts, classes: int,

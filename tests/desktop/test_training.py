@@ -101,6 +101,11 @@ def test_two_runs_are_compared_and_a_cell_of_the_confusion_selects_its_items(
     window.learning.train(replace(job, epochs=20, name="longer"), None)
     qtbot.waitUntil(lambda: _status(window, "0002") == "done", timeout=60_000)
     panel = _panel(window)
+    baselines = panel._buttons["baselines"]
+    qtbot.waitUntil(baselines.isVisible)
+    baselines.click()
+    qtbot.waitUntil(lambda: "logistic regression 1.000" in panel.told.text(), timeout=60_000)
+    assert not baselines.isVisible()
     panel.table.selectAll()
     qtbot.waitUntil(lambda: panel._evaluated == ["0002", "0001"] and panel.results.evaluation is not None)
     panel.results.confusion.cellsChosen.emit([(0, 0), (1, 1), (0, 1), (1, 0)])

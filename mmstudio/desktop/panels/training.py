@@ -49,7 +49,7 @@ class TrainingPanel(QWidget):
         self.told = QLabel(wordWrap=True)
         self._buttons = {name: QPushButton(title) for name, title in (
             ("train", tr("Train…")), ("pause", tr("Pause")), ("run", tr("Continue")), ("stop", tr("Stop")),
-            ("apply", tr("Tell the library")), ("remove", tr("Delete")))}
+            ("baselines", tr("Baselines")), ("apply", tr("Tell the library")), ("remove", tr("Delete")))}
         self._stack = QStackedWidget()
         self._names: list[str] = []
         self._evaluated: list[str] = []
@@ -104,6 +104,7 @@ class TrainingPanel(QWidget):
         for wish in ("pause", "run", "stop"):
             self._buttons[wish].clicked.connect(lambda _=False, wish=wish: self._wish(wish))
         self._buttons["apply"].clicked.connect(lambda: self._with_run(learning.apply))
+        self._buttons["baselines"].clicked.connect(lambda: self._with_run(self._measure_baselines))
         self._buttons["remove"].clicked.connect(lambda: self._with_run(self._ask_to_remove))
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -184,6 +185,8 @@ class TrainingPanel(QWidget):
         self._buttons["stop"].setVisible(status in ("running", "paused"))
         useful = run is not None and run.state.best is not None and run.job.task != "alignment"
         self._buttons["apply"].setVisible(useful)
+        self._buttons["baselines"].setVisible(run is not None and status == "done" and run.job.task == "classification"
+                                              and "baselines" not in run.results)
         self._buttons["remove"].setVisible(bool(run) and status not in ("running", "paused"))
         self.told.setText(run.state.error if run and run.state.error else _told(run) if run else "")
 
@@ -225,6 +228,10 @@ class TrainingPanel(QWidget):
         if run is not None and callable(act):
             act(run)
 
+    def _measure_baselines(self, run: Run) -> None:
+        self._buttons["baselines"].setEnabled(False)
+        self._learning.baselines(run, lambda: self._buttons["baselines"].setEnabled(True))
+
     def _ask_to_remove(self, run: Run) -> None:
         box = QMessageBox(QMessageBox.Icon.Question, tr("Delete the run"), tr(
             "“{}” and what it learned are deleted. This cannot be undone.").format(run.job.name), parent=self)
@@ -257,5 +264,10 @@ def _cells(run: Run, starting: bool) -> list[str]:
 def _told(run: Run) -> str:
     job = run.job
     classes = tr("{} classes").format(count(len(job.classes))) if job.classes else tr(job.task)
-    return tr("{} · {} · {} · rate {:g} · batch {} · seed {}").format(
+    told = tr("{} · {} · {} · rate {:g} · batch {} · seed {}").format(
         job.model.rsplit("/", 1)[-1], classes, " + ".join(job.modalities), job.lr, count(job.batch), job.seed)
+    simple = run.results.get("baselines", {})
+    if not simple:
+        return told
+    return told + "\n" + tr("Accuracy of baselines: {}").format(
+        ", ".join(f"{name} {value:.3f}" for name, value in simple.items()))
