@@ -137,14 +137,13 @@ class TrainDialog(QDialog):
         box = QGroupBox(tr("More"), checkable=True, checked=False, flat=True)
         inside = QWidget(visible=False)
         columns = QHBoxLayout(inside)
-        left, right = QFormLayout(), QFormLayout()
+        forms = [QFormLayout() for _ in range(3)]
         for place, (name, title) in enumerate(titles.items()):
-            (left if place < 5 else right).addRow(title, self._numbers[name])
-        left.addRow(tr("Parts"), self.split)
-        right.addRow(tr("Column of the parts"), self.column)
-        left.addRow(tr("Loss"), self.loss)
-        columns.addLayout(left)
-        columns.addLayout(right)
+            forms[place // 4].addRow(title, self._numbers[name])
+        for title, field in ((tr("Loss"), self.loss), (tr("Parts"), self.split), (tr("Their column"), self.column)):
+            forms[2].addRow(title, field)
+        for form in forms:
+            columns.addLayout(form)
         outer = QVBoxLayout(box)
         outer.addWidget(inside)
         outer.addWidget(self.weights)

@@ -69,7 +69,7 @@ class TrainingJob:
     epochs: int = 60
     batch: int = 64
     accumulation: int = 1
-    lr: float = 1e-3
+    lr: float = 5e-3
     weight_decay: float = 1e-2
     warmup: float = 0.05
     clip: float = 1.0
