@@ -37,6 +37,16 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     return folder
 
 
+@pytest.fixture
+def qtbot(qtbot: QtBot) -> QtBot:
+    """A machine under load is slow, not wrong: where a test says nothing else, waiting is given up after 30 s."""
+    wait_until, wait_signal, wait_signals = qtbot.waitUntil, qtbot.waitSignal, qtbot.waitSignals
+    qtbot.waitUntil = lambda callback, *, timeout=30_000: wait_until(callback, timeout=timeout)
+    qtbot.waitSignal = lambda signal, *, timeout=30_000, **more: wait_signal(signal, timeout=timeout, **more)
+    qtbot.waitSignals = lambda signals, *, timeout=30_000, **more: wait_signals(signals, timeout=timeout, **more)
+    return qtbot
+
+
 @pytest.fixture(scope="session")
 def starter() -> Encoder:
     """The model that ships with the studio."""
