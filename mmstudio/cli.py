@@ -261,11 +261,11 @@ def train(asked: argparse.Namespace) -> int:
             return 0
     else:
         folder = asked.job if asked.job.is_dir() else _new_run(asked)
+        if runs.is_first():
+            runs.wish(folder, "run")  # what was wished of it before is past
     print(folder, file=sys.stderr)
-    if int(os.environ.get("RANK", "0")) == 0:
-        runs.wish(folder, "run")  # what was wished of it before is past
     results = _shown(train(folder))
-    if int(os.environ.get("RANK", "0")) == 0:
+    if runs.is_first():
         print(json.dumps(results, ensure_ascii=False))
     return 0
 

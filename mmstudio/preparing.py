@@ -235,24 +235,17 @@ def _sharing(members: list[list[Item]]) -> NDArray[np.int64]:
     """``(n,)`` the first example that each one hangs together with: through a picture or sound that both have, frames
     of one video, passages of one text. A caption that many have is no such thing.
     """
-    root = list(range(len(members)))
-
-    def top(place: int) -> int:
-        while root[place] != place:
-            root[place] = root[root[place]]
-            place = root[place]
-        return place
-
-    seen: dict[object, int] = {}
+    first: dict[object, int] = {}
+    pairs: list[tuple[int, int]] = []
     for place, unit in enumerate(members):
         for item in unit:
             shared: list[object] = [item.id] if item.modality != "text" else []
             if item.part and (item.modality != "text" or item.part.startswith("passage ")):
                 shared.append(item.path)
-            for key in shared:
-                a, b = sorted((top(place), top(seen.setdefault(key, place))))
-                root[b] = a
-    return np.array([top(place) for place in range(len(members))], np.int64)
+            pairs += ((first.setdefault(key, place), place) for key in shared)
+    root = np.arange(len(members))
+    leaks.join(root, *np.array(pairs, np.int64).reshape(-1, 2).T)
+    return root
 
 
 def _parts(job: TrainingJob, values: NDArray[np.generic], members: list[list[Item]]) -> tuple[NDArray[np.int8], str]:

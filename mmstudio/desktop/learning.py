@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -13,7 +14,7 @@ from mmstudio.desktop.text import count, tr
 from mmstudio.errors import StudioError
 from mmstudio.library import Fresh
 from mmstudio.preparing import Target, targets
-from mmstudio.progress import Progress, Work
+from mmstudio.progress import Work
 
 if TYPE_CHECKING:
     from mmstudio.desktop.session import Session
@@ -69,17 +70,12 @@ class Learning(QObject):
     @property
     def active(self) -> list[Run]:
         """Runs that train, pause or wait for their turn."""
-        return [run for run in self.runs if run.state.status in ("running", "paused") or self.is_queued(run)
+        return [run for run in self.runs if run.state.status in ("waiting", "running", "paused")
                 or self.is_starting(run)]
 
     def is_starting(self, run: Run) -> bool:
         """Whether its process loads what it needs."""
         return run.folder.name in self._starting
-
-    @staticmethod
-    def is_queued(run: Run) -> bool:
-        """Whether it starts by itself when it is its turn."""
-        return run.state.status == "waiting"
 
     # ---- looking ------------------------------------------------------------------------------------------------
 
@@ -114,15 +110,17 @@ class Learning(QObject):
             from mmstudio.training import runs
 
             found = runs.runs(folder)
-            waiting = [run.folder for run in found if run.state.status == "waiting"]
-            for early in filter(runs.ended_early, waiting):
-                runs.fail(early, "The training ended before it began; the run's log.txt tells more.")
-            waiting = [one for one in waiting if not runs.ended_early(one)]
-            busy = any(run.state.status in ("running", "paused") or runs.is_starting(run.folder) for run in found)
+            starting = {run.folder.name for run in found if runs.is_starting(run.folder)}
+            waiting = [run.folder for run in found if run.state.status == "waiting" and run.folder.name not in starting]
+            early = [folder for folder in waiting if runs.ended_early(folder)]
+            for one in early:
+                runs.fail(one, "The training ended before it began; the run's log.txt tells more.")
+            waiting = [folder for folder in waiting if folder not in early]
+            busy = starting or any(run.state.status in ("running", "paused") for run in found)
             if mine and waiting and not busy:
                 runs.start(waiting[-1])
-            starting = frozenset(run.folder.name for run in found if runs.is_starting(run.folder))
-            return Seen(found, {name: curve.more() for name, curve in followed.items()}, starting)
+                starting.add(waiting[-1].name)
+            return Seen(found, {name: curve.more() for name, curve in followed.items()}, frozenset(starting))
 
         self._session.pool.ask(look, lambda seen: self._seen(generation, seen),
                                lambda error: self._failed(generation, error))
@@ -168,19 +166,20 @@ class Learning(QObject):
 
     def get_ready(self) -> None:
         """Load behind the window what a run will need, while the person chooses."""
-        self._background("get_ready")
+        self._background(lambda runs: runs.get_ready())
 
     def let_go(self) -> None:
         """No run will begin after all."""
-        self._background("let_go")
+        self._background(lambda runs: runs.let_go())
 
-    def _background(self, what: str) -> None:
-        def act() -> None:
+    def _background(self, act: Callable[[ModuleType], None], then: Callable[[Any], None] = lambda _: None) -> None:
+        """Do something with the runs behind the window; their room is loaded there, too."""
+        def work() -> None:
             from mmstudio.training import runs
 
-            getattr(runs, what)()
+            act(runs)
 
-        self._session.pool.ask(act, lambda _: None, self._session.failed.emit)
+        self._session.pool.ask(work, then, self._session.failed.emit)
 
     def train(self, job: TrainingJob, keys: Iterable[int] | None) -> None:
         """Make a run of these keys, or of everything, and start it as soon as no other trains."""
@@ -190,21 +189,21 @@ class Learning(QObject):
             session.noted.emit(tr("No model is ready yet."))
             return
 
-        def done(folder: Path) -> None:
-            self.look()
+        def done(_: Path) -> None:
+            session.jobs.forget(preparing)
+            self._begin()
 
-        self._work(lambda: project.make_run(job, encoder, chosen), done)
+        preparing = session.jobs.start(tr("Preparing a run"), lambda: project.make_run(job, encoder, chosen),
+                                       lambda _: None, done, session.failed.emit)
 
     def wish(self, run: Run, wanted: str) -> None:
         """Let a run go on, pause, or stop."""
-        def ask() -> None:
-            from mmstudio.training import runs
-
-            runs.wish(run.folder, wanted)  # type: ignore[arg-type]
+        def ask(runs: ModuleType) -> None:
+            runs.wish(run.folder, wanted)
             if wanted == "run" and not runs.is_alive(run.folder):
                 runs.start(run.folder)  # nothing where it is starting already
 
-        self._session.pool.ask(ask, lambda _: self._begin(), self._session.failed.emit)
+        self._background(ask, lambda _: self._begin())
 
     def _begin(self) -> None:
         self._timer.start()
@@ -212,12 +211,7 @@ class Learning(QObject):
 
     def remove(self, run: Run) -> None:
         """Delete a run and all that it learned."""
-        def gone() -> None:
-            from mmstudio.training import runs
-
-            runs.remove(run.folder)
-
-        self._session.pool.ask(gone, lambda _: self.look(), self._session.failed.emit)
+        self._background(lambda runs: runs.remove(run.folder), lambda _: self.look())
 
     def apply(self, run: Run) -> None:
         """Write what a run tells of every item into the library's columns."""
@@ -267,17 +261,3 @@ class Learning(QObject):
                 return Evaluated(found[0], found[1], str(error))
 
         self._session.pool.ask(work, then, then)
-
-    def _work(self, work: Callable[[], Work[Path]], done: Callable[[Path], None]) -> None:
-        session = self._session
-
-        def finished(folder: Path) -> None:
-            job.finish(tr("ready"), [])
-            session.jobs.forget(job)
-            done(folder)
-            self._begin()
-
-        def step(_: Progress) -> None:
-            pass
-
-        job = session.jobs.start(tr("Preparing a run"), work, step, finished, session.failed.emit)

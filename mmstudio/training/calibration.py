@@ -61,6 +61,11 @@ def softmax(logits: NDArray[np.floating], temperature: float = 1.0) -> Floats:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
+def sigmoid(logits: NDArray[np.floating]) -> Floats:
+    """Probabilities of labels that may come together, without overflow."""
+    return 1 / (1 + np.exp(-np.clip(np.asarray(logits, np.float64), -60, 60)))
+
+
 def fit_temperature(labels: NDArray[np.integer], logits: NDArray[np.floating]) -> float:
     """The temperature under which validation ``logits (n, classes)`` have the least log loss (Guo et al. 2017).
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mmstudio.errors import TrainingError
 from mmstudio.training import metrics
-from mmstudio.training.calibration import Reliability, fit_temperature, reliability, softmax
+from mmstudio.training.calibration import Reliability, fit_temperature, reliability, sigmoid, softmax
 from mmstudio.training.compared import (
     Interval,
     McNemar,
@@ -229,7 +229,7 @@ def _number(value: object) -> float:
 def probabilities(told: Told, task: Task, rows: Labels, temperature: float = 1.0) -> Floats:
     """``(k, classes)`` of some rows: of one class of several, or of each label by itself."""
     logits = told.outputs[rows].astype(np.float64) / temperature
-    return softmax(logits) if task == "classification" else 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
+    return softmax(logits) if task == "classification" else sigmoid(logits)
 
 
 def cell(told: Told, part: int, true: int, predicted: int) -> Labels:

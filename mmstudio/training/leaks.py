@@ -56,7 +56,7 @@ def find(parts: Parts, vectors: NDArray[np.float32] | None = None, hashes: Seque
     for start in range(0, len(rows), BLOCK):
         for later in range(start, len(rows), BLOCK):
             left, right, shown = _near(rows, start, later, unit, codes, near)
-            _join(root, left, right)
+            join(root, left, right)
             apart = parts[left] != parts[right]
             keep = np.flatnonzero(apart)[:max(MOST - count, 0)]
             pairs.append(np.stack([left[keep], right[keep]], axis=1))
@@ -100,7 +100,7 @@ def _near(rows: Indices, start: int, later: int, unit: NDArray[np.float32] | Non
     return lower[i], higher[j], shown
 
 
-def _join(root: Indices, left: Indices, right: Indices) -> None:
+def join(root: Indices, left: Indices, right: Indices) -> None:
     """Make one set of each pair's two: ``root (n,)`` names a set by its lowest row, in place."""
     while True:
         a, b = root[left], root[right]

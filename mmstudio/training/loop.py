@@ -10,7 +10,6 @@ import contextlib
 import importlib.metadata
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -44,8 +43,7 @@ def train(folder: Path) -> Work[dict[str, Any]]:
 
     Raises TrainingError; the run's state says why. Closing stops it at a checkpoint.
     """
-    first = int(os.environ.get("RANK", "0")) == 0
-    with _one_thread(), runs.held(folder) if first else contextlib.nullcontext():
+    with _one_thread(), runs.held(folder) if runs.is_first() else contextlib.nullcontext():
         try:
             job, examples = read(folder / "job.json"), Examples.load(folder / "examples")
             accelerator = Accelerator(

@@ -12,7 +12,7 @@ from torch import nn
 
 from mmstudio.errors import TrainingError
 from mmstudio.training import metrics
-from mmstudio.training.calibration import softmax
+from mmstudio.training.calibration import sigmoid, softmax
 from mmstudio.training.compared import bootstrap_mean
 from mmstudio.training.examples import TEST, TRAIN, VALIDATION, Examples
 from mmstudio.training.job import TrainingJob
@@ -39,7 +39,7 @@ def measured(job: TrainingJob, outputs: Floats, examples: Examples, rows: NDArra
         shares = softmax(outputs)
         found = {"loss": metrics.log_loss(targets, shares), **metrics.summary(targets, shares)}
     elif job.task == "multi-label":
-        shares = 1 / (1 + np.exp(-np.clip(outputs.astype(float), -60, 60)))
+        shares = sigmoid(outputs)
         told = multi_label(targets > 0.5, shares)
         likely = np.clip(np.where(targets > 0.5, shares, 1 - shares), 1e-12, 1)
         found = {"loss": float(-np.log(likely).mean()), "micro F1": told.micro_f1, "macro F1": told.macro_f1,

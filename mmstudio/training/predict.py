@@ -48,7 +48,7 @@ class Predictor:
         """
         import torch
 
-        from mmstudio.training.calibration import softmax
+        from mmstudio.training.calibration import sigmoid, softmax
 
         if vectors.ndim != 3 or vectors.shape[1:] != (len(self.job.modalities), self.dim) or not present.any(1).all():
             raise TrainingError(f"The run reads vectors of {self.dim} dimensions and {len(self.job.modalities)} "
@@ -59,5 +59,5 @@ class Predictor:
         if self.job.task == "classification":
             return softmax(told)
         if self.job.task == "multi-label":
-            return 1 / (1 + np.exp(-np.clip(told.astype(float), -60, 60)))
+            return sigmoid(told)
         return told.astype(float)

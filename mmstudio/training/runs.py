@@ -106,8 +106,8 @@ def look(folder: Path) -> Run:
     """
     state = state_of(folder)
     if state.status in ("running", "paused") and not is_alive(folder):
-        state = replace(state_of(folder), status="interrupted") if state_of(folder).status == state.status else \
-            state_of(folder)
+        last = state_of(folder)  # it may have ended just now
+        state = replace(last, status="interrupted") if last.status == state.status else last
     return Run(folder, read(folder / _JOB), state, _results(folder))
 
 
@@ -172,6 +172,11 @@ def wished(folder: Path) -> Wish:
     except OSError:
         return "run"
     return "pause" if text == "pause" else "stop" if text == "stop" else "run"
+
+
+def is_first() -> bool:
+    """Whether this process is the only one that trains, or the first of those that torchrun started."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def is_alive(folder: Path) -> bool:
