@@ -528,7 +528,7 @@ def test_a_sound_can_be_played_alone_again_when_the_film_is_closed(
     QTest.mouseClick(inspector.watch, LEFT)
     assert not projector.opened
     assert not inspector.player.playing
-    assert inspector.sound_bar.isVisible()
+    qtbot.waitUntil(inspector.sound_bar.isVisible)  # once the sound is decoded
     assert inspector.player.seconds == pytest.approx(1.2, abs=0.1)
     inspector.toggle_play()
     assert inspector.player.playing

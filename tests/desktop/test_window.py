@@ -47,6 +47,7 @@ def test_dropped_files_appear_and_the_report_says_what_was_unreadable(
     drop(window, [mixed_folder])
     qtbot.waitUntil(lambda: window.library.items.rowCount() == 24 and not window.session.jobs.running, timeout=20_000)
     job = window.session.jobs.all[-1]
+    qtbot.waitUntil(lambda: bool(job.outcome))  # told a moment after the work has ended
     assert job.outcome == "24 added, 1 unreadable"
     assert [path.name for path, _ in job.problems] == ["broken.png"]
     line = window.jobs.findChildren(QPushButton)[0]
