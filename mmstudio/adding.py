@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from mmstudio.media.tables import Table
     from mmstudio.rows_in import RowIn
 
-COMMIT_ITEMS, COMMIT_SECONDS = 256, 0.25
-AHEAD = 64
+COMMIT_ITEMS, COMMIT_SECONDS = 1024, 0.25
+AHEAD = 256
 """Files described beyond the one awaited: the pool goes on while a commit waits for the disk."""
 
 

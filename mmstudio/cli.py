@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from mmstudio import __version__, paths, project, settings
+from mmstudio import __version__, paths, project, searching, settings
 from mmstudio.encoders.base import Encoder
 from mmstudio.encoders.device import keep_freed_memory
 from mmstudio.encoders.hub import stay_offline
@@ -54,12 +54,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("query", help="a text, or the path of a picture, sound or text file")
     with_model(made)
     made.add_argument("-k", type=int, default=5, help="hits per modality")
-    made.add_argument("--measure", default="cosine", choices=("cosine", "euclid", "pearson"))
+    made.add_argument("--measure", default="cosine", choices=("cosine", "dot", "euclid", "pearson"))
 
     made = command("explain", "Show which parts of an item carry it.", explain)
     made.add_argument("--item", required=True, type=Path)
     made.add_argument("--query", default="", help="a text or a file to compare the item's parts with")
-    made.add_argument("--method", default="auto", choices=("auto", "similarity", "pooling", "attention", "rollout"))
+    made.add_argument("--method", default="auto", help="auto, pooling, or one of the methods that the window offers: "
+                      "similarity, attention, rollout, chefer, integrated-gradients, occlusion, rise, ...")
     made.add_argument("--layer", type=int, default=0, help="layer of “attention”, from 1; 0 is the last")
     made.add_argument("--out", required=True, type=Path, help="a .npz or .png file")
     with_model(made)
@@ -88,6 +89,15 @@ def parser() -> argparse.ArgumentParser:
                       "reads a run's folder from standard input")
     made.add_argument("--project", type=Path, help="the project to learn from, with a file")
     made.add_argument("--filter", default="", help="only items that this lets pass: “modality:image tag:dog”")
+    made.add_argument("--rehearse", action="store_true",
+                      help="make a few steps only and print how long it would take, how much memory, and on what")
+    made.add_argument("--again", action="store_true", help="repeat a run from its beginning, as a new run beside it")
+    with_model(made)
+    made = command("sweep", "Look for good settings: train a run with each of several, or go on with a sweep.", sweep)
+    made.add_argument("sweep", type=Path, help="a .toml or .json file that says what to learn and which settings vary, "
+                      "or a sweep's folder")
+    made.add_argument("--project", type=Path, help="the project to learn from, with a file")
+    made.add_argument("--filter", default="", help="only items that this lets pass: “modality:image tag:dog”")
     with_model(made)
     made = command("predict", "Let a finished run tell of files.", predict)
     made.add_argument("folder", type=Path, help="the run's folder")
@@ -96,6 +106,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     made.add_argument("--batch", default="auto", type=_batch)
     made.add_argument("--out", required=True, type=Path, help="a .jsonl file, one line an input")
+    made = command("export-run", "Write a finished run as a folder that other programs read.", export_run)
+    made.add_argument("folder", type=Path, help="the run's folder")
+    made.add_argument("--out", required=True, type=Path, help="a new folder")
 
     whole = command("project", "Save a whole project as one file, or unpack such a file.", lambda _: 2)
     ways = whole.add_subparsers(dest="way", required=True)
@@ -158,7 +171,7 @@ def search(asked: argparse.Namespace) -> int:
         if not len(view):
             raise ProjectError(f"The project has no vectors of the model {encoder.name}.", path=asked.project,
                                hint=f"Make them with “mmstudio add PROJECT FILES --model {encoder.name}”.")
-        hits = project.search(view, opened.query(encoder, question), asked.k, asked.measure)
+        hits = searching.search(view, opened.query(encoder, question), asked.k, asked.measure)
         for modality in MODALITIES:
             for rank, hit in enumerate(hits[modality], 1):
                 item = opened.item(hit.item_id)
@@ -181,7 +194,10 @@ def explain(asked: argparse.Namespace) -> int:
     if asked.query:
         file = Path(asked.query)
         query = project.vector_of(encoder, project.question_ref(file if _exists(file) else asked.query, limits), limits)
-    found = figure.chosen_map(project.explanation_of(encoder, ref, limits), asked.method, asked.layer, query)
+    if asked.method in figure.MAPS:
+        found = figure.chosen_map(project.explanation_of(encoder, ref, limits), asked.method, asked.layer, query)
+    else:
+        found = _shown(figure.method_map(encoder, ref, limits, asked.method, query))
     figure.write(found, ref, limits, asked.out)
     print(f"{found.title} → {asked.out}", file=sys.stderr)
     return 0
@@ -254,16 +270,24 @@ def train(asked: argparse.Namespace) -> int:
     """Train a run to its end and print its results; stopped, it goes on the next time from its folder."""
     from mmstudio.training import runs
     from mmstudio.training.loop import train
+    from mmstudio.training.sweep import is_sweep
 
     if str(asked.job) == "-":
         folder = _told_run()
         if folder is None:
             return 0
+        if is_sweep(folder):
+            return _swept(folder)
     else:
-        folder = asked.job if asked.job.is_dir() else _new_run(asked)
-        if runs.is_first():
+        folder = _new_run(asked) if not asked.job.is_dir() else runs.again(asked.job) if asked.again else asked.job
+        if runs.is_first() and not asked.rehearse:
             runs.wish(folder, "run")  # what was wished of it before is past
     print(folder, file=sys.stderr)
+    if asked.rehearse:
+        from mmstudio.training.rehearsal import rehearse
+
+        print(_shown(rehearse(folder)).to_json())
+        return 0
     results = _shown(train(folder))
     if runs.is_first():
         print(json.dumps(results, ensure_ascii=False))
@@ -286,12 +310,24 @@ def _told_run() -> Path | None:
 def _new_run(asked: argparse.Namespace) -> Path:
     from dataclasses import replace
 
-    from mmstudio.library.query import parse
-    from mmstudio.library.query_match import matches
     from mmstudio.training import runs
     from mmstudio.training.job import read
 
     job = read(asked.job, whole=False)
+    job = replace(job, name=job.name or asked.job.stem)
+    folder = _made_of_project(asked, lambda opened, encoder, chosen: opened.make_run(job, encoder, chosen))
+    left_out = runs.look(folder).provenance.left_out
+    if left_out:
+        print(left_out, file=sys.stderr)
+    return folder
+
+
+def _made_of_project(asked: argparse.Namespace,
+                     make: Callable[[project.Project, Encoder, list[int] | None], Work[Path]]) -> Path:
+    """What is made of the project's items that pass the filter, once all are encoded."""
+    from mmstudio.library.query import parse
+    from mmstudio.library.query_match import matches
+
     if asked.project is None:
         raise TrainingError("Say with --project what to learn from.")
     opened = project.Project.open(asked.project, _settings(), create=False)
@@ -300,49 +336,62 @@ def _new_run(asked: argparse.Namespace) -> Path:
         with _pool() as pool:
             _shown(opened.encode(encoder, pool))
         chosen = items.ids()[matches(parse(asked.filter), items.columns())].tolist() if asked.filter else None
-        folder = _shown(opened.make_run(replace(job, name=job.name or asked.job.stem), encoder, chosen))
-        note = runs.note_of(folder)
-        if note:
-            print(note, file=sys.stderr)
-        return Path(folder)
+        return Path(_shown(make(opened, encoder, chosen)))
     finally:
         opened.close()
 
 
+def sweep(asked: argparse.Namespace) -> int:
+    """Make the trials of a sweep and print the best; stopped, it goes on the next time from its folder."""
+    from mmstudio.training import runs
+    from mmstudio.training.sweep import read
+
+    folder = asked.sweep
+    if not folder.is_dir():
+        wanted = read(asked.sweep)
+        folder = _made_of_project(asked, lambda opened, encoder, chosen: opened.make_sweep(wanted, encoder, chosen))
+    runs.wish(folder, "run")  # what was wished of it before is past
+    print(folder, file=sys.stderr)
+    return _swept(folder)
+
+
+def _swept(folder: Path) -> int:
+    from mmstudio.training import sweeping
+
+    print(json.dumps(_shown(sweeping.run(folder)), ensure_ascii=False))
+    return 0
+
+
 def predict(asked: argparse.Namespace) -> int:
     """Write what a run tells of files, one JSON line an item."""
-    import numpy as np
-
+    from mmstudio.predict_files import predict_files
     from mmstudio.training.predict import Predictor
-    from mmstudio.vector_files import encode_files
+    from mmstudio.training.run_encoder import base_of
 
     predictor = Predictor(asked.folder)
-    job = predictor.job
-    asked.model = asked.model or job.model
-    encoder = _encoder(asked)
-    if (encoder.space, encoder.dim) != (job.space, job.dim):
-        raise TrainingError(f"The run reads vectors of {job.space}, not of {encoder.space}.",
-                            hint="Leave out --model.")
+    encoder: Encoder | None = None
+    if not predictor.job.reads_media:
+        encoder = _encoder(asked) if asked.model else base_of(predictor.job, asked.folder, asked.device)
     with _pool() as pool:
-        rows = _shown(encode_files(asked.paths, encoder, _limits(), pool, asked.batch))
-    failed, lines = 0, []
-    for row in rows:
-        told: dict[str, Any] = {}
-        error = row.error
-        if row.vector is not None and row.modality not in job.modalities:
-            error = f"The run does not read {row.modality}."
-        elif row.vector is not None:
-            vectors, present = np.zeros((1, len(job.modalities), job.dim), np.float32), np.zeros(
-                (1, len(job.modalities)), bool)
-            place = job.modalities.index(row.modality)
-            vectors[0, place], present[0, place] = row.vector, True
-            told = predictor.named(predictor.outputs(vectors, present)[0])
-        failed += bool(error)
-        lines.append(json.dumps({"path": row.path, "part": row.part, "modality": row.modality, **told, "error": error},
-                                ensure_ascii=False))
+        said = _shown(predict_files(predictor, asked.paths, encoder, _limits(), pool, asked.batch))
+    failed = sum(bool(one.error) for one in said)
+    lines = (json.dumps({"path": one.path, "part": one.part, "modality": one.modality, **one.told, "error": one.error},
+                        ensure_ascii=False) for one in said)
     paths.write_atomically(asked.out.absolute(), "".join(f"{line}\n" for line in lines).encode())
-    print(f"{len(rows) - failed} predicted, {failed} not → {asked.out}", file=sys.stderr)
+    print(f"{len(said) - failed} predicted, {failed} not → {asked.out}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def export_run(asked: argparse.Namespace) -> int:
+    """Write a run's weights, card, head and encoder, and print what was written."""
+    from mmstudio.training.export_run import export_run
+
+    report = _shown(export_run(asked.folder, asked.out.absolute()))
+    for sentence in report.left_out:
+        print(sentence, file=sys.stderr)
+    for name in report.files:
+        print(printable(report.folder / name))
+    return 0
 
 
 def pack_project(asked: argparse.Namespace) -> int:

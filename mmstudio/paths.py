@@ -43,6 +43,15 @@ def user_state() -> Path:
     return Path(platformdirs.user_data_dir(APP, appauthor=False))
 
 
+def compiled_code() -> Path:
+    """The folder for machine code that this computer made for itself and can make again."""
+    if os.environ.get("MMSTUDIO_HOME"):
+        return user_state() / "compiled"
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir(APP, appauthor=False)) / "compiled"
+
+
 def settings_file() -> Path:
     """The file that holds the person's settings."""
     return user_state() / "settings.json"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,16 @@ from mmstudio.progress import Progress, Work
 from mmstudio.training import leaks, splits
 from mmstudio.training.examples import TRAIN, Examples
 from mmstudio.training.job import TrainingJob
+from mmstudio.training.words import END, MOST_TOKENS, numbers, vocabulary
+
+if TYPE_CHECKING:
+    from mmstudio.training.predict import Predictor
 
 MOST_CLASSES = 1000
 OVERLAP, MOST_OF_ALL, MOST_SHARED = 0.05, 0.8, 0.34
 TAGS = "tags"
+PREDICTED = 256
+"""Examples that a run tells of between two words of progress."""
 
 
 @dataclass(frozen=True)
@@ -79,20 +86,24 @@ def completed(job: TrainingJob, items: Iterable[Item]) -> TrainingJob:
 
 
 def examples(job: TrainingJob, items: Items, samples: Sequence[Sample], view: VectorView,
-             chosen: Iterable[int] | None = None) -> Work[Examples]:
-    """The examples of a job among the ``chosen`` keys (items, and samples negated), else among all.
+             chosen: Iterable[int] | None = None, anchors: NDArray[np.float32] | None = None) -> Work[Examples]:
+    """The examples of a job among the ``chosen`` keys (items, and samples negated), else among all; ``anchors
+    (classes, dim)`` are vectors of the classes' names.
 
     With several modalities a sample is one example, its items of one modality by their mean; what is in no sample is an
     example alone. With one modality each item is an example. Raises TrainingError where too little can be learned.
     """
     units = _units(job, items, samples, view, None if chosen is None else set(chosen))
-    told = [_target(job, [items[i] for i in unit]) for _, unit in units]
+    captions = _captions(units, items, samples) if job.task == "captioning" else {}
+    told = ([0 if key in captions else None for key, _ in units] if job.task == "captioning"
+            else [_target(job, [items[i] for i in unit]) for _, unit in units])
     kept = [place for place, value in enumerate(told) if value is not None]
     left = len(units) - len(kept)
     if len(kept) < 4:
         raise TrainingError(
             f"Only {len(kept)} examples have a vector and {'a class' if job.classes else 'a value'} of “{job.target}”.",
-            hint="Tag more items, or wait until they are encoded.")
+            hint="Tag more items, or wait until they are encoded.") if job.task != "captioning" else TrainingError(
+            "Hardly a sample has a caption.", hint="Group pictures or sounds with their texts as samples.")
     units = [units[place] for place in kept]
     vectors, present = _vectors(job, items, view, [unit for _, unit in units])
     values = np.array([told[place] for place in kept], _KINDS[job.task])
@@ -105,14 +116,48 @@ def examples(job: TrainingJob, items: Items, samples: Sequence[Sample], view: Ve
     if job.split.keep_duplicates_together:
         parts, note = yield from _without_leaks(job, parts, vectors)
         notes.append(note)
-    return replace(made, parts=parts, note=" ".join(filter(None, notes)))
+    made = replace(made, parts=parts, note=" ".join(filter(None, notes)), anchors=anchors)
+    if captions:
+        made = _captioned(made, [captions[key] for key, _ in units])
+    return _with_media(job, made, [[items[i] for i in unit] for _, unit in units]) if job.reads_media else made
 
 
-_KINDS = {"classification": np.int64, "multi-label": np.float32, "regression": np.float64, "alignment": np.int64}
+_KINDS = {"classification": np.int64, "multi-label": np.float32, "regression": np.float64, "alignment": np.int64,
+          "captioning": np.int64}
+
+
+def _captions(units: list[tuple[int, list[int]]], items: Items, samples: Sequence[Sample]) -> dict[int, str]:
+    """The first text of each sample among the units."""
+    keys = {key for key, _ in units}
+    texts = ((-sample.id, next((items[i].text for i in sample.item_ids if i in items and items[i].modality == "text"),
+                               "")) for sample in samples if -sample.id in keys)
+    return {key: text for key, text in texts if text.strip()}
+
+
+def _captioned(made: Examples, captions: list[str]) -> Examples:
+    """With the captions' words as targets; the vocabulary is that of the training part."""
+    words = vocabulary(captions[row] for row in made.rows(TRAIN))
+    places = {word: place for place, word in enumerate(words)}
+    rows = [[*numbers(caption, places, MOST_TOKENS - 1), END] for caption in captions]
+    targets = np.zeros((len(rows), max(map(len, rows))), np.int64)
+    for place, row in enumerate(rows):
+        targets[place, : len(row)] = row
+    return replace(made, targets=targets, words=words)
+
+
+def _with_media(job: TrainingJob, made: Examples, members: list[list[Item]]) -> Examples:
+    """With where the media of each example lie and, for text towers from scratch, the vocabulary of the training part.
+    """
+    place_of: dict[Modality, int] = {modality: m for m, modality in enumerate(job.modalities)}
+    media = tuple(tuple((place_of[item.modality], item.ref) for item in unit) for unit in members)
+    words = made.words
+    if job.trains == "scratch" and "text" in job.modalities:
+        words = vocabulary(ref.text for row in made.rows(TRAIN) for _, ref in media[row] if ref.modality == "text")
+    return replace(made, media=media, words=words)
 
 
 def _units(job: TrainingJob, items: Items, samples: Sequence[Sample], view: VectorView,
-           chosen: set[int] | None) -> list[tuple[int, list[int]]]:
+           chosen: set[int] | None, learning: bool = True) -> list[tuple[int, list[int]]]:
     """Keys of examples with their items that have a vector and a modality of the job."""
     rows = np.arange(len(view))
     if chosen is not None:
@@ -121,7 +166,7 @@ def _units(job: TrainingJob, items: Items, samples: Sequence[Sample], view: Vect
     ids = view.ids[rows][np.isin(modalities, list(job.modalities))]
     usable = {int(i) for i in ids if int(i) in items}
     units: list[tuple[int, list[int]]] = []
-    if len(job.modalities) > 1:
+    if len(job.modalities) > 1 or job.task == "captioning":
         taken: set[int] = set()
         for sample in samples:
             members = [i for i in sample.item_ids if i in usable]
@@ -131,6 +176,8 @@ def _units(job: TrainingJob, items: Items, samples: Sequence[Sample], view: Vect
         usable -= taken
     if job.task == "alignment":
         return [unit for unit in units if len({items[i].modality for i in unit[1]}) > 1]
+    if job.task == "captioning" and learning:
+        return units
     return units + [(i, [i]) for i in sorted(usable)]
 
 
@@ -179,10 +226,10 @@ def _vectors(job: TrainingJob, items: Items, view: VectorView, units: list[list[
 
 
 def predictions(run: Path, key: SpaceKey, items: Items, samples: Sequence[Sample], view: VectorView,
-                item_ids: Iterable[int] | None = None) -> dict[int, dict[str, str | float | None]]:
+                item_ids: Iterable[int] | None = None) -> Work[dict[int, dict[str, str | float | None]]]:
     """What a run tells of each item, or of the sample that it belongs to where the run reads several modalities: its
-    class, labels or amount, and of a class how sure it is, as columns. Raises TrainingError for a run that tells
-    nothing of items, SpaceMismatch for vectors of another space.
+    class, labels or amount, and of a class how sure it is, as columns. Of files that are not there nothing is told.
+    Raises TrainingError for a run that tells nothing of items, SpaceMismatch for vectors of another space.
     """
     from mmstudio.training.predict import Predictor
 
@@ -190,25 +237,47 @@ def predictions(run: Path, key: SpaceKey, items: Items, samples: Sequence[Sample
     job = predictor.job
     if job.task == "alignment":
         raise TrainingError("A run that aligns modalities tells nothing of single items.")
-    if (job.space, job.dim) != (key.space, key.dim) or (job.revision, job.preprocessing) not in (
-            ("", ""), (key.revision, key.preprocessing)):
+    if not job.reads_media and ((job.space, job.dim) != (key.space, key.dim) or (
+            job.revision, job.preprocessing) not in (("", ""), (key.revision, key.preprocessing))):
         raise SpaceMismatch(f"The run reads vectors of {job.space}, not of {key.space}.",
                             hint="Choose the model that it was trained with.")
-    units = _units(job, items, samples, view, None if item_ids is None else set(item_ids))
-    if not units:
-        return {}
-    vectors, present = _vectors(job, items, view, [unit for _, unit in units])
-    told = predictor.outputs(vectors, present)
-    name = f"predicted {job.target}"
+    units = _units(job, items, samples, view, None if item_ids is None else set(item_ids), learning=False)
+    place_of: dict[Modality, int] = {modality: m for m, modality in enumerate(job.modalities)}
     made: dict[int, dict[str, str | float | None]] = {}
-    for (_, members), row in zip(units, told, strict=True):
-        said: dict[str, str | float | None] = {name: float(row[0]), f"{name}: sure": None}
-        if job.task == "classification":
-            said = {name: job.classes[int(row.argmax())], f"{name}: sure": round(float(row.max()), 4)}
-        elif job.task == "multi-label":
-            said[name] = ", ".join(c for c, p in zip(job.classes, row, strict=True) if p >= 0.5) or None
-        made |= dict.fromkeys(members, said)
+    for start in range(0, len(units), PREDICTED):
+        yield Progress(start, len(units), "predicting")
+        some = [unit for _, unit in units[start : start + PREDICTED]]
+        members = [[items[i] for i in unit] for unit in some]
+        if job.reads_media:
+            members = [there for unit in members if (there := [one for one in unit if _is_there(one)])]
+            predictor.read([tuple((place_of[item.modality], item.ref) for item in unit) for unit in members])
+        else:
+            predictor.see(*_vectors(job, items, view, some))
+        for unit, said in zip(members, _said(predictor), strict=True):
+            made |= dict.fromkeys((item.id for item in unit), said)
     return made
+
+
+def _is_there(item: Item) -> bool:
+    return item.modality == "text" or item.path.is_file()
+
+
+def _said(predictor: Predictor) -> Iterator[dict[str, str | float | None]]:
+    """The columns that tell what a run says of each example."""
+    job = predictor.job
+    name = f"predicted {job.target}"
+    if job.task == "captioning":
+        for caption in predictor.captions():
+            yield {"predicted caption": caption}
+        return
+    for row in predictor.outputs():
+        if job.task == "classification":
+            yield {name: job.classes[int(row.argmax())], f"{name}: sure": round(float(row.max()), 4)}
+        elif job.task == "multi-label":
+            yield {name: ", ".join(c for c, p in zip(job.classes, row, strict=True) if p >= 0.5) or None,
+                   f"{name}: sure": None}
+        else:
+            yield {name: float(row[0]), f"{name}: sure": None}
 
 
 def modalities_of(view: VectorView) -> tuple[Modality, ...]:

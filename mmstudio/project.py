@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +19,16 @@ from mmstudio import paths, whereabouts
 from mmstudio.adding import Adding, AddReport
 from mmstudio.encoders.base import Encoder, Explanation, encode
 from mmstudio.encoders.pipeline import Encoded, Failed, encode_refs
-from mmstudio.errors import ProjectError, SpaceMismatch, UnreadableMedia, WrongModality
-from mmstudio.explore import fusion, similarity
+from mmstudio.encoders.registry import load_encoder
+from mmstudio.errors import (
+    ModelNotFound,
+    ProjectError,
+    SpaceMismatch,
+    TrainingError,
+    UnreadableMedia,
+    WrongModality,
+)
+from mmstudio.explore import fusion
 from mmstudio.library import (
     Fresh,
     Item,
@@ -34,19 +44,24 @@ from mmstudio.library import (
 from mmstudio.library.folder import came_from
 from mmstudio.library.history import Edit, History, Standing
 from mmstudio.library.project_settings import ProjectSettings
-from mmstudio.media import MODALITIES, Limits, MediaRef, Modality, describe, load
+from mmstudio.library.runs_table import RunsTable
+from mmstudio.library.store import id_array
+from mmstudio.media import Limits, MediaRef, describe, load
 from mmstudio.preparing import completed, examples, predictions
 from mmstudio.progress import Progress, Work
 from mmstudio.settings import Settings
+from mmstudio.training.job import RUN
 from mmstudio.whereabouts import CopyReport, FindReport
 
 if TYPE_CHECKING:
     from mmstudio.media.tables import Mapping as Role
     from mmstudio.media.tables import Table
+    from mmstudio.training.examples import Examples
     from mmstudio.training.job import TrainingJob
+    from mmstudio.training.runs import Run
+    from mmstudio.training.sweep import Sweep
 
-UNDOABLE_ITEMS = 20_000
-"""What changes more than this at once cannot be undone: remembering the items would cost too much memory."""
+
 
 
 @dataclass(frozen=True)
@@ -61,21 +76,16 @@ class EncodeReport:
 
 
 @dataclass(frozen=True)
-class Found:
-    """One search result: an item and its score under the measure that was asked for."""
-
-    item_id: int
-    score: float
-
-
-@dataclass(frozen=True)
 class Reverted:
-    """What an undo or redo did: items as they are now, ids that are gone, and all samples."""
+    """What an undo or redo did: ids ``(n,)`` that were put back or changed, ids ``(m,)`` that are gone, all samples."""
 
     title: str
-    items: tuple[Item, ...]
-    gone: tuple[int, ...]
+    changed: NDArray[np.int64]
+    gone: NDArray[np.int64]
     samples: tuple[Sample, ...]
+
+
+_REHEARSALS = ".rehearsal"
 
 
 class Project:
@@ -92,6 +102,9 @@ class Project:
                 self._store.follow(old)
             self._cache = VectorCache(folder, read_only)
             self.own = ProjectSettings(folder, read_only)
+            if not read_only:
+                shutil.rmtree(folder / _REHEARSALS, ignore_errors=True)  # of trials that were killed
+            self._runs_table = RunsTable(folder, read_only)
         except BaseException:
             self._held.close()
             raise
@@ -115,6 +128,7 @@ class Project:
             try:
                 self._store.close()
                 self.own.close()
+                self._runs_table.close()
             finally:
                 self._cache.close()
         finally:
@@ -134,7 +148,10 @@ class Project:
         return Limits.of(self.settings)
 
     def items(self) -> Items:
-        """All items by id in the order of adding, as a copy of the reader's own."""
+        """All items by id in the order of adding, as a copy of the reader's own. What is reckoned for one reader is
+        there for the next.
+        """
+        self._items.fold()
         return self._items.copy()
 
     def item(self, item_id: int) -> Item:
@@ -202,27 +219,35 @@ class Project:
 
     def remove(self, item_ids: Iterable[int], sample_ids: Iterable[int] = ()) -> None:
         """Take items out of the project and dissolve samples; files and cached vectors stay."""
-        gone = set(item_ids)
-        with self._step("Remove", gone):
+        gone = id_array(item_ids)
+        with self._step("Remove", gone, ()):
             self._store.remove(gone)
             for identity in sample_ids:
                 self._store.ungroup(identity)
         self._tables = {key: table.without(gone) for key, table in self._tables.items()}
 
-    def tag(self, item_ids: Sequence[int], tag: str) -> None:
+    def tag(self, item_ids: Iterable[int], tag: str) -> None:
         """Give items a tag."""
-        with self._step(f"Tag “{tag}”", item_ids):
-            self._store.tag(item_ids, tag)
+        ids = id_array(item_ids)
+        with self._step(f"Tag “{tag}”", ids, ("tags",)):
+            self._store.tag(ids, tag)
 
-    def untag(self, item_ids: Sequence[int], tag: str) -> None:
+    def untag(self, item_ids: Iterable[int], tag: str) -> None:
         """Take a tag off items."""
-        with self._step(f"Remove the tag “{tag}”", item_ids):
-            self._store.untag(item_ids, tag)
+        ids = id_array(item_ids)
+        with self._step(f"Remove the tag “{tag}”", ids, ("tags",)):
+            self._store.untag(ids, tag)
 
-    def set_column(self, item_ids: Sequence[int], name: str, value: str | float | None) -> None:
+    def set_column(self, item_ids: Iterable[int], name: str, value: str | float | None) -> None:
         """Give items a value in a column of the person's own; None empties it."""
-        with self._step(f"Column “{name}”", item_ids):
-            self._store.set_column(item_ids, name, value)
+        ids = id_array(item_ids)
+        with self._step(f"Column “{name}”", ids, ("columns",)):
+            self._store.set_column(ids, name, value)
+
+    def set_columns(self, values: Mapping[int, Mapping[str, str | float | None]], title: str) -> None:
+        """Give each of these items values of its own in one step named ``title``; None empties a column."""
+        with self._step(title, id_array(values), ("columns",)):
+            self._store.set_columns(values)
 
     def group(self, name: str, item_ids: Sequence[int]) -> Sample:
         """Make a sample of items that belong together. Raises ProjectError for fewer than two."""
@@ -239,6 +264,12 @@ class Project:
         with self._step("Weights"):
             self._store.set_weights(sample_id, weights)
 
+    def set_weights_of(self, weights: dict[int, dict[str, float]]) -> None:
+        """Change the fusion weights of several samples in one step."""
+        with self._step("Weights"):
+            for sample_id, own in weights.items():
+                self._store.set_weights(sample_id, own)
+
     # ---- learning ---------------------------------------------------------------------------------------------
 
     @property
@@ -246,61 +277,116 @@ class Project:
         """Where training runs lie."""
         return self.folder / "runs"
 
-    def make_run(self, job: TrainingJob, encoder: Encoder, chosen: Iterable[int] | None = None) -> Work[Path]:
-        """Write down what a job learns from, of the ``chosen`` keys or everything, as a run that can be started.
+    @property
+    def sweeps(self) -> Path:
+        """Where sweeps lie; their trials are runs."""
+        return self.folder / "sweeps"
+
+    def look_at_runs(self) -> list[Run]:
+        """All runs that can be read, newest first, as the person calls them. Safe from any thread."""
+        from mmstudio.training import overview
+
+        return overview.look(self.runs, self._runs_table)
+
+    def say_of_run(self, run: Run, **said: str | bool) -> None:
+        """Keep a run's ``name``, ``starred`` or ``note``. Safe from any thread. Raises ProjectError."""
+        self._runs_table.say(run.folder.name, **said)
+
+    def make_rehearsal(self, job: TrainingJob, encoder: Encoder, chosen: Iterable[int] | None = None) -> Work[Path]:
+        """A run that is none of the project's, for ``rehearsed``, which removes it."""
+        return self.make_run(job, encoder, chosen, self.folder / _REHEARSALS / uuid4().hex / "runs")
+
+    def make_run(self, job: TrainingJob, encoder: Encoder, chosen: Iterable[int] | None = None,
+                 root: Path | None = None) -> Work[Path]:
+        """Write down what a job learns from, of the ``chosen`` keys or everything, as a run that can be started, among
+        the project's or in another ``root``.
 
         Raises TrainingError where too little can be learned from.
         """
         from mmstudio.training import runs
+
+        job, made = yield from self._learned_from(job, encoder, chosen)
+        return runs.make(root or self.runs, job, made)
+
+    def make_sweep(self, wanted: Sweep, encoder: Encoder, chosen: Iterable[int] | None = None) -> Work[Path]:
+        """As ``make_run``, a sweep that can be started."""
+        from mmstudio.training import sweep
+
+        wanted.check()
+        job, made = yield from self._learned_from(wanted.job, encoder, chosen)
+        return sweep.make(self.sweeps, replace(wanted, job=job), made)
+
+    def _learned_from(self, job: TrainingJob, encoder: Encoder,
+                      chosen: Iterable[int] | None) -> Work[tuple[TrainingJob, Examples]]:
+        """The job with what it left to be found, and its examples."""
+        from mmstudio.training.job import ADAPTERS
 
         key = space_key(encoder)
         keys = None if chosen is None else set(chosen)
         known = self._items.values() if keys is None else self.some(key for key in keys if key > 0)
         job = completed(replace(job, model=encoder.name, space=key.space, dim=key.dim, revision=key.revision,
                                 preprocessing=key.preprocessing), known).check()
-        made = yield from examples(job, self._items, self.samples(), self.vectors(encoder), keys)
-        return runs.make(self.runs, job, made)
+        if job.reads_media and job.trains != "scratch" and encoder.name.startswith(RUN):
+            raise TrainingError("A run cannot train the encoder that another run became.",
+                                hint="Choose the model that it started from, or train a head.")
+        anchors = encode(encoder, [job.prompt.replace("{}", name) for name in job.classes], "text") if (
+            job.trains in ADAPTERS) else None
+        return job, (yield from examples(job, self._items, self.samples(), self.vectors(encoder), keys, anchors))
 
-    def predict(self, run: Path, encoder: Encoder, item_ids: Iterable[int] | None = None) -> list[int]:
+    def load_encoder(self, name: str, device: str = "auto") -> Encoder:
+        """An encoder by name, also one that a run of this project became (“run:0003”). Raises ModelNotFound,
+        ModelRefused, TrainingError.
+        """
+        if not name.startswith(RUN):
+            return load_encoder(name, device)
+        from mmstudio.training import run_encoder
+
+        folder = self.runs / name.removeprefix(RUN)
+        if not (folder / "job.json").is_file():
+            raise ModelNotFound(f"This project has no {name}.", hint="Choose another model.")
+        return run_encoder.load(folder, name, device)
+
+    def predict(self, run: Path, encoder: Encoder, item_ids: Iterable[int] | None = None) -> Work[list[int]]:
         """Write what a run tells of items into their columns, in one step that can be undone: the class or amount under
         the run's target, and how sure it is. Gives the items' ids. Raises TrainingError, SpaceMismatch.
         """
-        told = predictions(run, space_key(encoder), self._items, self.samples(), self.vectors(encoder), item_ids)
-        with self._step("Predict", told):
+        told = yield from predictions(run, space_key(encoder), self._items, self.samples(), self.vectors(encoder),
+                                      item_ids)
+        with self._step("Predict", id_array(told), ("columns",)):
             self._store.set_columns(told)
         return list(told)
 
     # ---- undo -------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _step(self, title: str, item_ids: Iterable[int] = ()) -> Iterator[None]:
-        """What happens inside can be undone in one step; where it fails nothing is recorded."""
-        ids = np.array(sorted(set(item_ids)), np.int64)
-        if len(ids) > UNDOABLE_ITEMS:
-            yield
-            self.history.forget()
-            return
-        items, samples = self._standing(ids), self._samples_by_id()
+    def _step(self, title: str, ids: NDArray[np.int64] | None = None, edited: Sequence[str] = ()) -> Iterator[None]:
+        """What happens inside can be undone in one step; where it fails nothing is recorded. Of items that are neither
+        added nor removed, only the ``edited`` columns change.
+        """
+        ids = np.zeros(0, np.int64) if ids is None else ids
+        before, samples = self._standing(ids, edited), self._samples_by_id()
         yield
         after = self._samples_by_id()
         touched = [s for s in {*samples, *after} if samples.get(s) != after.get(s)]
-        self.history.record(Edit(title, Standing(items, {s: samples.get(s) for s in touched}),
-                                 Standing(self._standing(ids), {s: after.get(s) for s in touched})))
+        self.history.record(Edit(title, replace(before, samples={s: samples.get(s) for s in touched}),
+                                 replace(self._standing(ids, edited), samples={s: after.get(s) for s in touched})))
 
-    def _standing(self, ids: NDArray[np.int64]) -> dict[int, Item | None]:
-        return {**dict.fromkeys(ids.tolist()), **{item.id: item for item in self._items.some(ids)}}
+    def _standing(self, ids: NDArray[np.int64], edited: Sequence[str] = ()) -> Standing:
+        """These items as they are now, whole or in some columns."""
+        return Standing(self._items.rows_of(ids, ["id", *edited] if edited else ()), self._not_here(ids), {})
+
+    def _not_here(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        return ids[~np.isin(ids, self._items.ids(), assume_unique=True)]
 
     def _samples_by_id(self) -> dict[int, Sample]:
         return {sample.id: sample for sample in self._store.samples()}
 
     def _record_added(self, title: str, added: list[int], samples: dict[int, Sample]) -> None:
-        if len(added) > UNDOABLE_ITEMS:
-            self.history.forget()
-        elif added:
+        if added:
             new = {s: sample for s, sample in self._samples_by_id().items() if s not in samples}
-            ids = np.array(sorted(added), np.int64)
-            self.history.record(Edit(title, Standing(dict.fromkeys(added), dict.fromkeys(new)),
-                                     Standing(self._standing(ids), dict(new))))
+            ids = id_array(added)
+            after = replace(self._standing(ids), samples=new)
+            self.history.record(Edit(title, Standing(after.rows.slice(0, 0), ids, dict.fromkeys(new)), after))
 
     def undo(self) -> Reverted | None:
         """Take the newest step back; None where there is none. Raises ProjectError."""
@@ -315,13 +401,10 @@ class Project:
     def _revert(self, title: str, standing: Standing, instead_of: Standing, told: Callable[[], None]) -> Reverted:
         self._store.put(standing, instead_of)
         told()
-        ids = np.array(sorted(standing.items), np.int64)
-        now = self._standing(ids)
-        gone = tuple(i for i, item in now.items() if item is None)
-        if gone:
-            self._tables = {key: table.without(set(gone)) for key, table in self._tables.items()}
-        return Reverted(title, tuple(item for item in now.values() if item is not None), gone,
-                        tuple(self._store.samples()))
+        ids = np.union1d(np.asarray(standing.rows.column("id"), np.int64), standing.gone)
+        gone = self._not_here(ids)
+        self._tables = {key: table.without(gone) for key, table in self._tables.items()}
+        return Reverted(title, np.setdiff1d(ids, gone, assume_unique=True), gone, tuple(self._store.samples()))
 
     # ---- vectors ----------------------------------------------------------------------------------------------
 
@@ -363,7 +446,7 @@ class Project:
         kept = [(self._items[k], v) for k, v in pairs if k in self._items and k not in table]
         if not kept:
             return []
-        table.append([item for item, _ in kept], np.stack([vector for _, vector in kept]), self._cache.matrix(key))
+        table.append([item for item, _ in kept], np.stack([vector for _, vector in kept]))
         return [item for item, _ in kept]
 
     def _load_table(self, key: SpaceKey, encoder: Encoder) -> int:
@@ -371,11 +454,10 @@ class Project:
         ids = self._without_vector(encoder, table)
         rows = self._cache.rows(key, self._items.keys_of(ids))
         ids, rows = ids[rows >= 0], rows[rows >= 0]
-        matrix = self._cache.matrix(key)
         if table is None:
-            self._tables[key] = VectorTable.of(key, ids, self._items.modalities_of(ids), rows, matrix, self._room)
+            self._tables[key] = VectorTable.of(key, ids, self._items.modalities_of(ids), rows, self._cache, self._room)
         elif len(ids):
-            table.append(list(self._items.some(ids)), matrix[rows])
+            table.append(list(self._items.some(ids)), self._cache.matrix(key)[rows])
         return len(ids)
 
     def _without_vector(self, encoder: Encoder, table: VectorTable | None) -> NDArray[np.int64]:
@@ -432,21 +514,6 @@ def question_ref(question: str | Path, limits: Limits) -> MediaRef:
         return MediaRef(Path(), "text", text=question)
     first = describe(question, limits).items[0]
     return MediaRef(first.path, first.modality, first.part, first.text)
-
-
-def search(
-    view: VectorView, query: NDArray[np.float32], k: int = 12, measure: similarity.Measure = "cosine",
-    without: int | None = None,
-) -> dict[Modality, list[Found]]:
-    """The ``k`` nearest items of each modality, best first, so that one modality's closeness buries no other."""
-    if len(view) == 0:
-        return {modality: [] for modality in MODALITIES}
-    values = similarity.scores(view.vectors, query, measure)
-    out: dict[Modality, list[Found]] = {}
-    for modality in MODALITIES:
-        within = (view.modalities == modality) & (view.ids != (-1 if without is None else without))
-        out[modality] = [Found(int(view.ids[hit.index]), hit.score) for hit in similarity.nearest(values, k, within)]
-    return out
 
 
 def fused(view: VectorView, sample: Sample, weights: dict[str, float] | None = None) -> NDArray[np.float32]:

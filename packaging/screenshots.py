@@ -157,7 +157,7 @@ def main() -> None:
     window._arrange("explore")
     rest(0.5)
     grab("sample")
-    window.map._colour_by.setCurrentIndex(2)
+    window.map.colour_by.choose("cluster")
     session.select([])
     session.focus(None)
     grab("clusters")

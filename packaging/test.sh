@@ -20,4 +20,5 @@ say "The environment is ready after $SECONDS s."
 "$venv/bin/ruff" check .
 "$venv/bin/mypy"
 "$venv/bin/lint-imports"
-"$venv/bin/python" -m pytest "$@"
+cores=$(getconf _NPROCESSORS_ONLN)
+"$venv/bin/python" -m pytest -n $((cores < 4 ? cores : 4)) "$@"

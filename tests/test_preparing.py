@@ -62,7 +62,7 @@ def test_a_job_without_classes_learns_all_tags_and_ends_above_chance(project: Pr
     assert runs.look(folder).job.classes == ("cold", "warm")
     assert runs.look(folder).state.fingerprint == made.fingerprint()
     assert finish(train(folder))["parts"]["test"]["accuracy"] == 1.0
-    assert len(project.predict(folder, starter)) == 24
+    assert len(finish(project.predict(folder, starter))) == 24
     right = [item.columns["predicted tags"] in item.tags for item in project.items().values()]
     assert sum(right) >= 22
     assert all(0.5 <= float(item.columns["predicted tags: sure"]) <= 1 for item in project.items().values())
@@ -117,12 +117,12 @@ def test_amounts_and_several_labels_are_prepared_and_predicted(project: Project,
     job = TrainingJob(task="regression", target="size", epochs=20, lr=0.01)
     folder = finish(project.make_run(job, starter))
     finish(train(folder))
-    assert project.predict(folder, starter, [1, 2, 3]) == [1, 2, 3]
+    assert finish(project.predict(folder, starter, [1, 2, 3])) == [1, 2, 3]
     assert isinstance(project.item(2).columns["predicted size"], float)
     job = TrainingJob(task="multi-label", epochs=5)
     folder = finish(project.make_run(job, starter))
     finish(train(folder))
-    assert len(project.predict(folder, starter)) == 24
+    assert len(finish(project.predict(folder, starter))) == 24
 
 
 def test_a_picture_of_many_samples_and_the_frames_of_a_video_lie_in_one_part(
@@ -158,7 +158,7 @@ def test_a_sample_is_told_as_one_and_all_its_items_get_what_is_told(
     job = TrainingJob(modalities=("image", "text"), epochs=3, fusion="concatenate")
     folder = finish(project.make_run(job, starter))
     finish(train(folder))
-    project.predict(folder, starter)
+    finish(project.predict(folder, starter))
     assert project.item(1).columns == {**project.item(1).columns, **{
         name: value for name, value in project.item(text).columns.items() if name.startswith("predicted")}}
     assert "predicted tags" in project.item(text).columns
@@ -188,7 +188,7 @@ def test_a_run_of_another_space_is_refused(project: Project, starter: Encoder, t
     job = json.loads((folder / "job.json").read_text())
     (folder / "job.json").write_text(json.dumps({**job, "space": "another"}))
     with pytest.raises(SpaceMismatch, match="another"):
-        project.predict(folder, starter)
+        finish(project.predict(folder, starter))
 
 
 def test_the_command_line_trains_goes_on_and_predicts(

@@ -14,7 +14,8 @@ from mmstudio.encoders import Encoder
 from mmstudio.errors import ProjectError, SpaceMismatch, UnreadableMedia
 from mmstudio.library import Fresh, Sample
 from mmstudio.progress import finish
-from mmstudio.project import Project, fused, search
+from mmstudio.project import Project, fused
+from mmstudio.searching import search
 
 
 def test_a_mixed_folder_is_added_with_one_reason_for_the_broken_file(

@@ -7,11 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from mmstudio.encoders import Encoder
 from mmstudio.errors import ProjectError
-from mmstudio.library.history import STEPS
+from mmstudio.library import Store
+from mmstudio.library.history import STEPS, Edit, History, Standing
+from mmstudio.media import Description
 from mmstudio.progress import finish
 from mmstudio.project import Project
 
@@ -72,7 +76,7 @@ def test_adding_is_undone_with_the_samples_it_made(
     assert _state(project) == before
     back = project.redo()
     assert back is not None
-    assert [item.id for item in back.items] == list(report.added)
+    assert back.changed.tolist() == list(report.added)
 
 
 def test_items_that_come_back_have_their_vectors_without_encoding(
@@ -183,15 +187,56 @@ def test_a_tag_given_while_its_items_are_being_added_is_not_brought_back_by_undo
     project.close()
 
 
-def test_what_is_too_much_to_remember_ends_what_can_be_undone(
-    project: Project, monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    ids = list(project.items())
-    project.tag(ids[:1], "before")
-    monkeypatch.setattr("mmstudio.project.UNDOABLE_ITEMS", 10)
-    project.tag(ids, "many")
-    assert project.undo() is None
-    assert project.item(ids[0]).tags == ("before", "many")
+MANY = 25_000
+
+MANY_CHANGED: dict[str, Callable[[Project, list[int]], object]] = {
+    "tag": lambda p, ids: p.tag(ids, "many"),
+    "untag": lambda p, ids: p.untag(ids, "old"),
+    "column": lambda p, ids: p.set_column(ids, "score", 0.5),
+    "empty column": lambda p, ids: p.set_column(ids, "shot", None),
+    "remove": lambda p, ids: p.remove(ids),
+}
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project of very many items, some tagged "old", each with a column of its own."""
+    folder = tmp_path_factory.mktemp("many")
+    store = Store(folder)
+    store.add([Description(Path(f"/{i}.png"), "image", f"{i:040x}", tags=("a", "old")[: i % 3], columns={"shot": i})
+               for i in range(MANY)])
+    store.close()
+    opened = Project.open(folder)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("change", MANY_CHANGED)
+def test_a_change_of_very_many_items_is_undone_and_done_again_exactly(many: Project, change: str) -> None:
+    before, ids = many.items().table(), list(many.items())
+    MANY_CHANGED[change](many, ids[1::2] if change == "remove" else ids[:-1])
+    after = many.items().table()
+    assert after.num_rows < MANY * 0.6 or np.mean([new != old for name in ("tags", "columns") for new, old in zip(
+        after[name].to_pylist(), before[name].to_pylist(), strict=True)]) > 0.15
+    for rows, step in ((before, many.undo), (after, many.redo), (before, many.undo)):
+        assert step() is not None
+        assert many.items().table().equals(rows)
+
+
+def test_the_oldest_steps_are_forgotten_where_all_together_hold_too_much_and_the_newest_never() -> None:
+    def step(number: int) -> Edit:
+        ids = np.full(1000, number)
+        rows = pa.table({"id": ids})
+        return Edit(str(number), Standing(rows, ids[:0], {}), Standing(rows.slice(0, 0), ids, {}))
+
+    history = History(most_bytes=2 * step(0).size)
+    for number in range(5):
+        history.record(step(number))
+    told = []
+    while edit := history.last_done():
+        told.append(edit.title)
+        history.undone()
+    assert told == ["4", "3", "2"]
 
 
 def test_the_example_is_one_step_with_its_samples(tmp_path: Path, pool: ThreadPoolExecutor) -> None:

@@ -35,9 +35,11 @@ _PACKED = frozenset((
 _GROWING = frozenset((".jsonl", ".log"))
 """Files that are only ever added to: their beginning, as long as they were at the start, is a whole file."""
 _LEFT_OUT = re.compile(
-    r"lock|lock-holder\.json|.*\.(lock|tmp)|\.tmp.*|\.[0-9a-f]{12}\.part|\..+\.[a-z0-9_]{8}|.*\.sqlite-shm",
-    re.DOTALL)
-"""Locks, SQLite's shared memory, and the names of files that are on their way to another name."""
+    r"lock|lock-holder\.json|.*\.(lock|tmp)|\.tmp.*|\.rehearsal|index-[0-9a-f]+|\.[0-9a-f]{12}\.part|"
+    r"\..+\.[a-z0-9_]{8}|.*\.sqlite-shm", re.DOTALL)
+"""Locks, SQLite's shared memory, trials of runs, what a search makes anew, and the names of files that are on their way
+to another name.
+"""
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
 
 

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmstudio.explore import clusters, fusion
-from mmstudio.explore.projection import pacmap, pca, placed_among
+from mmstudio.explore.aside import Aside
+from mmstudio.explore.projection import Method, Wish, on_axes, pacmap, pca, placed_among, project
 from mmstudio.library import Sample, VectorView
 from mmstudio.media import MODALITIES, Modality
 from mmstudio.progress import Progress, Work
-from mmstudio.project import Found, fused, search
+from mmstudio.project import fused
+from mmstudio.searching import Found, search
+
+QUICK = 3000
+"""Points that are arranged within the program where nothing was wished for: sooner than another process answers."""
+KINDS: dict[Method, str] = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE", "pacmap": "PaCMAP"}
+
+
+@dataclass(frozen=True, eq=False)
+class Arrangement:
+    """How the map is to be made: as ``wish`` says, or as suits the number of points; with the gap between modalities
+    closed or as it is; told apart by a tag, as ``target`` of the items ``target_ids`` (categories, -1 for none) says;
+    or, with ``axes (2, dim)``, by closeness to two questions, whose words are ``titles``.
+    """
+
+    wish: Wish | None = None
+    closes_gap: bool = True
+    target_ids: NDArray[np.int64] | None = None
+    target: NDArray[np.int64] | None = None
+    strength: float = 0.5
+    axes: NDArray[np.float32] | None = None
+    titles: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)
@@ -20,7 +42,8 @@ class Layout:
     """Places of the items on the map: ``keys (n,)`` int64, their ``modalities (n,)``, ``places (n, 2)`` float32,
     ``clusters (n,)`` or None.
 
-    ``kind`` is “PCA” or “PaCMAP”; ``final`` is False for partial results.
+    ``kind`` is how they were found, as a person reads it; ``final`` is False for partial results. ``solid (n, 3)`` are
+    the places in space of which a map of three dimensions shows one side.
     """
 
     keys: NDArray[np.int64]
@@ -29,6 +52,8 @@ class Layout:
     kind: str
     final: bool = True
     clusters: NDArray[np.int64] | None = None
+    solid: NDArray[np.float32] | None = None
+    arrangement: Arrangement | None = None
 
 
 @dataclass(frozen=True)
@@ -41,47 +66,88 @@ class FusedPlace:
     vector: NDArray[np.float32]
 
 
-def _seen(view: VectorView) -> NDArray[np.float32]:
+def _seen(view: VectorView, arrangement: Arrangement) -> NDArray[np.float32]:
     """The vectors as the map lays them out: each modality around its own mean, so that the gap between modalities
-    does not tear apart what means the same.
+    does not tear apart what means the same, or as they are.
     """
-    return fusion.centred(view.vectors, view.modalities)
+    return fusion.centred(view.vectors, view.modalities) if arrangement.closes_gap else view.vectors
 
 
-def arranging(view: VectorView, old: Layout | None, final: bool) -> Work[Layout]:
-    """PCA at once; then, when the vectors are complete, PaCMAP with its partial results, then clusters."""
-    vectors = _seen(view)
-    places = _unit(pca(vectors).place(vectors))
-    first = Layout(view.ids, view.modalities, places, "PCA", final=False)
+def arranging(view: VectorView, old: Layout | None, final: bool, arrangement: Arrangement, aside: Aside,
+              anew: bool = False) -> Work[Layout]:
+    """PCA at once; then, when the vectors are complete, what is wished for with its partial results, then clusters.
+    Where most points have their places already, unless it is wanted ``anew``, the others are placed among them.
+    """
+    if arrangement.axes is not None:
+        return _by_words(view, arrangement)
+    vectors = _seen(view, arrangement)
+    if final and not anew and old is not None and old.final and old.arrangement is arrangement \
+            and np.count_nonzero(np.isin(view.ids, old.keys)) > len(view.ids) / 2:
+        return _carried_over(old, view, vectors)
+    first = Layout(view.ids, view.modalities, _unit(pca(vectors).place(vectors)), "PCA", final=False)
     if not final:
         return first
-    start = None
-    if old is not None and old.kind == "PaCMAP" and len(old.keys) > 0.5 * len(view.ids):
-        start = _carried_over(old, view, vectors)
+    yield Progress(0, 1, fresh=first)
+    wish = arrangement.wish or (Wish("pacmap", neighbours=10) if len(view) <= QUICK else Wish())
+    if arrangement.wish is None and len(view) <= QUICK:
+        steps = pacmap(vectors)
     else:
-        yield Progress(0, 1, fresh=first)
-    steps = pacmap(vectors, start=start)
+        steps = aside.run(project, vectors, wish, _target(arrangement, view), arrangement.strength)
     while True:
         try:
             step = next(steps)
         except StopIteration as stop:
-            places = _unit(stop.value)
-            break
-        fresh = None if step.fresh is None else Layout(
-            view.ids, view.modalities, _unit(step.fresh), "PaCMAP", final=False)
-        yield Progress(step.done, step.total, step.text, fresh if start is None else None)
-    return Layout(view.ids, view.modalities, places, "PaCMAP", clusters=clusters.on_map(places))
+            found = _layout(view, stop.value, KINDS[wish.method])
+            return replace(found, arrangement=arrangement, clusters=clusters.on_map(found.places))
+        partial = None if step.fresh is None else replace(_layout(view, step.fresh, KINDS[wish.method]), final=False)
+        yield Progress(step.done, step.total, step.text, partial)
 
 
-def _carried_over(old: Layout, view: VectorView, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Starting places from an older map: old points where they were, new ones among their neighbours."""
-    rows = {int(key): row for row, key in enumerate(old.keys)}
-    known = np.array([int(key) in rows for key in view.ids])
-    places = np.zeros((len(view.ids), 2), np.float32)
-    places[known] = old.places[[rows[int(key)] for key in view.ids[known]]]
-    for row in np.flatnonzero(~known):
-        places[row] = placed_among(vectors[row], vectors[known], places[known])
-    return places
+def _layout(view: VectorView, places: NDArray[np.float32], kind: str) -> Layout:
+    if places.shape[1] == 2:
+        return Layout(view.ids, view.modalities, _unit(places), kind)
+    solid = _unit(places)
+    return Layout(view.ids, view.modalities, seen_from(solid, 0.0, 0.0), kind, solid=solid)
+
+
+def seen_from(solid: NDArray[np.float32], around: float, above: float) -> NDArray[np.float32]:
+    """``(n, 2)`` how ``(n, 3)`` places look, turned by two angles in degrees."""
+    (s, c), (t, d) = ((np.sin(np.radians(angle)), np.cos(np.radians(angle))) for angle in (around, above))
+    x, depth = solid[:, 0] * c - solid[:, 2] * s, solid[:, 0] * s + solid[:, 2] * c
+    return np.stack([x, solid[:, 1] * d - depth * t], axis=1).astype(np.float32)
+
+
+def _target(arrangement: Arrangement, view: VectorView) -> NDArray[np.int64] | None:
+    if arrangement.target is None or arrangement.target_ids is None:
+        return None
+    known = dict(zip(arrangement.target_ids.tolist(), arrangement.target.tolist(), strict=True))
+    return np.array([known.get(key, -1) for key in view.ids.tolist()], np.int64)
+
+
+def _by_words(view: VectorView, arrangement: Arrangement) -> Layout:
+    """Each axis in units of its own spread, for of cosines one may vary far less than the other."""
+    assert arrangement.axes is not None
+    places = on_axes(view.vectors, *arrangement.axes)
+    places = (places - places.mean(axis=0)) / np.maximum(places.std(axis=0), 1e-9)
+    return Layout(view.ids, view.modalities, places.astype(np.float32), "×".join(arrangement.titles),
+                  clusters=clusters.on_map(places), arrangement=arrangement)
+
+
+def _carried_over(old: Layout, view: VectorView, vectors: NDArray[np.float32]) -> Layout:
+    """The older map without what is gone; what is new lies among its neighbours, and nothing else moves."""
+    order = np.argsort(old.keys, kind="stable")
+    at = np.searchsorted(old.keys[order], view.ids).clip(max=len(order) - 1)
+    known = old.keys[order][at] == view.ids
+
+    def carried(before: NDArray[np.float32]) -> NDArray[np.float32]:
+        places = before[order[at]]
+        if not known.all():
+            places[~known] = placed_among(vectors[~known], vectors[known], places[known])
+        return places
+
+    places = carried(old.places)
+    return Layout(view.ids, view.modalities, places, old.kind, clusters=clusters.on_map(places),
+                  solid=None if old.solid is None else carried(old.solid), arrangement=old.arrangement)
 
 
 def _unit(places: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from mmstudio.desktop.selection import Selection
 from mmstudio.desktop.session import Session
 from mmstudio.errors import StudioError
 from mmstudio.library import Sample
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mmstudio.library.query_match import Completion
 
 TYPING_MS = 120
-BLOCK = 1 << 14
 T = TypeVar("T")
 
 
@@ -89,6 +88,7 @@ class Filter(QObject):
         self._rows.changed.connect(self._items_changed)
         session.selectionChanged.connect(self._selection_changed)
         session.places.missingChanged.connect(self._items_changed)
+        session.projectOpened.connect(lambda: self._rows.ask(_prepare, lambda _: None, session.failed.emit))
 
     @property
     def waits(self) -> bool:
@@ -126,7 +126,7 @@ class Filter(QObject):
                 self._answered, self.about_selection = asked, False
                 self.refused.emit(error)
 
-        self._rows.ask(lambda items: _passing(items, wish, samples, selection, missing), done, failed)
+        self._rows.ask(lambda items: passing(items, wish, samples, selection, missing), done, failed)
 
     def complete(self, text: str, cursor: int) -> None:
         """Ask what could stand at the cursor (in characters)."""
@@ -140,33 +140,27 @@ class Filter(QObject):
         self._session.maths.ask(lambda: _completions(items, text, cursor), on_done=done)
 
 
-def _passing(items: Items, wish: Wish, samples: list[Sample], selection: frozenset[int],
-             missing: frozenset[int]) -> tuple[NDArray[np.int64], bool]:
+def _prepare(items: Items) -> None:
+    """What is reckoned for one filter is there for the next; of a large project that takes longer than a keystroke."""
+    items.columns().prepare()
+
+
+def passing(items: Items, wish: Wish, samples: list[Sample], selection: Selection,
+             missing: Selection) -> tuple[NDArray[np.int64], bool]:
     """The ids that pass, and whether that depends on the selection."""
     from mmstudio.library.query import names_flag, parse  # here, for the window paints before they are loaded
     from mmstudio.library.query_match import matches
 
     query = parse(wish.text)
     about_selection = names_flag(query, "selected")
-    columns = items.columns(*_members(items, samples), ids_of(selection if about_selection else frozenset()),
-                            ids_of(missing))
+    columns = items.columns(*_members(items, samples), selection.items if about_selection else (),
+                            missing.items)
     mask = matches(query, columns)
     if wish.modality:
         import pyarrow.compute as pc
 
         mask = mask & np.asarray(pc.equal(columns.column("modality"), wish.modality))
     return items.ids()[mask], about_selection
-
-
-def ids_of(keys: frozenset[int]) -> NDArray[np.int64]:
-    """The items' ids among keys of the map, ``(n,)`` in no order; a block at a time, for each holds the interpreter's
-    lock from beginning to end, and the window waits for it.
-    """
-    left, blocks = iter(keys), [np.zeros(0, np.int64)]
-    while len(block := np.fromiter(islice(left, BLOCK), np.int64)):
-        blocks.append(block)
-    found = np.concatenate(blocks)
-    return found[found > 0]
 
 
 def _members(items: Items, samples: list[Sample]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

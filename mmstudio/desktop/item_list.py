@@ -13,7 +13,6 @@ from PySide6.QtCore import (
     QObject,
     QPersistentModelIndex,
     QRect,
-    QSize,
     Qt,
     QUrl,
 )
@@ -26,8 +25,10 @@ from mmstudio.desktop.places import Places
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.theme import MODALITY_COLOURS, colours, icon
+from mmstudio.library import Item
 
 Index = QModelIndex | QPersistentModelIndex
+AT_ONCE, MOST_READ = 64, 1024
 ITEM_ROLE = int(Qt.ItemDataRole.UserRole)
 NO_INDEX = QModelIndex()
 
@@ -40,6 +41,7 @@ class ItemList(QAbstractListModel):
         self._session = session
         self.filter = Filter(session, self)
         self._shown = np.zeros(0, np.int64)
+        self._read: dict[int, Item] = {}  # those that are near what is seen
         session.projectOpened.connect(self._opened)
         session.itemsAdded.connect(lambda _: self._show_all())
         session.itemsRemoved.connect(self._forget)
@@ -57,7 +59,7 @@ class ItemList(QAbstractListModel):
 
     def _show(self, ids: NDArray[np.int64]) -> None:
         """Rows that only come behind the others do not disturb what is scrolled to and selected."""
-        before = len(self._shown)
+        before, self._read = len(self._shown), {}
         if len(ids) > before and np.array_equal(ids[:before], self._shown):
             self.beginInsertRows(QModelIndex(), before, len(ids) - 1)
             self._shown = ids
@@ -71,6 +73,7 @@ class ItemList(QAbstractListModel):
         self._show(self._shown[~np.isin(self._shown, gone)])
 
     def _redraw(self) -> None:
+        self._read = {}
         if len(self._shown):
             self.dataChanged.emit(self.index(0), self.index(len(self._shown) - 1))
 
@@ -87,13 +90,23 @@ class ItemList(QAbstractListModel):
     def key_at(self, row: int) -> int:
         return int(self._shown[row])
 
+    def item_at(self, row: int) -> Item | None:
+        """The item of a row. Those around it are read with it, which takes no longer than one alone."""
+        found = self._read.get(self.key_at(row))
+        if found is None:
+            start = row // AT_ONCE * AT_ONCE
+            near = self._session.items.some(self._shown[start : start + AT_ONCE])
+            self._read = {**(self._read if len(self._read) < MOST_READ else {}), **{item.id: item for item in near}}
+            found = self._read.get(self.key_at(row))
+        return found
+
     def rowCount(self, parent: Index = NO_INDEX) -> int:
         return 0 if parent.isValid() else len(self._shown)
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if not index.isValid():
             return None
-        item = self._session.items.get(self.key_at(index.row()))
+        item = self.item_at(index.row())
         if item is None:
             return None
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
@@ -122,9 +135,6 @@ class ItemDelegate(QStyledItemDelegate):
         self._previews, self._places = previews, places
         self.as_list = False
         self.side = 90
-
-    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        return QSize(200, 40) if self.as_list else QSize(self.side + 12, self.side + 30)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         item = index.data(ITEM_ROLE)

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from mmstudio.desktop.jobs import Job
 from mmstudio.desktop.text import count, tr
-from mmstudio.errors import StudioError
+from mmstudio.desktop.worker import State
+from mmstudio.encoders import Encoder, ModelCard
+from mmstudio.errors import StudioError, TrainingError
 from mmstudio.library import Fresh
 from mmstudio.preparing import Target, targets
 from mmstudio.progress import Work
+from mmstudio.project import Project
+from mmstudio.training.job import RUN
+from mmstudio.training.rehearsing import Rehearsal, rehearsed
 
 if TYPE_CHECKING:
     from mmstudio.desktop.session import Session
     from mmstudio.training.evaluation import Comparison, Evaluation
     from mmstudio.training.job import TrainingJob
     from mmstudio.training.runs import Curve, Run
+    from mmstudio.training.sweep import KeptSweep, Sweep
 
 LOOK_MS = 300
 Line = dict[str, Any]
@@ -28,19 +37,19 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True)
 class Seen:
-    """What one look at the runs found: all of them, and what came to the curves that are followed."""
+    """What one look at the runs found: all of them, the sweeps, and what came to the curves that are followed."""
 
     runs: list[Run]
+    sweeps: list[KeptSweep]
     lines: dict[str, tuple[list[Line], bool]]
     starting: frozenset[str]
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A run's evaluation, another's beside it, and how they compare or why they cannot."""
+    """The evaluations of some runs, and how the first two compare or why they cannot."""
 
-    one: Evaluation
-    other: Evaluation | None = None
+    found: tuple[Evaluation, ...]
     compared: Comparison | str = ""
 
 
@@ -56,12 +65,16 @@ class Learning(QObject):
         super().__init__(session)
         self._session = session
         self.runs: list[Run] = []
+        self.sweeps: list[KeptSweep] = []
         self._followed: dict[str, Curve] = {}
         self._looking, self._again, self._complained = False, False, ""
         self._starting: frozenset[str] = frozenset()
         self._generation = 0
         self._timer = QTimer(self, interval=LOOK_MS)
         self._timer.timeout.connect(self.look)
+        self._trial: Job | None = None
+        self._stopped_trial: Callable[[], None] = lambda: None
+        session.jobs.ended.connect(self._job_ended)
         session.projectOpened.connect(self._opened)
 
     def run(self, name: str) -> Run | None:
@@ -69,19 +82,35 @@ class Learning(QObject):
 
     @property
     def active(self) -> list[Run]:
-        """Runs that train, pause or wait for their turn."""
-        return [run for run in self.runs if run.state.status in ("waiting", "running", "paused")
-                or self.is_starting(run)]
+        """Runs that train, pause or wait for their turn; a sweep's are its own to start."""
+        return [run for run in self.runs if run.state.status in ("running", "paused") or self.is_starting(run)
+                or (run.state.status == "waiting" and run.trial is None)]
+
+    @property
+    def sweeping(self) -> list[KeptSweep]:
+        """Sweeps that train, pause or wait for their turn."""
+        return [kept for kept in self.sweeps if kept.state.status in ("waiting", "running", "paused")]
+
+    @property
+    def starting(self) -> frozenset[str]:
+        """The folders' names of runs whose process loads what it needs."""
+        return self._starting
 
     def is_starting(self, run: Run) -> bool:
-        """Whether its process loads what it needs."""
         return run.folder.name in self._starting
+
+    def encoders(self) -> list[ModelCard]:
+        """The runs that can read the project like any other model, newest first."""
+        return [ModelCard(f"{RUN}{run.folder.name}", tr("{} (run {})").format(run.name, run.number),
+                          run.job.modalities, 0, tr("made here"), tr("Learned in this project: {}.").format(
+                              tr(run.job.trains)), present=True)
+                for run in self.runs if run.job.makes_vectors and run.state.best_epoch >= 0]
 
     # ---- looking ------------------------------------------------------------------------------------------------
 
     def _opened(self) -> None:
         self._generation += 1
-        self.runs, self._followed, self._looking = [], {}, False
+        self.runs, self.sweeps, self._followed, self._looking = [], [], {}, False
         self.runsChanged.emit()
         self.look()
 
@@ -104,25 +133,7 @@ class Learning(QObject):
             return
         self._looking, self._again = True, False
         followed, generation = dict(self._followed), self._generation
-        folder, mine = project.runs, not project.read_only
-
-        def look() -> Seen:
-            from mmstudio.training import runs
-
-            found = runs.runs(folder)
-            starting = {run.folder.name for run in found if runs.is_starting(run.folder)}
-            waiting = [run.folder for run in found if run.state.status == "waiting" and run.folder.name not in starting]
-            early = [folder for folder in waiting if runs.ended_early(folder)]
-            for one in early:
-                runs.fail(one, "The training ended before it began; the run's log.txt tells more.")
-            waiting = [folder for folder in waiting if folder not in early]
-            busy = starting or any(run.state.status in ("running", "paused") for run in found)
-            if mine and waiting and not busy:
-                runs.start(waiting[-1])
-                starting.add(waiting[-1].name)
-            return Seen(found, {name: curve.more() for name, curve in followed.items()}, frozenset(starting))
-
-        self._session.pool.ask(look, lambda seen: self._seen(generation, seen),
+        self._session.pool.ask(lambda: _looked(project, followed), lambda seen: self._seen(generation, seen),
                                lambda error: self._failed(generation, error))
 
     def _failed(self, generation: int, error: StudioError) -> None:
@@ -138,23 +149,23 @@ class Learning(QObject):
         if generation != self._generation:
             return
         self._looking, self._complained = False, ""
-        changed = seen.runs != self.runs or seen.starting != self._starting
-        self.runs, self._starting = seen.runs, seen.starting
+        changed = (seen.runs, seen.sweeps, seen.starting) != (self.runs, self.sweeps, self._starting)
+        self.runs, self.sweeps, self._starting = seen.runs, seen.sweeps, seen.starting
         if changed:
             self.runsChanged.emit()
         for name, (lines, anew) in seen.lines.items():
             if (lines or anew) and name in self._followed:
                 self.grew.emit(name, lines, anew)
-        if self.active and not self._timer.isActive():
-            self._timer.start()
-        elif not self.active:
+        if not (self.active or self.sweeping):
             self._timer.stop()
+        elif not self._timer.isActive():
+            self._timer.start()
         if self._again:
             self.look()
 
     # ---- what a person wishes ---------------------------------------------------------------------------------
 
-    def ask_targets(self, keys: frozenset[int], then: Callable[[list[Target]], None]) -> None:
+    def ask_targets(self, keys: AbstractSet[int], then: Callable[[list[Target]], None]) -> None:
         """What could be learned of these keys' items, or of all where there are none."""
         items, samples = self._session.items.copy(), dict(self._session.samples)
 
@@ -183,6 +194,16 @@ class Learning(QObject):
 
     def train(self, job: TrainingJob, keys: Iterable[int] | None) -> None:
         """Make a run of these keys, or of everything, and start it as soon as no other trains."""
+        self._prepare(tr("Preparing a run"), lambda project, encoder, chosen: project.make_run(job, encoder, chosen),
+                      keys)
+
+    def sweep(self, wanted: Sweep, keys: Iterable[int] | None) -> None:
+        """As ``train``, many runs one after another with other settings each."""
+        self._prepare(tr("Preparing a sweep"),
+                      lambda project, encoder, chosen: project.make_sweep(wanted, encoder, chosen), keys)
+
+    def _prepare(self, title: str, make: Callable[[Project, Encoder, list[int] | None], Work[Path]],
+                 keys: Iterable[int] | None) -> None:
         session, chosen = self._session, None if keys is None else list(keys)
         project, encoder = session.project, session.encoder
         if project is None or encoder is None:
@@ -193,11 +214,58 @@ class Learning(QObject):
             session.jobs.forget(preparing)
             self._begin()
 
-        preparing = session.jobs.start(tr("Preparing a run"), lambda: project.make_run(job, encoder, chosen),
-                                       lambda _: None, done, session.failed.emit)
+        preparing = session.jobs.start(title, lambda: make(project, encoder, chosen), lambda _: None, done,
+                                       session.failed.emit)
 
-    def wish(self, run: Run, wanted: str) -> None:
-        """Let a run go on, pause, or stop."""
+    def importance(self, kept: KeptSweep, then: Callable[[dict[str, float]], None]) -> None:
+        """How much each setting of a sweep mattered."""
+        def work() -> dict[str, float]:
+            from mmstudio.training import sweeping
+
+            return sweeping.importance(kept.folder)
+
+        self._session.pool.ask(work, then, self._session.failed.emit)
+
+    def rehearse(self, job: TrainingJob, keys: Iterable[int] | None,
+                 then: Callable[[Rehearsal | StudioError], None]) -> None:
+        """A few steps that leave nothing, to tell how long it would take; the process is ended with its job."""
+        session, chosen = self._session, None if keys is None else list(keys)
+        project, encoder = session.project, session.encoder
+        if project is None or encoder is None:
+            return
+
+        def made(folder: Path) -> None:
+            session.jobs.forget(preparing)
+            self._trial = session.jobs.start(title, lambda: rehearsed(folder), lambda _: None, told, failed,
+                                             session.maths)
+
+        def told(found: Rehearsal) -> None:
+            trial, self._trial = self._trial, None
+            if trial is not None:
+                session.jobs.forget(trial)
+            then(found)
+
+        def failed(error: StudioError) -> None:
+            self._trial = None
+            then(error)
+
+        title = tr("Trying a run")
+        preparing = self._trial = session.jobs.start(
+            title, lambda: project.make_rehearsal(job, encoder, chosen), lambda _: None, made, failed)
+        self._stopped_trial = lambda: then(TrainingError(tr("The trial was stopped.")))
+
+    def stop_trial(self) -> None:
+        """Nobody waits any more for what a trial tells."""
+        if self._trial is not None:
+            self._trial.cancel()
+
+    def _job_ended(self, job: Job) -> None:
+        if job is self._trial and job.state is State.CANCELLED:
+            self._trial = None
+            self._stopped_trial()
+
+    def wish(self, run: Run | KeptSweep, wanted: str) -> None:
+        """Let a run or a sweep go on, pause, or stop."""
         def ask(runs: ModuleType) -> None:
             runs.wish(run.folder, wanted)
             if wanted == "run" and not runs.is_alive(run.folder):
@@ -209,27 +277,56 @@ class Learning(QObject):
         self._timer.start()
         self.look()
 
-    def remove(self, run: Run) -> None:
-        """Delete a run and all that it learned."""
-        self._background(lambda runs: runs.remove(run.folder), lambda _: self.look())
+    def say(self, run: Run, **said: str | bool) -> None:
+        """Keep a run's ``name``, ``starred`` or ``note``."""
+        project = self._session.project
+        if project is not None:
+            self._session.models.ask(lambda: project.say_of_run(run, **said), on_done=lambda _: self.look(),
+                                     on_failed=self._session.failed.emit)
 
-    def apply(self, run: Run) -> None:
-        """Write what a run tells of every item into the library's columns."""
-        session = self._session
+    def remove(self, some: Iterable[Run]) -> None:
+        """Delete runs and all that they learned."""
+        folders = [run.folder for run in some]
+
+        def remove(runs: ModuleType) -> None:
+            for folder in folders:
+                runs.remove(folder)
+
+        def removed(_: object) -> None:
+            if self._session.model in {f"{RUN}{folder.name}" for folder in folders}:
+                self._session.choose_model(self._session.settings["model"])
+            self.look()
+
+        self._background(remove, removed)
+
+    def choose_share(self, run: Run, share: float) -> None:
+        """Let a run tell with weights between its start and its best."""
+        def chosen(_: object) -> None:
+            self.look()
+            if self._session.model == f"{RUN}{run.folder.name}":
+                self._session.choose_model(self._session.model)
+
+        self._background(lambda runs: runs.choose_share(run.folder, share), chosen)
+
+    def apply(self, run: Run, keys: Iterable[int] | None = None) -> None:
+        """Write what a run tells of these items, or of all, into the library's columns; one that is paused, too."""
+        session, chosen = self._session, None if keys is None else list(keys)
         project, encoder = session.project, session.encoder
         if project is None or encoder is None:
             return
 
-        def work() -> Fresh:
-            return Fresh(tuple(project.some(project.predict(run.folder, encoder))))
+        def work() -> Work[Fresh]:
+            told = yield from project.predict(run.folder, encoder, chosen)
+            return Fresh(tuple(project.some(told)))
 
         def done(found: Fresh) -> None:
+            job.finish(tr("{} items are told of").format(count(len(found.items))), [])
             if project is session.project:
                 session.take_in(found)
                 session.noted.emit(tr("{} items have the column “predicted {}” now.").format(
-                    count(len(found.items)), run.job.target))
+                    count(len(found.items)), "caption" if run.job.task == "captioning" else run.job.target))
 
-        session.models.ask(work, on_done=done, on_failed=session.failed.emit)
+        job = session.jobs.start(tr("Predicting"), work, lambda _: None, done, session.failed.emit)
 
     def baselines(self, run: Run, then: Callable[[], None]) -> None:
         """Measure what is simple beside the run, on the same parts."""
@@ -248,16 +345,45 @@ class Learning(QObject):
         job = session.jobs.start(tr("Baselines"), work, lambda _: None, done, session.failed.emit, session.maths)
 
     def evaluate(self, runs: list[Run], then: Callable[[Evaluated | StudioError], None]) -> None:
-        """What the page of a finished run shows, or of two that are compared, computed behind the window."""
+        """What the pages of finished runs show, computed behind the window."""
         def work() -> Evaluated:
-            from mmstudio.training import evaluation
+            from mmstudio.training.evaluation import comparison
 
-            found = [evaluation.evaluated(evaluation.load(run.folder), run.job) for run in runs]
-            if len(found) < 2:
-                return Evaluated(found[0])
+            found = tuple(_evaluation(run.folder, run.state.started) for run in runs)
             try:
-                return Evaluated(found[0], found[1], evaluation.comparison(found[0], found[1]))
+                return Evaluated(found, comparison(found[0], found[1]) if len(found) > 1 else "")
             except StudioError as error:
-                return Evaluated(found[0], found[1], str(error))
+                return Evaluated(found, str(error))
 
         self._session.pool.ask(work, then, then)
+
+
+def _looked(project: Project, followed: dict[str, Curve]) -> Seen:
+    """Look, and start what has waited longest where nothing trains."""
+    from mmstudio.training import runs
+    from mmstudio.training.sweep import sweeps
+
+    found, swept = project.look_at_runs(), sweeps(project.sweeps)
+    status = {run.folder: run.state.status for run in found} | {kept.folder: kept.state.status for kept in swept}
+    starting = {folder for folder in status if runs.is_starting(folder)}
+    queue = sorted([(run.provenance.created, run.folder) for run in found if run.trial is None]
+                   + [(kept.created, kept.folder) for kept in swept])
+    waiting = [folder for _, folder in queue if status[folder] == "waiting" and folder not in starting]
+    early = [folder for folder in waiting if runs.ended_early(folder)]
+    for one in early:
+        runs.fail(one, "The training ended before it began; its log.txt tells more.")
+    waiting = [folder for folder in waiting if folder not in early]
+    busy = starting or {"running", "paused"} & set(status.values())
+    if waiting and not busy and not project.read_only:
+        runs.start(waiting[0])
+        starting.add(waiting[0])
+    return Seen(found, swept, {name: curve.more() for name, curve in followed.items()},
+                frozenset(folder.name for folder in starting if folder.parent == project.runs))
+
+
+@lru_cache(maxsize=16)
+def _evaluation(folder: Path, started: float) -> Evaluation:
+    """Of a run that ``started`` then: who compares many runs asks for the same ones again and again."""
+    from mmstudio.training import evaluation, runs
+
+    return evaluation.evaluated(evaluation.load(folder), runs.look(folder).job)

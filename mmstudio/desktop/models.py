@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QDialog,
@@ -27,11 +29,12 @@ class ModelsDialog(QDialog):
 
     chosen = Signal(str)
 
-    def __init__(self, session: Session, parent: QWidget, shown: str = "") -> None:
+    def __init__(self, session: Session, runs: Sequence[ModelCard], parent: QWidget, shown: str = "") -> None:
+        """``runs`` are cards of the project's own runs that became encoders."""
         super().__init__(parent, windowTitle=tr("Models"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.resize(720, 500)
-        self._session = session
+        self._session, self._runs = session, runs
         layout = QVBoxLayout(self)
         hint = QLabel(tr("A model is downloaded only when you press Download, into the Hugging Face cache of this "
                          "computer; then it works without a network. Nothing of yours is ever sent."))
@@ -46,7 +49,7 @@ class ModelsDialog(QDialog):
         self.list.itemActivated.connect(lambda _: self._use())
         self.list.currentItemChanged.connect(lambda *_: self._tell())
         session.modelsChanged.connect(self._fill)
-        self._fill(shown or session.settings["model"])
+        self._fill(shown or session.model)
 
     def _buttons(self) -> QDialogButtonBox:
         buttons = QDialogButtonBox()
@@ -67,7 +70,7 @@ class ModelsDialog(QDialog):
         current = self._card()
         shown = shown or (current.name if current else "")
         self.list.clear()
-        for card in sorted(catalog(), key=lambda c: not c.present):
+        for card in [*self._runs, *sorted(catalog(), key=lambda c: not c.present)]:
             line = QListWidgetItem(self._line(card))
             line.setData(Qt.ItemDataRole.UserRole, card)
             self.list.addItem(line)
@@ -79,9 +82,10 @@ class ModelsDialog(QDialog):
 
     def _line(self, card: ModelCard) -> str:
         reads = ", ".join(modality_name(m).lower() for m in card.modalities)
-        state = (tr("in use") if card.name == self._session.settings["model"] else tr("here") if card.present
+        state = (tr("in use") if card.name == self._session.model else tr("here") if card.present
                  else tr("downloading…") if self._session.downloading(card.name) else tr("not on this computer"))
-        return f"{card.title}    {reads} · {megabytes(card.size_mb * 1e6)} · {state}"
+        size = f"{megabytes(card.size_mb * 1e6)} · " if card.size_mb else ""
+        return f"{card.title}    {reads} · {size}{state}"
 
     def _card(self) -> ModelCard | None:
         line = self.list.currentItem()
@@ -91,10 +95,10 @@ class ModelsDialog(QDialog):
         card = self._card()
         if card is None:
             return
-        coming, in_use = self._session.downloading(card.name), card.name == self._session.settings["model"]
+        coming, in_use = self._session.downloading(card.name), card.name == self._session.model
         self.use.setEnabled(card.present and not in_use)
         self.download.setEnabled(not card.present and not coming)
-        self.remove.setEnabled(card.present and not in_use and card.name != STARTER)
+        self.remove.setEnabled(card.present and not in_use and card.name != STARTER and card not in self._runs)
         restyle(self.use, "primary", card.present)
         restyle(self.download, "primary", not card.present)
         progress = tr("\nIt is being downloaded: see Jobs.") if coming else ""

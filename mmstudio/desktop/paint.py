@@ -50,12 +50,18 @@ def _draw_text(painter: QPainter, box: QRect, text: str) -> None:
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(QColor(c.raised if c.dark else "#e8ebf0"))
     painter.drawRoundedRect(box, 4, 4)
+    small = box.width() < 80
     font = painter.font()
-    font.setPixelSize(12)
+    font.setPixelSize(10 if small else 12)
     painter.setFont(font)
     painter.setPen(QColor(c.text))
-    flags = Qt.TextFlag.TextWordWrap | Qt.AlignmentFlag.AlignVCenter
-    painter.drawText(box.adjusted(7, 6, -7, -6), int(flags), text[:160])
+    page = box.adjusted(4, 3, -4, -3) if small else box.adjusted(7, 6, -7, -6)
+    page.setHeight(page.height() // painter.fontMetrics().lineSpacing() * painter.fontMetrics().lineSpacing())
+    flags = int(Qt.TextFlag.TextWordWrap)
+    fits = painter.boundingRect(page, flags, text[:160]).height() <= page.height()
+    painter.setClipRect(page)  # whole lines, from the first on
+    upright = Qt.AlignmentFlag.AlignVCenter if fits else Qt.AlignmentFlag.AlignTop
+    painter.drawText(page, flags | int(upright), text[:160])
 
 
 def draw_waveform(painter: QPainter, box: QRectF, peaks: NDArray[np.float32], colour: str = "") -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from mmstudio.desktop.selection import Selection
 from mmstudio.desktop.text import count, tr
 from mmstudio.errors import StudioError
 from mmstudio.library import Fresh
@@ -32,7 +33,7 @@ class Places(QObject):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._session = session
-        self.missing: frozenset[int] = frozenset()
+        self.missing = Selection()
         self.watched: tuple[Path, ...] = ()
         self._watches: list[Watch] = []
         self._polling, self._generation = False, 0
@@ -47,12 +48,12 @@ class Places(QObject):
         """See which files are missing, behind the window; ``then`` is told how many."""
         items, project = self._session.items.copy(), self._session.project
 
-        def missing() -> frozenset[int]:
+        def missing() -> Selection:
             from mmstudio.whereabouts import missing
 
-            return frozenset(missing(items).tolist())
+            return Selection(missing(items))
 
-        def seen(found: frozenset[int]) -> None:
+        def seen(found: Selection) -> None:
             if project is not self._session.project:
                 return
             if found != self.missing:
@@ -73,8 +74,8 @@ class Places(QObject):
 
     def copy(self, keys: Iterable[int]) -> None:
         """Copy the files of items into the project."""
-        ids = [key for key in keys if key > 0]
-        self._job(tr("Copying media"), lambda p: p.copy_media(ids),
+        ids = Selection(keys).items
+        self._job(tr("Copying media"), lambda p: p.copy_media(ids.tolist()),
                   lambda report: tr("{} files copied").format(count(report.copied)))
 
     def _job(self, title: str, work: Callable[[Project], Work[Any]], told: Callable[[Any], str]) -> None:
@@ -97,7 +98,7 @@ class Places(QObject):
     # ---- watched folders ----------------------------------------------------------------------------------------
 
     def _opened(self) -> None:
-        self.missing = frozenset()
+        self.missing = Selection()
         self.missingChanged.emit()
         self.look(self._offer)
         project = self._session.project

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,35 +18,34 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from mmstudio import paths
-from mmstudio.desktop.arranging import FusedPlace, Layout, arranging, fused_place
+from mmstudio.desktop.arranging import Arrangement, FusedPlace, Layout, arranging, fused_place
+from mmstudio.desktop.asking import Answer as Answer
+from mmstudio.desktop.asking import Asking
 from mmstudio.desktop.jobs import Job, Jobs
 from mmstudio.desktop.places import Places
+from mmstudio.desktop.selection import Selection
 from mmstudio.desktop.text import count, megabytes, tr
 from mmstudio.desktop.worker import Garbage, Lane, Pool, State, Ticket, preload_lancedb, preload_torch
 from mmstudio.encoders.base import Encoder, Explanation
 from mmstudio.encoders.device import keep_freed_memory
 from mmstudio.encoders.registry import STARTER, ModelCard, catalog
 from mmstudio.errors import ProjectError, StudioError
+from mmstudio.explore.aside import Aside
 from mmstudio.library import Fresh, Item, Items, Sample, VectorView
 from mmstudio.media import MediaRef, Modality
 from mmstudio.progress import Progress, Work
-from mmstudio.project import Found, Project, Reverted, search
+from mmstudio.project import Project, Reverted
+from mmstudio.searching import Found, search
 from mmstudio.settings import Settings
+from mmstudio.training.job import RUN
 
 if TYPE_CHECKING:
     from mmstudio.media.tables import Mapping, Table
 
+LOOKED_AT = 1000
+"""Of the items that were added, so many are looked at to see what they were made with."""
 LAYOUT_EVERY_MS = 700
 """While vectors arrive, the map is drawn anew at this distance."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Hits of one question, per modality; ``title`` repeats the question."""
-
-    title: str
-    hits: dict[Modality, list[Found]] = field(default_factory=dict)
-    query: NDArray[np.float32] | None = None
 
 
 class Session(QObject):
@@ -54,11 +53,14 @@ class Session(QObject):
 
     projectOpened = Signal()
     itemsAdded = Signal(list)
-    itemsRemoved = Signal(list)
+    """New items, none where they are too many to tell one by one."""
+    itemsRemoved = Signal(object)
     itemsChanged = Signal()
     samplesChanged = Signal()
     vectorsChanged = Signal()
     layoutChanged = Signal(object)
+    arranged = Signal(object)
+    """A step of arranging the map, its Progress; None when it has ended."""
     selectionChanged = Signal()
     currentChanged = Signal()
     neighboursFound = Signal(object)
@@ -84,15 +86,21 @@ class Session(QObject):
         self._open: list[Project] = []  # for the models' lane alone
         self.encoder: Encoder | None = None
         self.encoder_error: StudioError | None = None
+        self.model: str = settings["model"]
+        """The name of the encoder that is in use, or on its way."""
         self.items: Items = Items()
         self.samples: dict[int, Sample] = {}
         self.view: VectorView | None = None
         self.layout: Layout | None = None
-        self.selection: frozenset[int] = frozenset()
+        self.selection = Selection()
         self.current: int | None = None
         self.answer: Answer | None = None
         self.models = Lane("models", self)
         self.maths = Lane("maths", self)
+        self.beside = Lane("beside", self)
+        self.aside = Aside()
+        """Another process for long sums; ``beside`` is the lane of who waits for it."""
+        self.arrangement = Arrangement()
         self.network = Lane("network", self)
         self.pool = Pool(parent=self)
         self.jobs = Jobs(self.models, self)
@@ -106,6 +114,7 @@ class Session(QObject):
         self._fuse_next: tuple[int, dict[str, float]] | None = None
         self.jobs.ended.connect(self._job_ended)
         self.places = Places(self)
+        self.asking = Asking(self)
 
     # ---- opening and closing ----------------------------------------------------------------------------------
 
@@ -125,7 +134,9 @@ class Session(QObject):
             if here is None:
                 here = Project.open(folder, self.settings)
                 self._open.append(here)
-            return here, here.items(), here.samples()
+            items = here.items()
+            items.counts()  # here rather than in the window: of a million items it takes a moment
+            return here, items, here.samples()
 
         def opened(loaded: tuple[Project, Items, list[Sample]]) -> None:
             project, items, samples = loaded
@@ -137,9 +148,10 @@ class Session(QObject):
                 self._stop_jobs()
             self.models.ask(lambda: self._close_others(project))
             self._forget_answers()
-            self.selection, self.current = frozenset(), None
+            self.selection, self.current = Selection(), None
             self._remember(folder)
             self.projectOpened.emit()
+            self._use_the_projects_model(project)
             if project.note:
                 self.noted.emit(project.note)
             early, self._dropped_early = self._dropped_early, []
@@ -171,7 +183,7 @@ class Session(QObject):
         self._encode_again = False
         for job in self.jobs.running:
             if job.title in (tr("Adding"), tr("Encoding"), tr("Finding files"), tr("Copying media"),
-                             tr("Preparing a run")):
+                             tr("Preparing a run"), tr("Trying a run"), tr("Preparing a sweep"), tr("Predicting")):
                 job.cancel()
 
     def _forget_answers(self) -> None:
@@ -179,7 +191,8 @@ class Session(QObject):
         self._layout_wanted.stop()
         if self._layout_ticket:
             self._layout_ticket.cancel()
-        for question in ("question", "neighbours", "explain", "fusion"):
+        self.asking.forget()
+        for question in ("neighbours", "explain", "fusion"):
             self._next(question)
         self.view = self.layout = self.answer = None
         self._fuse_next = None
@@ -190,21 +203,42 @@ class Session(QObject):
         self._layout_wanted.stop()
         self.pool.stop()
         self.network.stop()
+        self.aside.stop()
+        self.beside.stop()
         self.maths.stop()
         if self.models.stop(20):
             for project in self._open:
                 project.close()
         self._garbage.stop()
 
+    def choose_model(self, name: str) -> None:
+        """Read with another model from now on: in this project where it is a run's encoder, else everywhere."""
+        project = self.project
+        if project is not None:
+            own = name if name.startswith(RUN) else ""
+            self.models.ask(lambda: project.own.set("model", own), on_failed=self.failed.emit)
+        if not name.startswith(RUN):
+            self.settings.set("model", name)
+        self.use_model(name, self.settings["device"])
+
+    def _use_the_projects_model(self, project: Project) -> None:
+        """A project that is read with one of its runs is so again; another one is not."""
+        own = project.own.get("model", "")
+        if own:
+            self.use_model(own, self.settings["device"])
+        elif self.model.startswith(RUN):
+            self.use_model(self.settings["model"], self.settings["device"])
+
     def use_model(self, name: str, device: str) -> None:
         """Load another encoder behind the window, and encode what it has not seen."""
-        generation = self._next("model")
+        generation, project = self._next("model"), self.project
+        self.model = name
 
         def load() -> Encoder:
             from mmstudio.encoders import load_encoder
 
             preload_torch()
-            encoder = load_encoder(name, device)
+            encoder = project.load_encoder(name, device) if project is not None else load_encoder(name, device)
             warm_up(encoder)
             gc.freeze()  # what torch brought is never searched for garbage again: that took the window 100 ms
             return encoder
@@ -229,6 +263,8 @@ class Session(QObject):
             self.encoder_error = error
             self.encoderChanged.emit()
             self.failed.emit(error)
+            if name.startswith(RUN) and generation == self._generation["model"]:
+                self.choose_model(self.settings["model"])  # the run is gone
 
         self.models.ask(load, on_done=loaded, on_failed=failed)
 
@@ -310,11 +346,11 @@ class Session(QObject):
             if report.notes:
                 told.append(tr("{} shortened").format(count(len(report.notes))))
             job.finish(", ".join(told), [*report.failures, *report.notes])
-            self._hint_at_other_models([self.items[i] for i in report.added if i in self.items])
+            self._hint_at_other_models(self.items.some(np.array(report.added[:LOOKED_AT], np.int64)))
 
         job = self.jobs.start(tr("Adding"), lambda: work(project), step, done, self.failed.emit)
 
-    def _hint_at_other_models(self, added: list[Item]) -> None:
+    def _hint_at_other_models(self, added: Iterable[Item]) -> None:
         """Say once, kindly, that the starter was made for drawings and synthetic speech, and offer what fits."""
         if self.settings["model"] != STARTER or not self.settings["starter_hint"]:
             return
@@ -337,20 +373,27 @@ class Session(QObject):
         if changed:
             self.itemsChanged.emit()
 
+    def _renew(self, items: Items, came: bool) -> None:
+        """Show all items as the project has them now, ``came`` where there are new ones."""
+        self.items = items
+        if came:
+            self.itemsAdded.emit([])
+        self.itemsChanged.emit()
+
     def remove(self, keys: Iterable[int]) -> None:
         """Take items (and samples) out of the project; files stay where they are."""
-        project, gone = self.project, list(keys)
+        project, gone = self.project, Selection(keys)
         if project is None or not gone:
             return
-        items = tuple(key for key in gone if key > 0)
+        items, samples = gone.items, (gone - gone.items)
 
-        def work() -> Reverted:
-            project.remove(items, [-key for key in gone if key < 0])
-            return Reverted("", (), items, tuple(project.samples()))
+        def work() -> tuple[Reverted, Items]:
+            project.remove(items, [-key for key in samples])
+            return Reverted("", items[:0], items, tuple(project.samples())), project.items()
 
-        def done(found: Reverted) -> None:
+        def done(found: tuple[Reverted, Items]) -> None:
             if project is self.project:
-                self._show_reverted(found)
+                self._show_reverted(*found)
 
         self.models.ask(work, on_done=done, on_failed=self.failed.emit)
 
@@ -367,20 +410,23 @@ class Session(QObject):
         """Give the items a value in a column of the person's own; None empties it."""
         self._edit(keys, lambda project, ids: project.set_column(ids, name, value))
 
-    def _edit(self, keys: Iterable[int], change: Callable[[Project, list[int]], None]) -> None:
+    def set_columns(self, values: dict[int, dict[str, str | float | None]], title: str) -> None:
+        """Give each of these items values of its own, in one step that can be undone."""
+        self._edit(values, lambda project, _: project.set_columns(values, title))
+
+    def _edit(self, keys: Iterable[int], change: Callable[[Project, NDArray[np.int64]], None]) -> None:
         """Change items, and show them as they are then."""
-        project, ids = self.project, [key for key in keys if key > 0]
-        if project is None or not ids:
+        project, ids = self.project, Selection(keys).items
+        if project is None or not len(ids):
             return
 
-        def work() -> list[Item]:
+        def work() -> Items:
             change(project, ids)
-            return project.some(ids)
+            return project.items()
 
-        def done(items: list[Item]) -> None:
+        def done(items: Items) -> None:
             if project is self.project:
-                self.items.update((item.id, item) for item in items if item.id in self.items)
-                self.itemsChanged.emit()
+                self._renew(items, len(items) != len(self.items))  # a step of a job may not have told its own yet
 
         self.models.ask(work, on_done=done, on_failed=self.failed.emit)
 
@@ -400,29 +446,28 @@ class Session(QObject):
             self.noted.emit(tr("Files are being added. Undo when that has ended."))
             return
 
-        def done(found: Reverted | None) -> None:
-            if found is None or project is not self.project:
+        def done(found: tuple[Reverted | None, Items]) -> None:
+            reverted, items = found
+            if reverted is None or project is not self.project:
                 self.noted.emit(nothing)
                 return
-            self._show_reverted(found)
-            self.noted.emit(told.format(found.title))
+            self._show_reverted(reverted, items)
+            self.noted.emit(told.format(reverted.title))
 
-        self.models.ask(lambda: step(project), on_done=done, on_failed=self.failed.emit)
+        self.models.ask(lambda: (step(project), project.items()), on_done=done, on_failed=self.failed.emit)
 
-    def _show_reverted(self, found: Reverted) -> None:
+    def _show_reverted(self, found: Reverted, items: Items) -> None:
         """Show what came and went in one change."""
         living = {sample.id for sample in found.samples}
-        gone = [*(i for i in found.gone if i in self.items), *(-s for s in self.samples if s not in living)]
-        for key in gone:
-            self.items.pop(key, None)
-        back = any(item.id not in self.items for item in found.items)
+        gone = Selection(found.gone) | [-s for s in self.samples if s not in living]
+        back = len(items) > len(self.items) - len(found.gone)
         self.samples = {sample.id: sample for sample in found.samples}
-        self.select(self.selection - set(gone))
+        self.select(self.selection - gone)
         if self.current in gone:
             self.focus(None)
+        self._renew(items, back)
         if gone:
-            self.itemsRemoved.emit(gone)
-        self.take_in(Fresh(found.items))
+            self.itemsRemoved.emit(gone.keys)
         self.samplesChanged.emit()
         if gone or back:
             self._refresh_view()
@@ -485,11 +530,14 @@ class Session(QObject):
         if project is None:
             return
 
-        def done(found: Fresh) -> None:
+        def done(found: tuple[Items, list[Sample]]) -> None:
             if project is self.project:
-                self.take_in(found)
+                items, samples = found
+                self.samples = {sample.id: sample for sample in samples}
+                self.samplesChanged.emit()
+                self._renew(items, len(items) != len(self.items))
 
-        self.models.ask(lambda: Fresh(tuple(project.items().values()), tuple(project.samples())), on_done=done)
+        self.models.ask(lambda: (project.items(), project.samples()), on_done=done)
 
     def _refresh_view(self) -> None:
         if self.project and self.encoder:
@@ -509,11 +557,31 @@ class Session(QObject):
             self.set_weights(-key, self.samples[-key].weights)
 
     def rearrange(self) -> None:
-        """Draw the map anew from all vectors there are."""
+        """Draw the map of all vectors there are; what has its place keeps it, if that is most."""
         self._layout_wanted.stop()
         self._arrange(final=True)
 
-    def _arrange(self, final: bool) -> None:
+    def arrange_anew(self, arrangement: Arrangement | None = None) -> None:
+        """Make the map from nothing, and from now on in this way."""
+        self.arrangement = arrangement or self.arrangement
+        self._layout_wanted.stop()
+        self._arrange(final=True, anew=True)
+
+    def cancel_arranging(self) -> None:
+        """Leave the map as it is; the points stay where a partial result has put them."""
+        if self._layout_ticket and not self._layout_ticket.ended:
+            self._layout_ticket.cancel()
+            self.arranged.emit(None)
+            if self.layout is not None and not self.layout.final:
+                self._lay_out(replace(self.layout, final=True, arrangement=self.arrangement))
+
+    def show_side(self, places: NDArray[np.float32]) -> None:
+        """Show a map of three dimensions from another side: ``places (n, 2)`` of its points."""
+        if self.layout is not None:
+            self._lay_out(replace(self.layout, places=places, final=False))
+            self.layout = replace(self.layout, final=True)
+
+    def _arrange(self, final: bool, anew: bool = False) -> None:
         view = self.view
         if view is None or len(view) < 2:
             if view is not None and len(view) == 1:
@@ -523,12 +591,23 @@ class Session(QObject):
             self._layout_ticket.cancel()
         old = self.layout
 
+        arrangement, aside = self.arrangement, self.aside
+
         def step(progress: Progress) -> None:
+            self.arranged.emit(progress)
             if isinstance(progress.fresh, Layout):
                 self._lay_out(progress.fresh)
 
-        self._layout_ticket = self.maths.run(lambda: arranging(view, old, final), on_step=step,
-                                             on_done=self._lay_out, on_failed=self.failed.emit)
+        def done(layout: Layout) -> None:
+            self.arranged.emit(None)
+            self._lay_out(layout)
+
+        def failed(error: StudioError) -> None:
+            self.arranged.emit(None)
+            self.failed.emit(error)
+
+        self._layout_ticket = self.beside.run(lambda: arranging(view, old, final, arrangement, aside, anew),
+                                              on_step=step, on_done=done, on_failed=failed)
 
     def _lay_out(self, layout: Layout) -> None:
         self.layout = layout
@@ -539,8 +618,8 @@ class Session(QObject):
     # ---- selection --------------------------------------------------------------------------------------------
 
     def select(self, keys: Iterable[int]) -> None:
-        """Make this the selection, everywhere."""
-        chosen = frozenset(keys)
+        """Make this the selection, everywhere: keys of any collection, or an array ``(n,)`` of them."""
+        chosen = Selection(keys)
         if chosen != self.selection:
             self.selection = chosen
             self.selectionChanged.emit()
@@ -595,36 +674,14 @@ class Session(QObject):
 
     def ask(self, question: str | Path | MediaRef, title: str) -> None:
         """Search with a text or a file; only the newest question is answered."""
-        project, encoder, view = self.project, self.encoder, self.view
-        if project is None:
-            return
-        if encoder is None:
-            self.noted.emit(tr("The model is still loading. Ask again in a moment."))
-            return
-        generation = self._next("question")
-
-        def work() -> Answer:
-            vector = project.query(encoder, question)
-            known = view if view is not None else project.vectors(encoder)
-            return Answer(title, search(known, vector, 24), vector)
-
-        def done(answer: Answer) -> None:
-            if generation == self._generation["question"]:
-                self.answer = answer
-                self.answered.emit(answer)
-
-        self.models.ask(work, on_done=done, on_failed=self.failed.emit)
+        self.asking.ask(question, title)
 
     def ask_like(self, key: int) -> None:
-        """Search with an item of the project."""
-        item = self.items.get(key)
-        if item:
-            self.ask(item.ref, item.title)
+        """Search with an item or a sample of the project."""
+        self.asking.ask_like(key)
 
     def clear_answer(self) -> None:
-        self._next("question")
-        self.answer = None
-        self.answered.emit(None)
+        self.asking.clear()
 
     # ---- samples ----------------------------------------------------------------------------------------------
 
@@ -659,6 +716,17 @@ class Session(QObject):
         project, sample = self.project, self.samples.get(sample_id)
         if project and sample:
             self.models.ask(lambda: project.set_weights(sample_id, sample.weights), on_failed=self.failed.emit)
+
+    def set_weights_of(self, weights: dict[int, dict[str, float]]) -> None:
+        """Give several samples other weights, keep these, and put the samples where they belong then."""
+        project = self.project
+        known = {sample_id: own for sample_id, own in weights.items() if sample_id in self.samples}
+        if project is None or not known:
+            return
+        self.samples.update({sample_id: replace(self.samples[sample_id], weights=own)
+                             for sample_id, own in known.items()})
+        self.models.ask(lambda: project.set_weights_of(known), on_failed=self.failed.emit)
+        self._place_samples()
 
     def _fuse(self) -> None:
         if self._fuse_next is None or self.view is None:

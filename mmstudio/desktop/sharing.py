@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from mmstudio import paths
 from mmstudio.archive import SUFFIX, pack, unpack
+from mmstudio.desktop.selection import Selection
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, tr
 from mmstudio.exports import KINDS, Kind, Outcome, export, exported
@@ -35,23 +36,22 @@ class Sharing(QObject):
         super().__init__(session)
         self._session = session
 
-    def export(self, keys: set[int], kind: Kind, target: Path) -> None:
+    def export(self, keys: Iterable[int], kind: Kind, target: Path) -> None:
         """Write these items, and those of these samples, in a format."""
         session, project = self._session, self._session.project
         if project is None:
             return
-        chosen = {key for key in keys if key > 0}
-        for key in keys:
-            if key < 0 and -key in session.samples:
-                chosen.update(session.samples[-key].item_ids)
-        view, layout, items = session.view, session.layout, session.items
+        asked = Selection(keys)
+        members = [i for key in asked - asked.items if -key in session.samples for i in session.samples[-key].item_ids]
+        chosen = Selection(asked.items) | members
+        view, layout, items = session.view, session.layout, session.items.copy()
         samples, limits = list(session.samples.values()), project.limits
         space = view.key.space if view is not None else ""
 
         def work() -> Work[Outcome]:
             places = {} if layout is None else {
                 int(key): (float(x), float(y)) for key, (x, y) in zip(layout.keys, layout.places, strict=True)}
-            rows = exported((items[i] for i in sorted(chosen) if i in items),
+            rows = exported(items.some(chosen.keys),
                             view.vector if view is not None else lambda _: None, places, samples)
             return (yield from export(rows, target, kind, space, lambda item: project.preview(item.content_hash),
                                       limits))
@@ -149,8 +149,8 @@ class ExportDialog(QDialog):
 
     def start(self, target: Path) -> None:
         """Write, behind the window."""
-        keys = self._session.selection if self.selected.isChecked() else self._session.items
-        self._sharing.export(set(keys), self.kind, target)
+        keys = self._session.selection if self.selected.isChecked() else self._session.items.ids()
+        self._sharing.export(keys, self.kind, target)
         self.accept()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 
 from PySide6.QtCore import QCoreApplication
@@ -35,6 +36,11 @@ def clock(seconds: float) -> str:
 def megabytes(size: float) -> str:
     """“412 MB” or “2.1 GB”."""
     return f"{size / 1e6:,.0f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"
+
+
+def plain_tip(text: str) -> str:
+    """A tool tip that shows a text of files as it is, line by line, whatever marks are in it."""
+    return f"<qt>{'<br>'.join(map(html.escape, text.splitlines()))}</qt>"
 
 
 MODALITY_NAMES = {"image": "Pictures", "audio": "Sounds", "text": "Texts", "sample": "Samples"}

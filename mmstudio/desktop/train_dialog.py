@@ -25,37 +25,49 @@ from PySide6.QtWidgets import (
 )
 
 from mmstudio.desktop.learning import Learning
+from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
+from mmstudio.desktop.sweep_dialog import SweepDialog
 from mmstudio.desktop.text import count, modality_name, tr
+from mmstudio.desktop.widgets.rehearsal_view import RehearsalView
+from mmstudio.desktop.widgets.what_learns import WhatLearns
 from mmstudio.errors import StudioError
 from mmstudio.media import MODALITIES
 from mmstudio.preparing import TAGS, Target
-from mmstudio.training.job import LOSSES, Fusion, Split, Task, TrainingJob
+from mmstudio.training.job import ADAPTERS, LOSSES, Fusion, Task, TrainingJob
+from mmstudio.training.rehearsing import Rehearsal
+from mmstudio.training.sweep import Sweep
 
 TASKS = {"classification": "Tell classes apart", "multi-label": "Give labels, several at once",
-         "regression": "Estimate an amount", "alignment": "Bring modalities together"}
+         "regression": "Estimate an amount", "alignment": "Bring modalities together",
+         "captioning": "Tell a caption of pictures and sounds"}
 FUSIONS = {
     "joint mean": "Mean in the shared space", "concatenate": "Early: one after another",
     "weighted sum": "Learned weighted sum", "gated": "Gated sum", "bilinear": "Low-rank bilinear",
-    "attention": "Cross-modal attention", "average": "Late: average", "learned average": "Late: learned average",
+    "attention": "Cross-modal attention", "tokens": "Transformer over all tokens", "average": "Late: average",
+    "learned average": "Late: learned average",
     "product of experts": "Late: product of experts",
 }
 SPLITS = {"stratified": "Same shares of every class", "random": "By chance", "time": "Oldest learn, newest test",
           "grouped": "No group in two parts", "column": "As a column says"}
 CLASSES = ("classification", "multi-label")
+FREE = ("alignment", "captioning")
+"""Tasks that need no tag or column."""
 LEAST = 2
 
 
 class TrainDialog(QDialog):
-    """Choose what to learn; a run is made of the selection, or of everything."""
+    """Choose what to learn; a run is made of the selection, or of everything. It begins ``like`` another job."""
 
-    def __init__(self, session: Session, learning: Learning, parent: QWidget) -> None:
+    def __init__(self, session: Session, learning: Learning, previews: Previews, parent: QWidget,
+                 like: TrainingJob | None = None) -> None:
         super().__init__(parent, windowTitle=tr("Train"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._session, self._learning = session, learning
         self._keys = session.selection
         self._targets: dict[str, Target] = {}
-        self._closed = False
+        self._closed = self._tries = False
+        self._like, self._is_like = like or TrainingJob(), like is None
         self.name = QLineEdit(tr("Run"))
         self.whole = QComboBox()
         self.task, self.target, self.fusion, self.split, self.loss = (QComboBox() for _ in range(5))
@@ -64,15 +76,18 @@ class TrainDialog(QDialog):
         self.classes.setAccessibleName(tr("Classes"))
         self.classes.setMaximumHeight(132)
         self.modalities = {m: QCheckBox(modality_name(m)) for m in MODALITIES}
+        self.learns = WhatLearns()
         self.told = QLabel(wordWrap=True)
         self.told.setTextFormat(Qt.TextFormat.PlainText)
         self.told.setMinimumHeight(48)
+        self.rehearsal = RehearsalView(session, previews)
         self._numbers = self._made_numbers()
         self.weights = QCheckBox(tr("Let rare classes count as much as frequent ones"))
         self.balancing = QCheckBox(tr("Slow the modality that leads (OGM-GE)"))
         self._build()
         self._connect()
         self.finished.connect(lambda _: setattr(self, "_closed", True))
+        self.finished.connect(learning.stop_trial)
         self.rejected.connect(learning.let_go)
         learning.get_ready()
         self._ask()
@@ -116,14 +131,22 @@ class TrainDialog(QDialog):
                              (tr("What"), self.target), (tr("Classes"), self.classes), (tr("Reads"), row),
                              (tr("Fusion"), self.fusion)):
             form.addRow(title, field)
+        form.addRow(self.learns)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.go = buttons.addButton(tr("Train"), QDialogButtonBox.ButtonRole.AcceptRole)
         self.go.setProperty("primary", True)
         self.go.clicked.connect(self._train)
+        self.attempt = buttons.addButton(tr("Try a few steps"), QDialogButtonBox.ButtonRole.ActionRole)
+        self.attempt.setToolTip(tr("Tells how long it will take, how much memory, and shows the first batch"))
+        self.attempt.clicked.connect(self._rehearse)
+        self.sweep = buttons.addButton(tr("Sweep…"), QDialogButtonBox.ButtonRole.ActionRole)
+        self.sweep.setToolTip(tr("Try many settings, one run after another"))
+        self.sweep.clicked.connect(self._choose_sweep)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addWidget(self.told)
+        layout.addWidget(self.rehearsal)
         layout.addWidget(self._more())
         layout.addStretch(1)
         layout.addWidget(buttons)
@@ -160,6 +183,7 @@ class TrainDialog(QDialog):
         self.target.currentIndexChanged.connect(lambda _: self._fill_classes())
         self.classes.itemChanged.connect(lambda _: self._tell())
         self.split.currentIndexChanged.connect(lambda _: self._tell())
+        self.learns.changed.connect(self._tell)
         for box in self.modalities.values():
             box.toggled.connect(lambda _: self._tell())
 
@@ -171,15 +195,37 @@ class TrainDialog(QDialog):
         if not self._closed:
             self._targets = {target.name: target for target in targets}
             self._fill()
+            if not self._is_like:
+                self._is_like = True
+                self._be_like(self._like)
+
+    def _be_like(self, job: TrainingJob) -> None:
+        """Offer a job's settings, as far as this project has what they name."""
+        self.name.setText(job.name)
+        for box, value in ((self.task, job.task), (self.target, job.target), (self.fusion, job.fusion),
+                           (self.loss, job.loss_name), (self.split, job.split.kind)):
+            box.setCurrentIndex(max(0, box.findData(value)))
+        self.column.setCurrentText(job.split.column)
+        for name, number in self._numbers.items():
+            number.setValue(getattr(job, name))
+        for modality, check in self.modalities.items():
+            check.setChecked(check.isEnabled() and modality in job.modalities)
+        self.learns.be_like(job)
+        self.weights.setChecked(job.class_weights)
+        self.balancing.setChecked(bool(job.balancing))
+        for row in range(self.classes.count()):
+            line = self.classes.item(row)
+            is_in = line.data(Qt.ItemDataRole.UserRole) in job.classes
+            line.setCheckState(Qt.CheckState.Checked if is_in else Qt.CheckState.Unchecked)
 
     def _fill(self) -> None:
         """Offer what fits the task."""
         task, before = self.task.currentData(), self.target.currentData()
         self.target.clear()
         for target in self._targets.values():
-            if target.numbers if task == "regression" else len(target.values) >= LEAST and task != "alignment":
+            if target.numbers if task == "regression" else len(target.values) >= LEAST and task not in FREE:
                 self.target.addItem(tr("Tags") if target.name == TAGS else target.name, target.name)
-        self.target.setEnabled(task != "alignment")
+        self.target.setEnabled(task not in FREE)
         self.target.setCurrentIndex(max(0, self.target.findData(before)))
         self.column.clear()
         self.column.addItems([name for name in self._targets if name != TAGS])
@@ -216,39 +262,79 @@ class TrainDialog(QDialog):
         values: dict[str, Any] = {name: box.value() for name, box in self._numbers.items()}
         target = self._targets.get(self.target.currentData() or "")
         kind = self.split.currentData()
-        split = Split(kind, column=self.column.currentText() if kind in ("grouped", "column") else "")
+        column = self.column.currentText() if kind in ("grouped", "column") else ""
+        split = replace(self._like.split, kind=kind, column=column)
         fusion: Fusion = self.fusion.currentData()
-        return TrainingJob(
-            name=self.name.text().strip() or tr("Run"), task=task, target=target.name if target else TAGS,
-            classes=self._chosen_classes(), modalities=tuple(m for m, b in self.modalities.items() if b.isChecked()),
-            fusion=fusion, loss=self.loss.currentData(), class_weights=self.weights.isChecked(),
-            balancing="ogm-ge" if self.balancing.isChecked() else "", split=split, **values).check()
+        return replace(
+            self._like, name=self.name.text().strip() or tr("Run"), task=task, target=target.name if target else TAGS,
+            classes=self._chosen_classes(),
+            modalities=tuple(m for m, b in self.modalities.items()
+                             if b.isChecked() and not (task == "captioning" and m == "text")),
+            fusion="joint mean" if task in FREE or self.learns.way.currentData() in ADAPTERS else fusion,
+            loss=self.loss.currentData(), class_weights=self.weights.isChecked(),
+            balancing="ogm-ge" if self.balancing.isChecked() else "", split=split, **values,
+            **self.learns.values()).check()
 
     def _tell(self) -> None:
         many = sum(box.isChecked() for box in self.modalities.values()) > 1
-        self.fusion.setEnabled(many and self.task.currentData() != "alignment")
+        task, way = self.task.currentData(), self.learns.way.currentData()
+        read = frozenset[str](m for m, box in self.modalities.items() if box.isChecked())
+        self.learns.fit(task, read - {"text"} if task == "captioning" else read)
+        self.fusion.setEnabled(many and task not in FREE and way not in ADAPTERS)
         self.balancing.setEnabled(many)
         self.column.setEnabled(self.split.currentData() in ("grouped", "column"))
         try:
             job = self.job()
         except StudioError as error:
-            self.go.setEnabled(False)
+            for button in (self.go, self.attempt, self.sweep):
+                button.setEnabled(False)
             self.told.setText(str(error))
             return
         target = self._targets.get(job.target)
         self.go.setEnabled(self._session.encoder is not None)
+        for button in (self.attempt, self.sweep):
+            button.setEnabled(self.go.isEnabled())
         if job.task == "classification" and target and not set(job.classes) <= set(target.apart):
             self.told.setText(tr("{} classes. What has two of them is left out; to learn several, take “{}”.").format(
                 count(len(job.classes)), tr(TASKS["multi-label"])))
-        elif job.classes:
-            self.told.setText(tr("{} classes. Vectors of the model in use are learned from; its weights stay as they "
-                                 "are.").format(count(len(job.classes))))
         else:
-            self.told.setText(tr("Vectors of the model in use are learned from; its weights stay as they are."))
+            classes = tr("{} classes.").format(count(len(job.classes))) if job.classes else ""
+            self.told.setText(f"{classes} {self._cost(job)}".strip())
+
+    @staticmethod
+    def _cost(job: TrainingJob) -> str:
+        if job.task == "captioning":
+            return tr("Samples with a text are learned from; the text is what is told.")
+        if job.reads_media:
+            return tr("Files are read anew in every epoch, so this takes longer than learning from vectors.")
+        return tr("Vectors of the model in use are learned from; its weights stay as they are.")
+
+    def _wanted(self) -> TrainingJob:
+        job = self.job()
+        return replace(job, fusion="joint mean", balancing="") if len(job.modalities) == 1 and (
+            job.fusion != "tokens") else job
+
+    def _rehearse(self) -> None:
+        self._tries = True
+        self.attempt.setEnabled(False)
+        self.rehearsal.wait()
+        self._learning.rehearse(self._wanted(), self._keys if self.whole.currentData() else None, self._rehearsed)
+
+    def _rehearsed(self, found: Rehearsal | StudioError) -> None:
+        self._tries = False
+        if not self._closed:
+            self.rehearsal.tell(found)
+            self._tell()
+
+    def _choose_sweep(self) -> None:
+        keys = self._keys if self.whole.currentData() else None
+
+        def start(wanted: Sweep) -> None:
+            self._learning.sweep(wanted, keys)
+            self.accept()
+
+        SweepDialog(self._wanted(), start, self).open()
 
     def _train(self) -> None:
-        job = self.job()
-        if len(job.modalities) == 1:
-            job = replace(job, fusion="joint mean", balancing="")
-        self._learning.train(job, self._keys if self.whole.currentData() else None)
+        self._learning.train(self._wanted(), self._keys if self.whole.currentData() else None)
         self.accept()

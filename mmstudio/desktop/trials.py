@@ -15,7 +15,7 @@ from mmstudio.errors import StudioError
 from mmstudio.explain.perturb import named, perturb
 from mmstudio.library import Item, VectorView
 from mmstudio.media import Limits, Media, Modality, load
-from mmstudio.project import Found, search
+from mmstudio.searching import Found, search
 
 NEIGHBOURS = 8
 

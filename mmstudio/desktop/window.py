@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QByteArray, QEvent, QSettings, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, QPaintEvent
 from PySide6.QtWidgets import (
@@ -26,11 +28,11 @@ from PySide6.QtWidgets import (
 
 from mmstudio import __version__, paths
 from mmstudio.desktop.actions import Actions, Intent
+from mmstudio.desktop.compare import PAGES
 from mmstudio.desktop.dialogs import Palette, RecordDialog, SettingsDialog, ShortcutsDialog
 from mmstudio.desktop.heat import as_pixels
 from mmstudio.desktop.learning import Learning
 from mmstudio.desktop.models import ModelsDialog
-from mmstudio.desktop.panels.histograms import HistogramsPanel
 from mmstudio.desktop.panels.inspector import InspectorPanel
 from mmstudio.desktop.panels.jobs import JobsPanel
 from mmstudio.desktop.panels.library import LibraryPanel
@@ -39,17 +41,23 @@ from mmstudio.desktop.panels.search import ResultsPanel, SearchBox, save_image, 
 from mmstudio.desktop.panels.trial import TrialPanel
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
+from mmstudio.desktop.structure import PAGES as STRUCTURES
 from mmstudio.desktop.text import column_value, count, megabytes, tr
 from mmstudio.desktop.theme import THEME
+from mmstudio.desktop.why import PAGES as WHY_PAGES
 from mmstudio.desktop.widgets.banner import Banner
 from mmstudio.desktop.widgets.later import Later
+from mmstudio.desktop.widgets.question_bar import Where
+from mmstudio.desktop.widgets.slices import SlicesButton
 from mmstudio.encoders import ModelCard
-from mmstudio.library import Item
+from mmstudio.library import Items
 
 if TYPE_CHECKING:
     from mmstudio.desktop.sharing import Sharing
+    from mmstudio.training.job import TrainingJob
 
 ARRANGEMENT_VERSION = 2
+T = TypeVar("T")
 
 
 class MainWindow(QMainWindow):
@@ -65,11 +73,14 @@ class MainWindow(QMainWindow):
         self._close_when_done = self._stop_and_close = False
         self.previews = Previews(session)
         self.library = LibraryPanel(session, self.previews)
-        self.histograms = HistogramsPanel(session, self.library.items, self.library.line)
+        self.histograms = Later(self._make_histograms)
         self.map = MapPanel(session, self.previews)
         self.inspector = InspectorPanel(session, self.previews)
         self.trial = TrialPanel(session, self.previews)
-        self.results = ResultsPanel(session, self.previews)
+        self.why = Later(self._make_why)
+        self.results = ResultsPanel(session, self.previews, self._where_to_look())
+        self.compare = Later(self._make_compare)
+        self.structure = Later(self._make_structure)
         self.jobs = JobsPanel(session.jobs)
         self.learning = Learning(session)
         self.training = Later(self._make_training)
@@ -111,11 +122,15 @@ class MainWindow(QMainWindow):
             Intent("remove", "Remove from the library", "&Edit", lambda: s.remove(s.selection), "Del", "remove"),
             Intent("find", "Search", "&Search", self._find, "Ctrl+F", "search"),
             Intent("find_like", "More like this", "&Search", self._find_like, "M"),
+            Intent("find_add", "Add this to the question", "&Search", lambda: self._add_to_question(1), "Shift+M"),
+            Intent("find_away", "Away from this", "&Search", lambda: self._add_to_question(-1), "Ctrl+Shift+M"),
             Intent("record", "Search with a recording…", "&Search", self._record, "Ctrl+Shift+R", "microphone"),
+            *(Intent(f"compare_{page.id}", f"{page.title}…", "&Search", partial(self._compare, page.id))
+              for page in PAGES),
             Intent("encode", "Encode what is missing", "&Model", s.encode, "F5"),
             Intent("train", "Train…", "&Model", self._train, "Ctrl+T", "train"),
             Intent("models", "Models…", "&Model", self._models, "Ctrl+M", "model"),
-            Intent("arrange", "Arrange the map anew", "&View", s.rearrange, "Ctrl+R"),
+            Intent("arrange", "Arrange the map anew", "&View", lambda: s.arrange_anew(), "Ctrl+R"),
             Intent("fit", "Show the whole map", "&View", self.map.canvas.fit, "Home", "fit"),
             Intent("explore", "Explore", "&View", lambda: self._arrange("explore"), "Alt+1", "explore"),
             Intent("search", "Search results", "&View", lambda: self._arrange("search"), "Alt+2", "search"),
@@ -123,6 +138,12 @@ class MainWindow(QMainWindow):
             Intent("trial", "What the model sees", "&View", lambda: self._docks["trial"].raise_(), "Alt+4"),
             Intent("histograms", "Histograms", "&View", self._toggle_histograms, "Alt+5"),
             Intent("training", "Training", "&View", lambda: self._arrange("train"), "Alt+6", "train"),
+            Intent("compare", "Compare", "&View", self._compare, "Alt+7"),
+            Intent("structure", "Structure", "&View", self._structure, "Alt+0"),
+            *(Intent(f"structure_{page.id}", f"{page.title}…", "&View", partial(self._structure, page.id))
+              for page in STRUCTURES),
+            *(Intent(f"why_{page.id}", page.title, "&View", partial(self._why, page.id), page.shortcut)
+              for page in WHY_PAGES),
             Intent("theme", "Dark or light", "&View", self._switch_theme, "Ctrl+Shift+D"),
             Intent("settings", "Settings…", "&Help", self._settings, "Ctrl+,", "settings"),
             Intent("palette", "Commands…", "&Help", self._palette, "Ctrl+Shift+P"),
@@ -145,24 +166,32 @@ class MainWindow(QMainWindow):
             ("library", tr("Library"), self.library, left), ("results", tr("Search results"), self.results, left),
             ("histograms", tr("Histograms"), self.histograms, left),
             ("inspector", tr("Inspector"), self.inspector, right),
-            ("trial", tr("What the model sees"), self.trial, right), ("jobs", tr("Jobs"), self.jobs, bottom),
-            ("training", tr("Training"), self.training, bottom))}
+            ("trial", tr("What the model sees"), self.trial, right), ("why", tr("Why"), self.why, right),
+            ("jobs", tr("Jobs"), self.jobs, bottom),
+            ("training", tr("Training"), self.training, bottom), ("compare", tr("Compare"), self.compare, bottom),
+            ("structure", tr("Structure"), self.structure, bottom))}
         self._give_corners(None)
         self.tabifyDockWidget(self._docks["library"], self._docks["results"])
         self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
         self.tabifyDockWidget(self._docks["inspector"], self._docks["trial"])
+        self.tabifyDockWidget(self._docks["trial"], self._docks["why"])
         self.tabifyDockWidget(self._docks["jobs"], self._docks["training"])
-        for name in ("library", "results", "inspector", "trial", "jobs", "training"):
+        self.tabifyDockWidget(self._docks["training"], self._docks["compare"])
+        self.tabifyDockWidget(self._docks["compare"], self._docks["structure"])
+        for name in ("library", "results", "inspector", "trial", "why", "jobs", "training", "compare", "structure"):
             self._docks[name].setTitleBarWidget(QWidget())  # their tabs are their titles
         for name in ("library", "inspector", "jobs"):
             self._docks[name].raise_()
         self._docks["histograms"].hide()
+        self._docks["histograms"].visibilityChanged.connect(self.histograms.want)
         self._docks["training"].visibilityChanged.connect(self.training.want)
+        self._docks["compare"].visibilityChanged.connect(self.compare.want)
+        self._docks["structure"].visibilityChanged.connect(self.structure.want)
+        self._docks["why"].visibilityChanged.connect(self.why.want)
         self._tool_bars()
         self.actions_.fill(self.menuBar())
         for label in self._status.values():
             self.statusBar().addPermanentWidget(label)
-        self.resize(1440, 900)
         self._restore()
 
     def _dock(self, name: str, title: str, panel: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
@@ -214,7 +243,6 @@ class MainWindow(QMainWindow):
         self.inspector.opened.connect(self._open)
         self.trial.opened.connect(self._open)
         self.inspector.failed.connect(self.banner.show_error)
-        self.histograms.closeWanted.connect(self._toggle_histograms)
         self.search.returnPressed.connect(self._ask_words)
         self.search.fileGiven.connect(s.ask)
         self.search.speakWanted.connect(self._record)
@@ -255,10 +283,10 @@ class MainWindow(QMainWindow):
 
     def _selection_changed(self) -> None:
         chosen = self.session.selection
-        items = [key for key in chosen if key > 0]
-        self.actions_.by_id["group"].setEnabled(len(items) > 1)
+        items = len(chosen.items)
+        self.actions_.by_id["group"].setEnabled(items > 1)
         for name in ("tag", "untag", "column"):
-            self.actions_.by_id[name].setEnabled(bool(items))
+            self.actions_.by_id[name].setEnabled(items > 0)
         self.actions_.by_id["remove"].setEnabled(bool(chosen))
         self._tell_status()
 
@@ -293,21 +321,77 @@ class MainWindow(QMainWindow):
         if folder:
             self._add_paths([Path(folder)])
 
+    def _where_to_look(self) -> Where:
+        slices = self.library.findChild(SlicesButton)
+        return Where(lambda: self.library.items.shown, lambda: slices.slices if slices else {})
+
+    def _make_compare(self) -> QWidget:
+        from mmstudio.desktop.panels.compare import ComparePanel
+
+        panel = ComparePanel(self.session, self.previews)
+        panel.opened.connect(self._open)
+        return panel
+
+    def _compare(self, page: str = "") -> None:
+        """Bring the comparisons forward, and one of their pages."""
+        self._give_corners(Qt.DockWidgetArea.BottomDockWidgetArea)
+        self._docks["compare"].raise_()
+        self.resizeDocks([self._docks["compare"]], [400], Qt.Orientation.Vertical)
+        self.compare.want()
+        if page and self.compare.made is not None:
+            self.compare.made.show_page(page)  # type: ignore[attr-defined]
+
+    def _make_why(self) -> QWidget:
+        from mmstudio.desktop.panels.why import WhyPanel
+
+        panel = WhyPanel(self.session, self.inspector.player)
+        panel.opened.connect(self._open)
+        return panel
+
+    def _why(self, page: str) -> None:
+        """Bring the explanations forward, and one of their pages."""
+        self._arrange("explain")
+        self._docks["why"].raise_()
+        self.why.want()
+        if self.why.made is not None:
+            self.why.made.show_page(page)  # type: ignore[attr-defined]
+
+    def _make_structure(self) -> QWidget:
+        from mmstudio.desktop.panels.structure import StructurePanel
+
+        return StructurePanel(self.session, self.previews, self.map)
+
+    def _structure(self, page: str = "") -> None:
+        """Bring the pages about the vectors' structure forward, and one of them."""
+        self._docks["structure"].raise_()
+        self.resizeDocks([self._docks["structure"]], [360], Qt.Orientation.Vertical)
+        self.structure.want()
+        if page and self.structure.made is not None:
+            self.structure.made.show_page(page)  # type: ignore[attr-defined]
+
+    def _make_histograms(self) -> QWidget:
+        from mmstudio.desktop.panels.histograms import HistogramsPanel
+
+        panel = HistogramsPanel(self.session, self.library.items, self.library.line)
+        panel.closeWanted.connect(self._toggle_histograms)
+        return panel
+
     def _make_training(self) -> QWidget:
         from mmstudio.desktop.panels.training import TrainingPanel
 
-        panel = TrainingPanel(self.session, self.learning)
+        panel = TrainingPanel(self.session, self.learning, self.previews)
         panel.trainWanted.connect(self._train)
+        panel.againWanted.connect(self._train)
         return panel
 
-    def _train(self) -> None:
+    def _train(self, like: TrainingJob | None = None) -> None:
         from mmstudio.desktop.train_dialog import TrainDialog
 
         self._arrange("train")
         if self.session.encoder is None:
             self.session.noted.emit(tr("No model is ready yet."))
         else:
-            TrainDialog(self.session, self.learning, self).open()
+            TrainDialog(self.session, self.learning, self.previews, self, like).open()
 
     def _runs_changed(self) -> None:
         """What learns is shown where a person left it learning."""
@@ -327,7 +411,7 @@ class MainWindow(QMainWindow):
 
     def _copy_media(self) -> None:
         """Of the selection; without one, of everything."""
-        self.session.places.copy(self.session.selection or self.session.items.ids().tolist())
+        self.session.places.copy(self.session.selection or self.session.items.ids())
 
     def _watched(self) -> None:
         from mmstudio.desktop.watched import WatchedDialog
@@ -388,12 +472,15 @@ class MainWindow(QMainWindow):
         if given:
             self.session.tag(self.session.selection, tag)
 
-    def _selected(self) -> list[Item]:
-        return list(self.session.items.some(np.array(sorted(self.session.selection), np.int64)))
+    def _ask_selected(self, question: Callable[[Items, NDArray[np.int64]], T], then: Callable[[T], None]) -> None:
+        """Ask something of the selected items, behind the window, for they may be very many."""
+        items, ids = self.session.items.copy(), self.session.selection.items
+        self.session.maths.ask(lambda: question(items, ids), on_done=then, on_failed=self.session.failed.emit)
 
     def _untag(self) -> None:
-        items = self._selected()
-        tags = sorted({tag for item in items for tag in item.tags})
+        self._ask_selected(Items.tags_of, self._untag_one)
+
+    def _untag_one(self, tags: list[str]) -> None:
         if not tags:
             self.session.noted.emit(tr("The selection has no tags."))
             return
@@ -402,12 +489,14 @@ class MainWindow(QMainWindow):
             self.session.untag(self.session.selection, tag)
 
     def _set_column(self) -> None:
-        items = self._selected()
-        known = sorted({name for item in items for name in item.columns})
-        name, given = QInputDialog.getItem(self, tr("Set a column of the selection"), tr("Column"), known, 0, True)
+        self._ask_selected(Items.columns_of, self._set_one_column)
+
+    def _set_one_column(self, known: list[dict[str, str | float]]) -> None:
+        names = sorted({name for columns in known for name in columns})
+        name, given = QInputDialog.getItem(self, tr("Set a column of the selection"), tr("Column"), names, 0, True)
         if not given or not name.strip():
             return
-        before = {str(item.columns.get(name.strip(), "")) for item in items}
+        before = {str(columns.get(name.strip(), "")) for columns in known}
         text, given = QInputDialog.getText(self, name, tr("Value (a number, a text, or nothing to empty it)"),
                                            text=before.pop() if len(before) == 1 else "")
         if given:
@@ -428,10 +517,14 @@ class MainWindow(QMainWindow):
         if self.session.current is not None:
             self.session.ask_like(self.session.current)
 
+    def _add_to_question(self, weight: float) -> None:
+        if self.session.current is not None:
+            self.session.asking.add_like(self.session.current, weight)
+
     def _ask_words(self) -> None:
         words = self.search.text().strip()
         if words:
-            self.session.ask(words, words)
+            self.session.asking.ask_words(words)
         else:
             self.session.clear_answer()
 
@@ -466,6 +559,7 @@ class MainWindow(QMainWindow):
             self._docks["training"].raise_()
             self.resizeDocks([self._docks["training"]], [340], Qt.Orientation.Vertical)
         elif name == "search":
+            self._docks["compare"].raise_()
             self._find()
 
     def _give_corners(self, area: Qt.DockWidgetArea | None) -> None:
@@ -493,8 +587,10 @@ class MainWindow(QMainWindow):
         s = self.session.settings
         if name == "theme":
             THEME.apply(s["theme"])
-        elif name in ("model", "device"):
-            self.session.use_model(s["model"], s["device"])
+        elif name == "model":
+            self.session.choose_model(s["model"])
+        elif name == "device":
+            self.session.use_model(self.session.model, s["device"])
 
     def _offer(self, card: ModelCard) -> None:
         """The starter is the wrong model for what was added: offer one that fits."""
@@ -503,20 +599,17 @@ class MainWindow(QMainWindow):
                 card.title, tr(card.first_choice_for)),
             tr("Use {}").format(card.title) if card.present else tr("Get {} ({})…").format(
                 card.title, megabytes(card.size_mb * 1e6)),
-            (lambda: self._use_model(card.name)) if card.present else (lambda: self._models(card.name)))
+            (lambda: self.session.choose_model(card.name)) if card.present else (lambda: self._models(card.name)))
 
     def _offer_to_use(self, card: ModelCard) -> None:
         self.banner.show_offer(tr("{} is on this computer now.").format(card.title), tr("Use it"),
-                               lambda: self._use_model(card.name))
+                               lambda: self.session.choose_model(card.name))
 
     def _models(self, shown: str = "") -> None:
-        dialog = ModelsDialog(self.session, self, shown)
-        dialog.chosen.connect(self._use_model)
+        dialog = ModelsDialog(self.session, self.learning.encoders(), self, shown)
+        dialog.chosen.connect(self.session.choose_model)
         dialog.open()
 
-    def _use_model(self, name: str) -> None:
-        self.session.settings.set("model", name)
-        self.session.use_model(name, self.session.settings["device"])
 
     def _palette(self) -> None:
         Palette(self.actions_.all(), self).open()
@@ -566,6 +659,9 @@ class MainWindow(QMainWindow):
             self.restoreGeometry(geometry)
             self.restoreState(state, ARRANGEMENT_VERSION)
         else:
+            if (layout := self.layout()) is not None:
+                layout.activate()  # else widths from before the docks lay behind each other would be the least
+            self.resize(1440, 900)
             self.resizeDocks([self._docks["library"], self._docks["inspector"]], [360, 380], Qt.Orientation.Horizontal)
             self.resizeDocks([self._docks["jobs"]], [120], Qt.Orientation.Vertical)
 

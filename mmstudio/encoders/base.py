@@ -89,6 +89,13 @@ class AttentionLayer:
         out[self.index.ravel()] = per_window.ravel()
         return out
 
+    def read(self, shares: Vectors) -> Vectors:
+        """``(k,)`` shares of positions → ``(k,)`` what they attend to together, on the mean of heads."""
+        out = np.zeros(len(self.positions), np.float32)
+        for weights, index in zip(self.weights, self.index, strict=True):
+            out[index] += np.einsum("q,hqk->k", shares[index], weights) / len(weights)
+        return out
+
     def matrix(self, head: int | None = None) -> Vectors:
         """``(k, k)`` dense: for few positions."""
         out = np.zeros((len(self.positions),) * 2, np.float32)
@@ -252,6 +259,32 @@ class Encoder(Protocol):
     @property
     def memory_bytes(self) -> int:
         """What the model's weights take."""
+        ...
+
+
+class Trainable(Encoder, Protocol):
+    """An encoder whose weights can learn: after ``make_trainable`` its ``model``, a ``torch.nn.Module``, is float32 and
+    ``tensors`` keep gradients.
+    """
+
+    model: Any
+
+    def make_trainable(self) -> None:
+        """Weights in float32, each with a gradient. Raises OutOfMemory."""
+        ...
+
+    def tensors(self, batch: Sequence[Prepared]) -> Any:
+        """``(n, dim)`` float32 tensor of length 1 of one modality, with gradients."""
+        ...
+
+    def tokens(self, batch: Sequence[Prepared]) -> Any:
+        """``(n, t, dim)`` float32 tensor of one modality's positions with gradients, and ``(n, t)`` bool which of them
+        are there. Raises EncoderError for a family that has none.
+        """
+        ...
+
+    def parts(self, modality: Modality) -> tuple[str, ...]:
+        """The names of the sub-modules that read a modality; none where that is the whole model."""
         ...
 
 

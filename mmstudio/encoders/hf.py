@@ -33,6 +33,12 @@ TOLD = ("config.json", "preprocessor_config.json", "processor_config.json", "tok
 UNUSED = ("pooler.", "embeddings.mask_token", "masked_spec_embed")
 """Weights that encoding does without, so a file may lack them (a missing pooler is taken off the model)."""
 
+PARTS: dict[Modality, tuple[str, ...]] = {
+    "image": ("vision_model", "visual_projection"), "text": ("text_model", "text_projection"),
+    "audio": ("audio_model", "audio_projection"),
+}
+"""Sub-modules of models that read several modalities."""
+
 
 class Reader(Protocol):
     """How one modality goes through a model. ``prepare`` may be called from any thread."""
@@ -128,6 +134,43 @@ class HubEncoder:
             self.model = on_device(self._build, wanted)
             self.device, self.note = wanted, ""
             free_memory()
+
+    def make_trainable(self) -> None:
+        """See Trainable: the weights are read anew, since those of a GPU are rounded."""
+        import torch
+
+        if next(self.model.parameters()).dtype != torch.float32:
+            with foreign_errors("The model could not be loaded"), memory_errors_translated():
+                self.model = self._build(torch.float32).to(self.device)
+        self.model.requires_grad_(True)
+        if hasattr(self.model.config, "apply_spec_augment"):  # drawn by numpy, which no checkpoint knows
+            self.model.config.apply_spec_augment = False
+
+    def tensors(self, batch: Sequence[Prepared]) -> Any:
+        """See Trainable; of an item in several parts the mean."""
+        import torch
+        from torch.nn import functional as F
+
+        reader = self._reader(batch[0].modality)
+        with foreign_errors("The model could not read these items"), memory_errors_translated():
+            pieces = [piece for item in batch for piece in pieces_of(item)]
+            rows = F.normalize(reader.vectors(self.model, pieces).float(), dim=-1)
+        parts = [item.parts for item in batch]
+        if max(parts) == 1:
+            return rows
+        return F.normalize(torch.stack([part.mean(0) for part in torch.split(rows, parts)]), dim=-1)
+
+    def tokens(self, batch: Sequence[Prepared]) -> Any:
+        """See Trainable."""
+        raise EncoderError(f"The tokens of “{self.name}” cannot be learned from.",
+                           hint="Take another fusion, the starter, or encoders from scratch.")
+
+    def parts(self, modality: Modality) -> tuple[str, ...]:
+        """See Trainable."""
+        if len(self.modalities) == 1:
+            return ()
+        names = PARTS[modality]
+        return tuple(name for name in names if hasattr(self.model, name))
 
     @property
     def memory_bytes(self) -> int:

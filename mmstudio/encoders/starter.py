@@ -6,8 +6,7 @@ It needs torch and tokenizers alone; importing transformers' model classes would
 from __future__ import annotations
 
 import hashlib
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,8 @@ from mmstudio.errors import EncoderError, OutOfMemory, WrongModality
 from mmstudio.media import AudioClip, Media, Modality
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from mmstudio.encoders.starter_towers import StarterConfig, StarterModel, TowerOutput
 
 LONGEST_TO_SHORTEST = 3.0
@@ -63,7 +64,7 @@ class StarterEncoder:
     modalities: frozenset[Modality] = frozenset({"image", "audio", "text"})
 
     def __init__(self, model: StarterModel, name: str, digest: str) -> None:
-        self._model = model
+        self.model = model
         self.name = name
         self.space = name
         self.dim = model.config.dim
@@ -75,16 +76,45 @@ class StarterEncoder:
 
     @property
     def memory_bytes(self) -> int:
-        return sum(p.numel() * p.element_size() for p in self._model.parameters())
+        return sum(p.numel() * p.element_size() for p in self.model.parameters())
 
     def to(self, device: str) -> None:
         with memory_errors_translated():
-            self._model.to(device)
+            self.model.to(device)
         self.device = device
+
+    def make_trainable(self) -> None:
+        self.model.requires_grad_(True)
+
+    def parts(self, modality: Modality) -> tuple[str, ...]:
+        return (modality,)
+
+    def tensors(self, batch: Sequence[Prepared]) -> Tensor:
+        """See Trainable; of a sound in several windows the mean."""
+        import torch
+        from torch.nn import functional as F
+
+        total = torch.zeros((len(batch), self.dim), device=self.device)
+        for owners, out, _ in self._runs(batch):
+            total = total.index_add(0, torch.tensor(owners, device=total.device), out.vectors.float())
+        return F.normalize(total, dim=-1)
+
+    def tokens(self, batch: Sequence[Prepared]) -> tuple[Tensor, Tensor]:
+        """See Trainable; the windows of a long sound one after another."""
+        import torch
+        from torch.nn.utils.rnn import pad_sequence
+
+        rows: list[list[Tensor]] = [[] for _ in batch]
+        for owners, out, lengths in self._runs(batch):
+            for owner, tokens, length in zip(owners, out.tokens, lengths, strict=True):
+                rows[owner].append(tokens[:length].float())
+        joined = [torch.cat(parts) for parts in rows]
+        there = [torch.ones(len(row), dtype=torch.bool, device=row.device) for row in joined]
+        return pad_sequence(joined, batch_first=True), pad_sequence(there, batch_first=True)
 
     def prepare(self, media: Media, modality: Modality) -> Prepared:
         if modality == "text" and isinstance(media, str):
-            ids, _, spans = self._model.tokenize([media])
+            ids, _, spans = self.model.tokenize([media])
             return Prepared("text", {"ids": ids[0].numpy(), "spans": spans[0]}, ids.shape[1])
         if modality == "audio" and isinstance(media, AudioClip):
             longest = max(len(w) for w in media.windows)
@@ -97,9 +127,8 @@ class StarterEncoder:
     def forward(self, batch: Sequence[Prepared]) -> Vectors:
         import torch
 
-        run = {"text": self._texts, "audio": self._sounds, "image": self._pictures}[batch[0].modality]
         with memory_errors_translated(), torch.inference_mode():
-            return run(batch)
+            return normalised(self.tensors(batch).cpu().numpy())
 
     def explain(self, media: Media, modality: Modality) -> Explanation:
         import torch
@@ -108,14 +137,14 @@ class StarterEncoder:
         with memory_errors_translated(), torch.inference_mode():
             if modality == "image":
                 pixels = prepared.inputs["pixels"]
-                out = self._model.encode_image(self._to_device(pixels[None]).float() / 255, attention=True)
-                return _explanation(out, _patches(pixels.shape[1], pixels.shape[2], self._model.config.image_stride))
+                out = self.model.encode_image(self._to_device(pixels[None]).float() / 255, attention=True)
+                return _explanation(out, _patches(pixels.shape[1], pixels.shape[2], self.model.config.image_stride))
             if modality == "text":
                 ids = self._to_device(prepared.inputs["ids"][None])
-                out = self._model.encode_text(ids, torch.ones_like(ids, dtype=torch.bool), attention=True)
+                out = self.model.encode_text(ids, torch.ones_like(ids, dtype=torch.bool), attention=True)
                 return _explanation(out, _characters(prepared.inputs["spans"], media))
             out, lengths = self._listen(prepared.inputs["windows"][:1], attention=True)
-            return _explanation(out, _seconds(lengths[0], self._model.audio_token_seconds),
+            return _explanation(out, _seconds(lengths[0], self.model.audio_token_seconds),
                                 note="" if prepared.parts == 1 else "The first window of a longer sound is shown.")
 
     def seen(self, media: Media, modality: Modality) -> Seen:
@@ -126,22 +155,22 @@ class StarterEncoder:
             return self._seen_sound(prepared)
         # The tower scales 0..1 by itself, so that is what is fed.
         values = prepared.inputs["pixels"].astype(np.float32) / 255
-        return SeenPicture.unscaled(values, (0.0,) * 3, (1.0,) * 3, 1.0, self._model.config.image_stride)
+        return SeenPicture.unscaled(values, (0.0,) * 3, (1.0,) * 3, 1.0, self.model.config.image_stride)
 
     def _seen_text(self, text: str, prepared: Prepared) -> SeenText:
-        tokenizer, ids, spans = self._model.tokenizer, prepared.inputs["ids"].tolist(), prepared.inputs["spans"]
+        tokenizer, ids, spans = self.model.tokenizer, prepared.inputs["ids"].tolist(), prepared.inputs["spans"]
         tokens = (SeenToken(str(tokenizer.id_to_token(key)), key, at, None, start, end, start == end)
                   for at, (key, (start, end)) in enumerate(zip(ids, spans, strict=True)))
-        return SeenText(tuple(tokens), len(tokenizer.encode(text).ids) > self._model.config.max_text_tokens)
+        return SeenText(tuple(tokens), len(tokenizer.encode(text).ids) > self.model.config.max_text_tokens)
 
     def _seen_sound(self, prepared: Prepared) -> SeenSound:
         """The first window's log-mel; the tower takes its mean off, so that loudness says nothing."""
         import torch
 
-        wave, config = prepared.inputs["windows"][0], self._model.config
+        wave, config = prepared.inputs["windows"][0], self.model.config
         with memory_errors_translated(), torch.inference_mode():
-            mel = self._model.log_mel(self._to_device(wave[None]))[0].float().cpu().numpy()
-        frame = config.mel_bands, self._model.audio_token_seconds
+            mel = self.model.log_mel(self._to_device(wave[None]))[0].float().cpu().numpy()
+        frame = config.mel_bands, self.model.audio_token_seconds
         return SeenSound(mel, "log-mel", mel.shape[1] * config.mel_hop / config.sample_rate_hz,
                          len(wave) / config.sample_rate_hz, _band_edges(config), frame, frame, prepared.parts)
 
@@ -149,7 +178,7 @@ class StarterEncoder:
         """``(3, h, w)`` uint8: about ``image_size``² pixels in the picture's own proportions, sides multiples of 8."""
         from PIL import Image
 
-        size, stride = self._model.config.image_size, self._model.config.image_stride
+        size, stride = self.model.config.image_size, self.model.config.image_stride
         aspect = float(np.clip(picture.width / picture.height, 1 / LONGEST_TO_SHORTEST, LONGEST_TO_SHORTEST))
         width, height = (max(1, round(size * side / stride)) * stride for side in (aspect**0.5, aspect**-0.5))
         small = picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
@@ -160,27 +189,26 @@ class StarterEncoder:
 
         return torch.from_numpy(array).to(self.device)
 
-    def _pictures(self, batch: Sequence[Prepared]) -> Vectors:
-        out = np.empty((len(batch), self.dim), np.float32)
-        shapes = [p.inputs["pixels"].shape for p in batch]
-        for shape in set(shapes):
-            rows = [i for i, s in enumerate(shapes) if s == shape]
-            pixels = self._to_device(np.stack([batch[i].inputs["pixels"] for i in rows]))
-            out[rows] = self._model.encode_image(pixels.float() / 255).vectors.float().cpu().numpy()
-        return normalised(out)
-
-    def _texts(self, batch: Sequence[Prepared]) -> Vectors:
-        longest = max(p.length for p in batch)
-        ids, mask = np.zeros((len(batch), longest), np.int64), np.zeros((len(batch), longest), np.bool_)
-        for row, p in enumerate(batch):
-            ids[row, : p.length], mask[row, : p.length] = p.inputs["ids"], True
-        out = self._model.encode_text(self._to_device(ids), self._to_device(mask))
-        return normalised(out.vectors.float().cpu().numpy())
-
-    def _sounds(self, batch: Sequence[Prepared]) -> Vectors:
-        vectors = self._listen([w for p in batch for w in p.inputs["windows"]])[0].vectors.float().cpu().numpy()
-        starts = np.cumsum([0] + [p.parts for p in batch])
-        return normalised(np.stack([vectors[a:b].mean(axis=0) for a, b in itertools.pairwise(starts)]))
+    def _runs(self, batch: Sequence[Prepared]) -> Iterator[tuple[list[int], TowerOutput, list[int]]]:
+        """The tower's output in as few passes as the items' shapes allow: of which item each row is (a sound has a row
+        for each of its windows), the output, and how many tokens of each row are there.
+        """
+        if batch[0].modality == "image":
+            shapes = [p.inputs["pixels"].shape for p in batch]
+            for shape in dict.fromkeys(shapes):
+                rows = [i for i, s in enumerate(shapes) if s == shape]
+                pixels = self._to_device(np.stack([batch[i].inputs["pixels"] for i in rows]))
+                out = self.model.encode_image(pixels.float() / 255)
+                yield rows, out, [out.tokens.shape[1]] * len(rows)
+        elif batch[0].modality == "text":
+            lengths = [p.length for p in batch]
+            ids, mask = np.zeros((len(batch), max(lengths)), np.int64), np.zeros((len(batch), max(lengths)), np.bool_)
+            for row, p in enumerate(batch):
+                ids[row, : p.length], mask[row, : p.length] = p.inputs["ids"], True
+            yield list(range(len(batch))), self.model.encode_text(self._to_device(ids), self._to_device(mask)), lengths
+        else:
+            owners = [i for i, p in enumerate(batch) for _ in p.inputs["windows"]]
+            yield owners, *self._listen([w for p in batch for w in p.inputs["windows"]])
 
     def _listen(self, windows: Sequence[Any], attention: bool = False) -> tuple[TowerOutput, list[int]]:
         """Tower output of windows padded to the longest, and the tokens that each one fills."""
@@ -188,10 +216,10 @@ class StarterEncoder:
         waves = np.zeros((len(windows), max(lengths)), np.float32)
         for row, window in enumerate(windows):
             waves[row, : len(window)] = window
-        mel = self._model.log_mel(self._to_device(waves))
-        mask = self._model.token_mask(lengths).to(self.device)
-        out = self._model.encode_audio(mel, mask, attention=attention)
-        return out, [self._model.config.audio_tokens(n) for n in lengths]
+        mel = self.model.log_mel(self._to_device(waves))
+        mask = self.model.token_mask(lengths).to(self.device)
+        out = self.model.encode_audio(mel, mask, attention=attention)
+        return out, [self.model.config.audio_tokens(n) for n in lengths]
 
 
 def _band_edges(config: StarterConfig) -> np.ndarray[Any, np.dtype[np.float64]]:

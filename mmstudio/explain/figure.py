@@ -10,17 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmstudio import paths
-from mmstudio.encoders.base import Explanation
+from mmstudio.encoders.base import Encoder, Explanation
 from mmstudio.errors import AttentionUnavailable, StudioError
 from mmstudio.explain import maps
-from mmstudio.explain.spectrogram import mel_spectrogram
+from mmstudio.explain.methods import named, relevance
+from mmstudio.explain.spectrogram import BANDS, hz_band, mel_spectrogram
 from mmstudio.media import AudioClip, Limits, MediaRef, load
+from mmstudio.progress import Work
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 Floats = NDArray[np.float32]
 WIDTH = 640
+MAPS = ("auto", "similarity", "pooling", "attention", "rollout")
+"""What ``chosen_map`` makes of one explanation."""
 
 
 def check_target(file: Path) -> None:
@@ -47,6 +51,16 @@ def chosen_map(explanation: Explanation, method: str, layer: int, query: Floats 
     if not 0 <= layer <= count:
         raise AttentionUnavailable(f"This model has {count} layers of attention; there is no layer {layer}.")
     return maps.attention_map(explanation, (layer or count) - 1, query=explanation.pooling_query)
+
+
+def method_map(encoder: Encoder, ref: MediaRef, limits: Limits, method: str, query: Floats | None,
+               ) -> Work[maps.RelevanceMap]:
+    """The map of any method of ``methods``. Raises StudioError for one that is not there or lacks its query."""
+    chosen = named(method)
+    if query is None:
+        raise AttentionUnavailable(f"“{chosen.name}” compares with a query.", hint="Give one with --query.")
+    media = load(ref, limits, rate_hz=encoder.sample_rate_hz, window_seconds=encoder.window_seconds)
+    return (yield from relevance(chosen.name, encoder, media, ref.modality, query))
 
 
 def write(found: maps.RelevanceMap, ref: MediaRef, limits: Limits, file: Path) -> None:
@@ -76,12 +90,20 @@ def drawn(found: maps.RelevanceMap, ref: MediaRef, limits: Limits) -> Picture:
         mel, seconds = mel_spectrogram(media.windows[0], media.rate_hz)
         shade = (255 * (mel - mel.min()) / max(float(np.ptp(mel)), 1e-9)).astype(np.uint8)
         base = Image.fromarray(shade[::-1]).resize((WIDTH, 240)).convert("RGB")
-        boxes = found.positions.extents / seconds
-        boxes = np.stack([boxes[:, 0], 0 * boxes[:, 0], boxes[:, 1], 0 * boxes[:, 0] + 1], axis=1)
+        boxes = _sound_boxes(found.positions.extents, seconds, media.rate_hz)
     else:
         base = media.resize((WIDTH, max(1, round(WIDTH * media.height / media.width))))
         boxes = found.positions.extents
     return Image.blend(base, Image.fromarray(_painted(found, boxes, base.size)), 0.5)
+
+
+def _sound_boxes(extents: Floats, seconds: float, rate_hz: int) -> Floats:
+    """Seconds, and hertz where they are told, as left, top, right, bottom in 0..1 of a mel spectrogram."""
+    top, bottom = np.zeros(len(extents)), np.ones(len(extents))
+    if extents.shape[1] == 4:
+        shares = np.array([[(hz_band(rate_hz, float(hertz)) + 1) / BANDS for hertz in pair] for pair in extents[:, 2:]])
+        bottom, top = np.clip(1 - shares, 0, 1).T
+    return np.stack([extents[:, 0] / seconds, top, extents[:, 1] / seconds, bottom], axis=1).astype(np.float32)
 
 
 def _painted(found: maps.RelevanceMap, boxes: Floats, size: tuple[int, int]) -> NDArray[np.uint8]:

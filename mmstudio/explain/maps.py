@@ -90,13 +90,11 @@ def rollout_map(explanation: Explanation) -> RelevanceMap:
     layers = explanation.attention
     if not layers or len({len(layer.positions) for layer in layers}) != 1:
         raise AttentionUnavailable("Rollout needs layers that share their positions.")
-    count = len(layers[0].positions)
-    flow = np.eye(count, dtype=np.float32)
-    for layer in layers:
-        flow = (0.5 * layer.matrix() + 0.5 * np.eye(count, dtype=np.float32)) @ flow
-    query = explanation.pooling_query
-    pooled = explanation.pooling if query is None else None
-    weights = flow[query] if query is not None else pooled @ flow if pooled is not None else flow.mean(axis=0)
+    count, query = len(layers[0].positions), explanation.pooling_query
+    pooled = explanation.pooling if query is None else np.eye(1, count, query, dtype=np.float32)[0]
+    weights = pooled if pooled is not None and len(pooled) == count else np.full(count, 1 / count, np.float32)
+    for layer in reversed(layers):  # one row through the layers, for products of whole matrices take very long
+        weights = 0.5 * weights + 0.5 * layer.read(weights)
     return RelevanceMap(weights.astype(np.float32), layers[0].positions, "Attention rollout", "attention")
 
 

@@ -1,4 +1,4 @@
-"""How near vectors are: cosine, Euclid and Pearson; the nearest of many, exactly."""
+"""How near vectors are: cosine, dot, Euclid and Pearson; the nearest of many, exactly."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from mmstudio.errors import SpaceMismatch
 from mmstudio.progress import Progress, Work
 
 Floats = NDArray[np.float32]
-Measure = Literal["cosine", "euclid", "pearson"]
-MEASURES: tuple[Measure, ...] = ("cosine", "euclid", "pearson")
+Measure = Literal["cosine", "dot", "euclid", "pearson"]
+MEASURES: tuple[Measure, ...] = ("cosine", "dot", "euclid", "pearson")
+BLOCK = 8192
 
 
 @dataclass(frozen=True)
@@ -27,19 +28,40 @@ class Hit:
 def scores(table: Floats, query: Floats, measure: Measure = "cosine") -> Floats:
     """``(n,)`` float32 nearness of each row of ``table (n, dim)`` to ``query (dim,)``; higher is nearer.
 
-    Cosine and Pearson lie in -1..1, Euclid is the negated distance. Raises SpaceMismatch where dimensions differ.
+    Cosine and Pearson lie in -1..1, dot is not bounded, Euclid is the negated distance. Read block by block, so that a
+    table mapped into memory may be larger than it. Raises SpaceMismatch where dimensions differ.
     """
-    if table.ndim != 2 or query.ndim != 1 or table.shape[1] != query.shape[0]:
-        raise SpaceMismatch(
-            f"Vectors of {query.shape[-1]} and {table.shape[-1]} dimensions lie in different spaces and cannot be "
-            "compared.")
+    _require_one_space(table, query[None])
+    out = np.empty(len(table), np.float32)
+    for start in range(0, len(table), BLOCK):
+        out[start : start + BLOCK] = score_matrix(table[start : start + BLOCK], query[None], measure)[:, 0]
+    return out
+
+
+def score_matrix(rows: Floats, columns: Floats, measure: Measure = "cosine") -> Floats:
+    """``(n, m)`` float32 nearness of ``rows (n, dim)`` to ``columns (m, dim)``, as ``scores`` has it."""
+    _require_one_space(rows, columns)
+    if measure == "dot":
+        return (rows @ columns.T).astype(np.float32)
     if measure == "euclid":
-        squared = (table**2).sum(axis=1) - 2 * (table @ query) + (query**2).sum()
-        return -np.sqrt(np.maximum(squared, 0))
+        squared = _squares(rows)[:, None] + _squares(columns) - 2 * (rows @ columns.T)
+        return -np.sqrt(np.maximum(squared, 0)).astype(np.float32)
     if measure == "pearson":
-        table, query = table - table.mean(axis=1, keepdims=True), query - query.mean()
-    lengths = np.linalg.norm(table, axis=1) * np.linalg.norm(query)
-    return (table @ query / np.maximum(lengths, 1e-12)).astype(np.float32)
+        rows = rows - rows.mean(axis=1, keepdims=True)
+        columns = columns - columns.mean(axis=1, keepdims=True)
+    lengths = np.sqrt(_squares(rows))[:, None] * np.sqrt(_squares(columns))
+    return (rows @ columns.T / np.maximum(lengths, 1e-12)).astype(np.float32)
+
+
+def _squares(rows: Floats) -> Floats:
+    return np.einsum("ij,ij->i", rows, rows)
+
+
+def _require_one_space(rows: Floats, columns: Floats) -> None:
+    if rows.ndim != 2 or columns.ndim != 2 or rows.shape[1] != columns.shape[1]:
+        raise SpaceMismatch(
+            f"Vectors of {columns.shape[-1]} and {rows.shape[-1]} dimensions lie in different spaces and cannot be "
+            "compared.")
 
 
 def nearest(values: Floats, k: int, within: NDArray[np.bool_] | None = None) -> list[Hit]:

@@ -4,21 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from mmstudio.library.item import Item, Sample
+import numpy as np
+from numpy.typing import NDArray
+
+from mmstudio.library.item import Sample
 
 STEPS = 100
+MOST_BYTES = 1 << 29
+"""What is remembered of all edits but the newest."""
+EDITABLE = ("tags", "columns")
+"""The columns of items that a person edits."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Standing:
-    """Some items and samples as they stood; what did not exist is None."""
+    """Some items and samples as they stood. ``rows`` are items, ascending by id: columns of ``item_schema``, of what
+    was only edited no more than the id and the edited ones; ``gone (n,)`` are ids that did not exist. A sample that
+    did not exist is None.
+    """
 
-    items: Mapping[int, Item | None]
+    rows: Any
+    gone: NDArray[np.int64]
     samples: Mapping[int, Sample | None]
 
+    def equals(self, other: Standing) -> bool:
+        """Whether nothing differs."""
+        return bool(self.samples == other.samples and np.array_equal(self.gone, other.gone)
+                    and self.rows.equals(other.rows))
 
-@dataclass(frozen=True)
+    @property
+    def size(self) -> int:
+        """In bytes, samples aside."""
+        return int(self.rows.nbytes + self.gone.nbytes)
+
+
+@dataclass(frozen=True, eq=False)
 class Edit:
     """One thing that a person did, by its ``title``."""
 
@@ -26,12 +48,16 @@ class Edit:
     before: Standing
     after: Standing
 
+    @property
+    def size(self) -> int:
+        return self.before.size + self.after.size
+
 
 class History:
-    """The newest ``steps`` edits; a new one forgets what was undone."""
+    """The newest ``steps`` edits, fewer where they hold very many items; a new one forgets what was undone."""
 
-    def __init__(self, steps: int = STEPS) -> None:
-        self._steps = steps
+    def __init__(self, steps: int = STEPS, most_bytes: int = MOST_BYTES) -> None:
+        self._steps, self._most_bytes = steps, most_bytes
         self._done: list[Edit] = []
         self._undone: list[Edit] = []
 
@@ -47,13 +73,12 @@ class History:
 
     def record(self, edit: Edit) -> None:
         """Something was done; what changed nothing is no step."""
-        if edit.before != edit.after:
-            self._done = [*self._done, edit][-self._steps :]
-            self._undone = []
-
-    def forget(self) -> None:
-        """What was done just now is too much to remember, and what was before it cannot be undone around it."""
-        self._done, self._undone = [], []
+        if edit.before.equals(edit.after):
+            return
+        self._done = [*self._done, edit][-self._steps :]
+        self._undone = []
+        while len(self._done) > 1 and sum(old.size for old in self._done[:-1]) > self._most_bytes:
+            del self._done[0]
 
     def last_done(self) -> Edit | None:
         """The edit to undo; ``undone`` says that this worked."""

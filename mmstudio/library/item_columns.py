@@ -9,6 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from mmstudio.library.dates import moments
 
 if TYPE_CHECKING:
     from mmstudio.library.items import Base
@@ -105,6 +108,14 @@ class ItemColumns:
         names = pc.if_else(pc.equal(base.column("modality"), "text"), empty, self._file_names())
         return pc.binary_join_element_wise(names, base.column("text"), pa.scalar("\n", pa.large_string()))
 
+    def prepare(self) -> None:
+        """Reckon now what the first filter would have to wait for."""
+        from mmstudio.library.query_match import coded
+
+        self.searched()
+        for name in ("tag", "modality"):
+            coded(self.column(name))
+
     def _flag(self, ids: Collection[int]) -> Any:
         import pyarrow as pa
 
@@ -145,12 +156,22 @@ def _guessed(rows: list[int], values: list[str | float], count: int) -> tuple[Ki
     import pyarrow as pa
 
     if not any(isinstance(value, str) for value in values):
-        numbers = np.full(count, np.nan)
-        numbers[rows] = values
-        return "number", pa.array(numbers)
+        return "number", _spread(rows, values, count)
+    dates = moments(values) if all(isinstance(value, str) for value in values) else None  # type: ignore[arg-type]
+    if dates is not None:
+        return "date", _spread(rows, dates, count)
     texts: list[str | None] = [None] * count
     for row, value in zip(rows, values, strict=True):
         texts[row] = value if isinstance(value, str) else f"{value:g}"
     different = set(filter(None, texts))
     few = len(different) <= max(50, _CATEGORIES * len(values)) and all(len(text) <= _SHORT for text in different)
     return ("category", pa.array(texts).dictionary_encode()) if few else ("text", pa.array(texts, pa.large_string()))
+
+
+def _spread(rows: list[int], values: Sequence[Any] | NDArray[np.float64], count: int) -> Any:
+    """Numbers in ``count`` rows, NaN where there is none."""
+    import pyarrow as pa
+
+    out = np.full(count, np.nan)
+    out[rows] = values
+    return pa.array(out)

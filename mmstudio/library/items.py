@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, ValuesView
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, ValuesView
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +18,8 @@ from mmstudio.library.splice import Splice
 from mmstudio.library.vector_keys import KEY_BYTES, content_keys
 
 _BLOCK = 4096
+_IDENTITY, _OF_IDENTITY = ("id", "content_hash", "modality"), ("ids", "keys", "modalities", "counts", "_hashed")
+"""Columns that an edit leaves as they are, and what is reckoned from them alone."""
 
 
 class Base:
@@ -64,9 +67,13 @@ class Base:
 
     def take(self, rows: NDArray[np.intp]) -> Iterator[Item]:
         """The items of these rows."""
+        return items_of(self.some_rows(rows).to_pydict())
+
+    def some_rows(self, rows: NDArray[np.intp], names: Sequence[str] = ()) -> Any:
+        """These rows as a table, which copies nothing where they lie side by side."""
+        table = self.table.select(names) if names else self.table
         whole = len(rows) > 0 and rows[-1] - rows[0] + 1 == len(rows) and bool(np.all(np.diff(rows) == 1))
-        table = self.table.slice(int(rows[0]), len(rows)) if whole else self.table.take(rows)
-        return items_of(table.to_pydict())
+        return table.slice(int(rows[0]), len(rows)) if whole else table.take(rows)
 
     @cached_property
     def counts(self) -> Counter[str]:
@@ -79,7 +86,7 @@ class Base:
     def keys(self) -> NDArray[np.uint8]:
         """``(n, 20)``: the contents as ``vector_keys`` has them."""
         out, start = np.empty((len(self), KEY_BYTES), np.uint8), 0
-        for batch in self.table.select(["content_hash"]).to_batches(max_chunksize=1 << 16):
+        for batch in self.table.select(["content_hash"]).to_batches(max_chunksize=_BLOCK):
             out[start : start + batch.num_rows] = content_keys(batch.column(0).to_pylist())
             start += batch.num_rows
         return out
@@ -97,7 +104,7 @@ class Base:
     def _hashed(self) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
         """Python's hashes of the contents, sorted, and the row of each: 16 bytes an item where a dict takes 150."""
         codes, start = np.empty(len(self), np.int64), 0
-        for batch in self.table.select(["content_hash"]).to_batches(max_chunksize=1 << 16):
+        for batch in self.table.select(["content_hash"]).to_batches(max_chunksize=_BLOCK):
             codes[start : start + batch.num_rows] = [hash(content) for content in batch.column(0).to_pylist()]
             start += batch.num_rows
         order = np.argsort(codes, kind="stable")
@@ -116,19 +123,23 @@ class Base:
             at += 1
         return None
 
-    def with_changes(self, changed: Mapping[int, Item], gone: Collection[int]) -> Base:
-        """New rows for old; a column whose values stay the same stays the same array, for what is known about it."""
+    def with_changes(self, fresh: Any, gone: NDArray[np.int64]) -> Base:
+        """Rows of ``item_schema``, ascending by id, put in or in the place of others, and those of ids taken out. A
+        column whose values stay the same stays the same array, for what is known about it.
+        """
         import pyarrow as pa
 
-        fresh = item_rows([changed[i] for i in sorted(changed)])
-        splice = Splice(self.ids, np.asarray(fresh.column("id"), np.int64), np.fromiter(gone, np.int64, len(gone)))
+        splice = Splice(self.ids, np.asarray(fresh.column("id"), np.int64), gone)
         columns = {name: splice(self.column(name), fresh.column(name)) for name in item_schema().names}
         small = Base(fresh)
         derived = {name: splice(column, ItemColumns(small).derived(name)) for name, column in self.derived.items()
                    if isinstance(column, pa.ChunkedArray)}
         if "own" in self.derived:
             derived["own"] = self.derived["own"]  # holds as long as its column is the same
-        return Base(pa.table(columns), columns, derived)
+        out = Base(pa.table(columns), columns, derived)
+        if all(columns[name] is self.column(name) for name in _IDENTITY):
+            out.__dict__.update((name, self.__dict__[name]) for name in _OF_IDENTITY if name in self.__dict__)
+        return out
 
 
 class Items(Mapping[int, Item]):
@@ -176,8 +187,10 @@ class Items(Mapping[int, Item]):
             if self._gone:
                 ids = ids[~np.isin(ids, np.fromiter(self._gone, np.int64, len(self._gone)))]
             if self._new:
-                new = np.fromiter(self._changed, np.int64, len(self._changed))
-                ids = np.union1d(ids, new)
+                new = np.sort(np.fromiter(self._changed, np.int64, len(self._changed)))
+                last = ids[-1] if len(ids) else 0
+                behind = new[0] > last  # as those that were added are
+                ids = np.concatenate([ids, new]) if behind else np.union1d(ids, new)
             self._ids = ids
         return self._ids
 
@@ -191,6 +204,30 @@ class Items(Mapping[int, Item]):
                 item = self._changed.get(identity) or (None if identity in self._gone else found.get(identity))
                 if item:
                     yield item
+
+    def rows_of(self, ids: NDArray[np.int64], names: Sequence[str] = ()) -> Any:
+        """The items of these ids, ascending, as a table of ``item_schema`` or of some of its columns; those that are
+        not there are passed over.
+        """
+        names = names or item_schema().names
+        if len(ids) <= _BLOCK:
+            return item_rows(list(self.some(ids))).select(names)
+        self.fold()
+        rows = self._base.rows(ids)
+        return self._base.some_rows(rows[rows >= 0], names)
+
+    def tags_of(self, ids: NDArray[np.int64]) -> list[str]:
+        """The different tags of these items, sorted."""
+        import pyarrow.compute as pc
+
+        return sorted(pc.unique(pc.list_flatten(self.rows_of(ids, ["tags"]).column(0))).to_pylist())
+
+    def columns_of(self, ids: NDArray[np.int64]) -> list[dict[str, str | float]]:
+        """The different columns of the person's own that these items have, in no order."""
+        import pyarrow.compute as pc
+
+        told = pc.unique(self.rows_of(ids, ["columns"]).column(0)).to_pylist()
+        return [json.loads(text) if text else {} for text in told]
 
     def keys_of(self, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The contents ``(m, 20)`` of ids that are there, as ``vector_keys`` has them."""
@@ -223,20 +260,35 @@ class Items(Mapping[int, Item]):
             self._changed[identity] = item
             self._hashes[item.content_hash] = identity
 
+    def put(self, rows: Any) -> None:
+        """Like ``update``, of a table of ``item_schema``, ascending by id: very many rows cost no object each."""
+        if rows.num_rows <= _BLOCK:
+            self.update((item.id, item) for item in items_of(rows.to_pydict()))
+        else:
+            self.fold()
+            self._base, self._ids = self._base.with_changes(rows, np.zeros(0, np.int64)), None
+
+    def remove(self, ids: NDArray[np.int64]) -> None:
+        """Take the items of these ids out; those that are not there are passed over."""
+        if len(ids) > _BLOCK:
+            self.fold()
+        for identity in ids.tolist() if self._changed else ():
+            changed = self._changed.pop(identity, None)
+            if changed:
+                self._hashes.pop(changed.content_hash, None)
+                self._new -= self._base.row(identity) < 0
+        self._gone.update(ids[self._base.rows(ids) >= 0].tolist())
+        self._ids = None
+        if len(ids) > _BLOCK:
+            self.fold()
+
     def __setitem__(self, item_id: int, item: Item) -> None:
         self.update([(item_id, item)])
 
     def pop(self, item_id: int, default: Item | None = None) -> Item | None:
         """Take an item out, and give it."""
         found = self.get(item_id, default)
-        changed = self._changed.pop(item_id, None)
-        if changed:
-            self._hashes.pop(changed.content_hash, None)
-        if item_id not in self._gone and self._base.row(item_id) >= 0:
-            self._gone.add(item_id)
-        elif changed:
-            self._new -= 1
-        self._ids = None
+        self.remove(np.array([item_id], np.int64))
         return found
 
     def copy(self) -> Items:
@@ -270,7 +322,8 @@ class Items(Mapping[int, Item]):
     def fold(self) -> None:
         """Make all changes part of the base."""
         if self._changed or self._gone:
-            self._base = self._base.with_changes(self._changed, self._gone)
+            fresh = item_rows([self._changed[i] for i in sorted(self._changed)])
+            self._base = self._base.with_changes(fresh, np.fromiter(self._gone, np.int64, len(self._gone)))
             self._changed, self._gone, self._hashes, self._new = {}, set(), {}, 0
 
     def table(self) -> Any:

@@ -16,6 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mmstudio.errors import ProjectError
 from mmstudio.library.durable import sync, sync_folder
 
@@ -150,13 +153,13 @@ class KeptTable:
             self._commit(lambda: self._opened().merge_insert(self._key).when_matched_update_all().execute(rows))
             self._compact_sometimes()
 
-    def delete(self, keys: Collection[int], rest: Callable[[], Any]) -> None:
-        """Take the rows of these keys out. Where they are too scattered for one condition, the table is written anew
-        from ``rest``, all other rows.
+    def delete(self, keys: NDArray[np.int64], rest: Callable[[], Any]) -> None:
+        """Take the rows of these keys, ascending, out. Where they are too scattered for one condition, the table is
+        written anew from ``rest``, all other rows.
         """
-        if not keys or not self._newest():
+        if not len(keys) or not self._newest():
             return
-        ranges = _ranges(sorted(keys))
+        ranges = _ranges(keys)
         if len(ranges) > _MOST_RANGES:
             self._commit(lambda: self._create(rest(), mode="overwrite"))
         else:
@@ -276,8 +279,6 @@ class KeptTable:
 
     def _sorted(self, table: Any) -> Any:
         """In the order of the key, in one chunk."""
-        import numpy as np
-
         table = table.cast(self._schema()) if not table.schema.equals(self._schema()) else table
         keys = np.asarray(table.column(self._key))
         return (table if np.all(keys[:-1] <= keys[1:]) else table.sort_by(self._key)).combine_chunks()
@@ -322,15 +323,11 @@ def _is_whole(file: Path) -> bool:
         return False
 
 
-def _ranges(keys: list[int]) -> list[tuple[int, int]]:
+def _ranges(keys: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Ascending numbers as first and last of each run."""
-    out: list[tuple[int, int]] = []
-    for key in keys:
-        if out and key == out[-1][1] + 1:
-            out[-1] = (out[-1][0], key)
-        else:
-            out.append((key, key))
-    return out
+    starts = np.flatnonzero(np.diff(keys, prepend=keys[0] - 2) != 1)
+    ends = np.append(starts[1:], len(keys)) - 1
+    return list(zip(keys[starts].tolist(), keys[ends].tolist(), strict=True))
 
 
 def _short(error: Exception) -> str:

@@ -35,7 +35,7 @@ class KeptVectors:
         self._floats, self._keys, self._told = (mirror / f"{name}.{end}" for end in ("f32", "keys", "json"))
         self.matrix: NDArray[np.float32] = np.zeros((0, dim), "<f4")
         self._index = KeyIndex(np.zeros((0, KEY_BYTES), np.uint8))
-        self._count, self._in_step = 0, False
+        self._count, self._in_step, self._copied = 0, False, False
         self._load()
 
     @property
@@ -59,6 +59,11 @@ class KeptVectors:
         self._load()
         return self._all_keys() if self._keys.is_file() else self._index.keys
 
+    def own_matrix(self) -> NDArray[np.float32]:
+        """Another mapping of ``matrix``: what is written into it neither the file nor anybody else sees."""
+        self._load()
+        return self.matrix.copy() if self._copied else self._mapped()
+
     def _load(self) -> None:
         if self._in_step:
             return
@@ -66,6 +71,7 @@ class KeptVectors:
         count = self._known_count(stamp)
         if count is None and self._read_only:
             self._take(*self._table.recovered(lambda table: _copied(table, self._dim)))
+            self._copied = True
         else:
             if count is None:
                 count = self._table.recovered(self._rebuild)

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmstudio.errors import ProjectError
+from mmstudio.library.bulk import holding, with_tag, with_value, without_tag
 from mmstudio.library.folder import never_below, reserve
-from mmstudio.library.history import Standing
+from mmstudio.library.history import EDITABLE, Standing
 from mmstudio.library.item import Item, Sample, item_rows, item_schema, sample_rows, sample_schema
 from mmstudio.library.items import Items
 from mmstudio.library.kept import KeptTable
@@ -150,32 +152,35 @@ class Store:
 
     def remove(self, item_ids: Iterable[int]) -> None:
         """Take items out of the project; their files stay. Samples left with fewer than two items dissolve."""
-        gone = {identity for identity in item_ids if identity in self.known}
-        if not gone:
+        asked = id_array(item_ids)
+        gone = asked[np.isin(asked, self.known.ids(), assume_unique=True)]
+        if not len(gone):
             return
         self._reserve()
-        left = self.known.copy()
-        for identity in gone:
-            left.pop(identity)
-        self._item_table.delete(gone, left.table)  # one commit; samples are read as of the items that live
-        for identity in gone:
-            self.known.pop(identity)
+
+        def rest() -> Any:
+            left = self.known.copy()
+            left.remove(gone)
+            return left.table()
+
+        self._item_table.delete(gone, rest)  # one commit; samples are read as of the items that live
+        self.known.remove(gone)
         before = set(self._samples)
         self._keep_living()
         with suppress(ProjectError):  # only tidying: a sample without two living items is none
-            self._sample_table.delete(before - set(self._samples), lambda: sample_rows(list(self._samples.values())))
+            self._sample_table.delete(np.array(sorted(before - set(self._samples)), np.int64),
+                                      lambda: sample_rows(list(self._samples.values())))
 
-    def restore(self, items: Iterable[Item], samples: Iterable[Sample] = ()) -> list[Item]:
-        """Put back what was removed, under its old ids, and samples as they were. Contents that came back in another
-        way meanwhile are left out of the answer.
+    def restore(self, rows: Any, samples: Iterable[Sample] = ()) -> None:
+        """Put back what was removed, a table of ``item_schema``, under its old ids, and samples as they were. Contents
+        that came back in another way meanwhile are left out.
         """
-        back = {item.content_hash: item for item in items
-                if item.id not in self.known and self.known.by_hash(item.content_hash) is None}
+        contents = rows.column("content_hash").to_pylist()
+        back = rows.filter(np.array([self.known.by_hash(content) is None for content in contents], np.bool_))
         self._put_samples(samples)
-        self._item_table.add(item_rows(back.values()))
-        self._take_in(back.values())
+        self._item_table.add(back)
+        self.known.put(back)
         self._keep_living()
-        return list(back.values())
 
     def _keep_living(self) -> None:
         """Samples have those of their items that are here; with fewer than two they are none."""
@@ -192,37 +197,45 @@ class Store:
         Of items that are here only tags and columns are put back: where a file lies is no one's edit. What was added
         again under another id meanwhile stays as it is.
         """
-        wanted = {i: item for i, item in standing.items.items() if item is not None}
-        self.restore(item for i, item in wanted.items() if instead_of.items.get(i) is None and i not in self.known)
-        here = np.array(sorted(i for i in wanted if i in self.known), np.int64)
-        self._change(new for old in self.known.some(here)
-                     if (new := replace(old, tags=wanted[old.id].tags, columns=wanted[old.id].columns)) != old)
-        self.remove([i for i, item in standing.items.items() if item is None])
+        ids = np.asarray(standing.rows.column("id"), np.int64)
+        here = np.isin(ids, self.known.ids(), assume_unique=True)
+        back = ~here & np.isin(ids, instead_of.gone, assume_unique=True)
+        if back.any():
+            self.restore(standing.rows.filter(back))
+        self._put_columns(standing.rows.filter(here))
+        self.remove(standing.gone)
         self._put_samples(sample for sample in standing.samples.values() if sample is not None)
         for identity, sample in standing.samples.items():
             if sample is None:
                 self.ungroup(identity)
         self._keep_living()
 
+    def _put_columns(self, wanted: Any) -> None:
+        """Give items that are here the tags and columns of a table that has either or both."""
+        rows = self.known.rows_of(np.asarray(wanted.column("id"), np.int64))
+        for name in set(EDITABLE) & set(wanted.column_names):
+            rows = rows.set_column(rows.column_names.index(name), name, wanted.column(name))
+        self._put_rows(rows)
+
     def tag(self, item_ids: Iterable[int], tag: str) -> None:
         """Give every item this tag."""
         tag = _clean(tag)
-        self._edit(item_ids, lambda item: replace(item, tags=tuple(sorted({*item.tags, tag}))))
+        rows = self.known.rows_of(id_array(item_ids))
+        rows = rows.filter(~holding(_whole(rows, "tags"), tag))
+        self._put_rows(rows, "tags", lambda tags: with_tag(tags, tag))
 
     def untag(self, item_ids: Iterable[int], tag: str) -> None:
         """Take this tag off every item."""
         tag = _clean(tag)
-        self._edit(item_ids, lambda item: replace(item, tags=tuple(t for t in item.tags if t != tag)))
+        rows = self.known.rows_of(id_array(item_ids))
+        rows = rows.filter(holding(_whole(rows, "tags"), tag))
+        self._put_rows(rows, "tags", lambda tags: without_tag(tags, tag))
 
     def set_column(self, item_ids: Iterable[int], name: str, value: str | float | None) -> None:
         """Give every item this value in a column of the person's own; None empties it."""
         name, value = _clean(name), _clean(value) if isinstance(value, str) else value
-
-        def edited(item: Item) -> Item:
-            others = {column: v for column, v in item.columns.items() if column != name}
-            return replace(item, columns=others if value is None else {**others, name: value})
-
-        self._edit(item_ids, edited)
+        rows = self.known.rows_of(id_array(item_ids))
+        self._put_rows(rows, "columns", lambda told: with_value(told, name, value))
 
     def set_columns(self, values: Mapping[int, Mapping[str, str | float | None]]) -> None:
         """Give each of these items values of its own; None empties a column."""
@@ -233,8 +246,14 @@ class Store:
         self._edit(values, edited)
 
     def _edit(self, item_ids: Iterable[int], edited: Callable[[Item], Item]) -> None:
-        ids = np.array(sorted(set(item_ids)), np.int64)
-        self._change(new for old in self.known.some(ids) if (new := edited(old)) != old)
+        self._change(new for old in self.known.some(id_array(item_ids)) if (new := edited(old)) != old)
+
+    def _put_rows(self, rows: Any, name: str = "", edited: Callable[[Any], Any] | None = None) -> None:
+        """Commit rows that are here with one column edited."""
+        if edited is not None:
+            rows = rows.set_column(rows.column_names.index(name), name, edited(_whole(rows, name)))
+        self._item_table.update(rows)
+        self.known.put(rows)
 
     def _change(self, items: Iterable[Item]) -> None:
         changed = list(items)
@@ -275,7 +294,7 @@ class Store:
         if sample_id in self._samples:
             self._reserve()
             left = {identity: s for identity, s in self._samples.items() if identity != sample_id}
-            self._sample_table.delete([sample_id], lambda: sample_rows(list(left.values())))
+            self._sample_table.delete(np.array([sample_id]), lambda: sample_rows(list(left.values())))
             self._samples = left
 
     def set_weights(self, sample_id: int, weights: dict[str, float]) -> None:
@@ -327,6 +346,24 @@ def failure_schema() -> Any:
     import pyarrow as pa
 
     return pa.schema([("path", pa.binary()), ("reason", pa.string()), ("at", pa.float64())])
+
+
+def id_array(item_ids: Iterable[int]) -> NDArray[np.int64]:
+    """``(n,)``, ascending, each once."""
+    ids = item_ids if isinstance(item_ids, np.ndarray) else np.fromiter(item_ids, np.int64)
+    if np.any(ids[1:] <= ids[:-1]):
+        ids = np.sort(ids)
+        ids = ids[np.diff(ids, prepend=ids[0] - 1) > 0]
+    return ids.astype(np.int64, copy=False)
+
+
+def _whole(rows: Any, name: str) -> Any:
+    """A column as one array."""
+    import pyarrow as pa
+
+    column = rows.column(name)
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks) if column.num_chunks \
+        else pa.array([], column.type)
 
 
 def _living(rows: Any, items: Items) -> dict[int, Sample]:

@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from mmstudio.library.item import Item
 from mmstudio.library.kept_vectors import room
-from mmstudio.library.vectors import SpaceKey
+from mmstudio.library.vector_keys import content_keys
+from mmstudio.library.vectors import SpaceKey, VectorCache
 
 _BLOCK = 1 << 16
+_MOST_MOVED = 0.25
+"""Of all rows; where more lie otherwise than in the cache, a copy takes less memory than the pages that they touch."""
 
 
 @dataclass(frozen=True)
@@ -38,29 +41,38 @@ class VectorView:
 
 
 class VectorTable:
-    """A view stays as it was while the table grows: by doubling or, where its rows are just those of the cache's mapped
-    ``matrix``, with that. Large tables of their own lie in files in ``folder``.
+    """A view stays as it was while the table grows and shrinks. Where most rows lie as they do in the space's cache,
+    the table lies over the cache's mapped file: removing some items copies only what fills the holes they leave. All
+    other large tables lie in files in ``folder``.
     """
 
-    def __init__(self, key: SpaceKey, folder: Path | None = None) -> None:
-        self.key, self._folder = key, folder
+    def __init__(self, key: SpaceKey, cache: VectorCache, folder: Path | None = None) -> None:
+        self.key, self._cache, self._folder = key, cache, folder
         self._count = 0
         self._ids = np.empty(0, np.int64)
-        self._vectors = np.empty((0, key.dim), np.float32)
         self._modalities = np.empty(0, "<U5")
+        self._places = np.empty(0, np.intp)  # the row in the cache of each row
+        self._vectors = np.empty((0, key.dim), np.float32)
+        self._own = False  # else they are the cache's, and each row is where it is there
         self._rows: dict[int, int] = {}
-        self._mapped = True
 
     @classmethod
-    def of(cls, key: SpaceKey, ids: NDArray[np.int64], modalities: NDArray[np.str_], rows: NDArray[np.intp],
-           matrix: NDArray[np.float32], folder: Path | None = None) -> VectorTable:
-        """A table of items ``(n,)`` whose vectors are ``rows (n,)`` of the cache's ``matrix (m, dim)``, sorted."""
-        out, order = cls(key, folder), np.argsort(rows, kind="stable")
-        ids, modalities, rows = ids[order], modalities[order], rows[order]
-        out._mapped = len(rows) == len(matrix) and bool(np.array_equal(rows, np.arange(len(rows))))
-        out._ids, out._modalities, out._count = ids, modalities, len(ids)
-        out._vectors = matrix if out._mapped else _taken(matrix, rows, folder)
-        out._rows = dict(zip(ids.tolist(), range(len(ids)), strict=True))
+    def of(cls, key: SpaceKey, ids: NDArray[np.int64], modalities: NDArray[np.str_], places: NDArray[np.intp],
+           cache: VectorCache, folder: Path | None = None) -> VectorTable:
+        """A table of items ``(n,)`` whose vectors are the rows ``places (n,)`` of the cache."""
+        out, order, matrix = cls(key, cache, folder), _order(places), cache.matrix(key)
+        out._ids, out._modalities, out._places, out._count = ids[order], modalities[order], places[order], len(ids)
+        moved = np.flatnonzero(out._places != np.arange(len(ids)))
+        out._own = len(moved) > 0
+        if len(moved) > _MOST_MOVED * len(ids):
+            out._vectors = room((len(ids), key.dim), folder)
+            moved = np.arange(len(ids))
+        else:
+            out._vectors = cache.own_matrix(key) if out._own else matrix
+        for start in range(0, len(moved), _BLOCK):
+            some = moved[start : start + _BLOCK]
+            out._vectors[some] = matrix[out._places[some]]
+        out._rows = dict(zip(out._ids.tolist(), range(len(ids)), strict=True))
         return out
 
     def __len__(self) -> int:
@@ -73,39 +85,42 @@ class VectorTable:
     def ids(self) -> NDArray[np.int64]:
         return self._ids[: self._count]
 
-    def append(self, items: Sequence[Item], vectors: NDArray[np.float32], matrix: NDArray[np.float32] | None = None,
-               ) -> None:
-        """Add ``(m, dim)`` vectors of ``m`` items that are not in the table yet; ``matrix`` is all that the cache has
-        now, these last.
-        """
-        end = self._count + len(items)
+    def append(self, items: Sequence[Item], vectors: NDArray[np.float32]) -> None:
+        """Add ``(m, dim)`` vectors, which the cache has, of ``m`` items that are not in the table yet."""
+        start, end = self._count, self._count + len(items)
         if end > len(self._ids):
             size = max(end, 2 * len(self._ids), 256)
-            self._ids, self._modalities = _grown(self._ids, size), _grown(self._modalities, size)
-        self._ids[self._count : end] = [item.id for item in items]
-        self._modalities[self._count : end] = [item.modality for item in items]
-        if self._mapped and matrix is not None and len(matrix) == end:
-            self._vectors = matrix
+            self._ids, self._modalities, self._places = (
+                _grown(array, size) for array in (self._ids, self._modalities, self._places))
+        self._ids[start:end] = [item.id for item in items]
+        self._modalities[start:end] = [item.modality for item in items]
+        self._places[start:end] = self._cache.rows(self.key, content_keys([item.content_hash for item in items]))
+        if not self._own and np.array_equal(self._places[start:end], np.arange(start, end)):
+            self._vectors = self._cache.matrix(self.key)
         else:
-            self._copy_in(vectors, end)
-        self._rows.update((item.id, self._count + i) for i, item in enumerate(items))
+            self._make_room(end)
+            self._vectors[start:end] = vectors
+        self._rows.update((item.id, start + i) for i, item in enumerate(items))
         self._count = end
 
-    def _copy_in(self, vectors: NDArray[np.float32], end: int) -> None:
-        if self._mapped or end > len(self._vectors):
-            grown = room((max(end, 2 * len(self._vectors), 256), self.key.dim), self._folder)
+    def _make_room(self, end: int) -> None:
+        """Vectors of the table's own: over the cache's file as long as that is long enough, then by doubling."""
+        if not self._own and end <= len(self._cache.matrix(self.key)):
+            self._vectors = self._cache.own_matrix(self.key)
+        elif not self._own or end > len(self._vectors):
+            grown = room((max(end, 2 * self._count, 256), self.key.dim), self._folder)
             for start in range(0, self._count, _BLOCK):
                 stop = min(start + _BLOCK, self._count)
                 grown[start:stop] = self._vectors[start:stop]
-            self._vectors, self._mapped = grown, False
-        self._vectors[self._count : end] = vectors
+            self._vectors = grown
+        self._own = True
 
-    def without(self, item_ids: set[int]) -> VectorTable:
+    def without(self, item_ids: NDArray[np.int64]) -> VectorTable:
         """A table without these items."""
-        keep = np.flatnonzero(~np.isin(self.ids, list(item_ids)))
+        keep = np.flatnonzero(~np.isin(self.ids, item_ids))
         if len(keep) == self._count:
             return self
-        return VectorTable.of(self.key, self.ids[keep], self._modalities[keep], keep, self._vectors[: self._count],
+        return VectorTable.of(self.key, self.ids[keep], self._modalities[keep], self._places[keep], self._cache,
                               self._folder)
 
     def view(self) -> VectorView:
@@ -114,10 +129,15 @@ class VectorTable:
         return VectorView(self.key, self._ids[:n], self._vectors[:n], self._modalities[:n], self._rows)
 
 
-def _taken(matrix: NDArray[np.float32], rows: NDArray[np.intp], folder: Path | None) -> NDArray[np.float32]:
-    out = room((len(rows), matrix.shape[1]), folder)
-    for start in range(0, len(rows), _BLOCK):
-        out[start : start + _BLOCK] = matrix[rows[start : start + _BLOCK]]
+def _order(places: NDArray[np.intp]) -> NDArray[np.intp]:
+    """An order ``(n,)`` in which as many ``places (n,)`` as can stand where they say; the others fill the holes."""
+    order = np.argsort(places, kind="stable")
+    count = len(places)
+    inside = int(np.searchsorted(places[order], count))
+    out, hole = np.empty(count, np.intp), np.ones(count, np.bool_)
+    out[places[order[:inside]]] = order[:inside]
+    hole[places[order[:inside]]] = False
+    out[hole] = order[inside:]
     return out
 
 

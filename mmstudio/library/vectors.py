@@ -64,6 +64,10 @@ class VectorCache:
         """All vectors of a space, ``(n, dim)`` in the order of adding, mapped from the disk."""
         return self._space(key).matrix
 
+    def own_matrix(self, key: SpaceKey) -> NDArray[np.float32]:
+        """The same for the caller alone, who may write into it; only what is written takes memory."""
+        return self._space(key).own_matrix()
+
     def known(self, key: SpaceKey) -> set[str]:
         """All contents that have a vector in this space, by the 40 digits of their hash."""
         return {row.tobytes().hex() for row in self._space(key).contents()}

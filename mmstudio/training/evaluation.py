@@ -5,6 +5,7 @@ Everything is of the test part, or of validation where no test part was kept. No
 
 from __future__ import annotations
 
+import json
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
@@ -42,7 +43,7 @@ MOST_PAIRS = 2000
 """Aligned pairs that are compared with each other."""
 TABLE_METRICS: dict[Task, tuple[str, ...]] = {
     "classification": ("accuracy", "macro F1", "loss"), "multi-label": ("micro F1", "macro F1", "loss"),
-    "regression": ("MAE", "RMSE", "R²"), "alignment": (),
+    "regression": ("MAE", "RMSE", "R²"), "alignment": (), "captioning": ("word accuracy", "perplexity", "loss"),
 }
 """What a table of modalities shows of each."""
 _KINDS = {"keys": "iu", "outputs": "f", "alone": "f", "targets": "iuf", "parts": "iu", "present": "b"}
@@ -54,8 +55,9 @@ class Told:
     """What a run's model told of all ``n`` examples, as ``outputs.npz`` keeps it.
 
     ``keys (n,)`` int64 name an item, or a sample negated; ``outputs (n, outputs)`` float32 are logits or amounts
-    (aligned vectors ``(n, m, width)``), ``alone (n, m, outputs)`` those of each modality by itself; ``targets``,
-    ``parts`` and ``present`` are as in ``Examples``.
+    (aligned vectors ``(n, m, width)``; of captions their loss and the share of right words), ``alone (n, m, outputs)``
+    those of each modality by itself; ``targets``, ``parts`` and ``present`` are as in ``Examples``. ``captions`` are
+    some examples' wanted and told ones, by key.
     """
 
     keys: Labels
@@ -64,6 +66,7 @@ class Told:
     targets: NDArray[Any]
     parts: NDArray[np.int8]
     present: NDArray[np.bool_]
+    captions: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -189,10 +192,19 @@ def load(folder: Path) -> Told:
     except _TORN as error:
         raise TrainingError(f"What the model told cannot be read ({error}).", path=file,
                             hint="Train the run anew.") from error
-    told = Told(**arrays)
+    told = Told(**arrays, captions=_captions(folder))
     if _is_torn(told):
         raise TrainingError("What the model told does not fit together.", path=file, hint="Train the run anew.")
     return told
+
+
+def _captions(folder: Path) -> dict[int, tuple[str, str]]:
+    """The captions that a run has told, where it has."""
+    try:
+        lines = json.loads((folder / "results.json").read_text(encoding="utf-8")).get("captions", ())
+        return {int(line["key"]): (str(line["wanted"]), str(line["told"])) for line in lines}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _is_torn(told: Told) -> bool:
@@ -243,10 +255,11 @@ def evaluated(told: Told, job: TrainingJob) -> Evaluation:
     """All that is shown of a finished run. Raises TrainingError where the job is not the one that told this."""
     wide = (len(job.modalities), job.outputs) if job.task == "alignment" else (job.outputs,)
     labels = (len(job.classes),) if job.task == "multi-label" else ()
-    if told.outputs.shape[1:] != wide or told.targets.shape[1:] != labels:
+    if told.outputs.shape[1:] != wide or (told.targets.shape[1:] != labels and job.task != "captioning"):
         raise TrainingError("What the model told is not of this job.", hint="Train the run anew.")
     rows = told.rows(told.held_out)
-    look = {"classification": _one_class, "multi-label": _labels, "regression": _amounts, "alignment": _aligned}
+    look = {"classification": _one_class, "multi-label": _labels, "regression": _amounts, "alignment": _aligned,
+            "captioning": _captioned}
     try:
         return look[job.task](told, job, rows)
     except (ValueError, IndexError) as error:
@@ -488,6 +501,26 @@ def _aligned(told: Told, job: TrainingJob, rows: Labels) -> Evaluation:
                       worst=listed(worst), best=listed(best), directions=directions)
 
 
+def _captioned(told: Told, job: TrainingJob, rows: Labels) -> Evaluation:
+    """How well the words of captions are foreseen, and what is told where it was written down."""
+    losses, right = told.outputs[rows].astype(np.float64).T
+    loss = bootstrap_mean(losses)
+    found = {"word accuracy": bootstrap_mean(right), "loss": loss,
+             "perplexity": Interval(*(float(np.exp(one)) for one in (loss.value, loss.low, loss.high)))}
+    written = np.array([int(key) in told.captions for key in told.keys[rows]], bool)
+    places = np.flatnonzero(written) if written.any() else np.arange(len(rows))
+
+    def listed(some: Labels) -> tuple[Example, ...]:
+        keys = [int(told.keys[rows[place]]) for place in places[some]]
+        return tuple(Example(key, *told.captions.get(key, ("", "")), float("nan"), float(losses[place]))
+                     for key, place in zip(keys, places[some], strict=True))
+
+    worst, best = _extremes(losses[places])
+    nothing = np.zeros(len(rows), np.int64)
+    return Evaluation(job.task, NAMES[told.held_out], (), told.keys[rows], nothing, nothing, found,
+                      worst=listed(worst), best=listed(best))
+
+
 def _ahead(similarity: Floats) -> tuple[Floats, Floats]:
     """``(n,)`` how many others are nearer than each row's partner on the diagonal, and how many just as near."""
     own = np.diag(similarity)[:, None]
@@ -501,7 +534,7 @@ def comparison(one: Evaluation, other: Evaluation) -> Comparison:
     """Whether two runs told the examples that both have held out equally well. Raises TrainingError where they cannot
     be compared.
     """
-    if one.task != other.task or one.task == "alignment":
+    if one.task != other.task or one.task in ("alignment", "captioning"):
         raise TrainingError("Runs of these kinds are not compared example by example.")
     if "train" in (one.part, other.part):
         raise TrainingError("A run has kept no examples to be compared on.", hint="Train it with a test part.")

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmstudio.training.job import TrainingJob
+from mmstudio.training.job import HEADS, TrainingJob
 
 RANK = 8
-HEADS = 4
 
 
 @dataclass
@@ -154,6 +153,29 @@ class Bilinear(FusionHead):
         return [[*own, *layer.parameters()] for own, layer in zip(super().branches(), self.factors, strict=True)]
 
 
+class Mixer(nn.Module):
+    """Positions attend to each other: a small pre-norm Transformer."""
+
+    def __init__(self, width: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2 * layers + 1))
+        self.attends = nn.ModuleList(nn.MultiheadAttention(width, HEADS, dropout, batch_first=True)
+                                     for _ in range(layers))
+        self.feeds = nn.ModuleList(_dense(width, width, 2 * width, 1, dropout) for _ in range(layers))
+
+    def forward(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """``x (b, t, width)`` and which positions nobody sees ``(b, t)``, to the same and the last layer's attention
+        ``(b, heads, t, t)``
+        """
+        attention = x.new_zeros(0)
+        for layer, (attend, feed) in enumerate(zip(self.attends, self.feeds, strict=True)):
+            normed = self.norms[2 * layer](x)
+            found, attention = attend(normed, normed, normed, key_padding_mask=hidden, average_attn_weights=False)
+            x = x + found
+            x = x + feed(self.norms[2 * layer + 1](x))
+        return self.norms[-1](x), attention
+
+
 class CrossAttention(_Projected):
     """Modalities attend to each other and a learned position reads them (a small Transformer over modality tokens)."""
 
@@ -161,22 +183,49 @@ class CrossAttention(_Projected):
         width = -(-width // HEADS) * HEADS
         super().__init__(modalities, dim, outputs, width, 0, dropout)
         self.names = nn.Parameter(0.02 * torch.randn(1 + modalities, width))
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2 * max(1, layers) + 1))
-        self.attends = nn.ModuleList(
-            nn.MultiheadAttention(width, HEADS, dropout, batch_first=True) for _ in range(max(1, layers)))
-        self.feeds = nn.ModuleList(_dense(width, width, 2 * width, 1, dropout) for _ in range(max(1, layers)))
+        self.mixer = Mixer(width, max(1, layers), dropout)
 
     def fuse(self, vectors: Tensor, present: Tensor, alone: Tensor) -> Told:
         tokens = self.names + F.pad(self.projected(vectors), (0, 0, 1, 0))
-        hidden = F.pad(~present, (1, 0))
-        attention = None
-        for layer, (attend, feed) in enumerate(zip(self.attends, self.feeds, strict=True)):
-            normed = self.norms[2 * layer](tokens)
-            found, attention = attend(normed, normed, normed, key_padding_mask=hidden, average_attn_weights=False)
-            tokens = tokens + found
-            tokens = tokens + feed(self.norms[2 * layer + 1](tokens))
-        weights = None if attention is None else _shares(attention[:, :, 0, 1:].mean(1).clamp_min(1e-9).log(), present)
-        return Told(self.head(self.norms[-1](tokens[:, 0])), alone, weights, attention)
+        mixed, attention = self.mixer(tokens, F.pad(~present, (1, 0)))
+        weights = _shares(attention[:, :, 0, 1:].mean(1).clamp_min(1e-9).log(), present)
+        return Told(self.head(mixed[:, 0]), alone, weights, attention)
+
+
+class AllTokens(nn.Module):
+    """Every patch, frame and word of every modality attends to all others, and a learned position reads them."""
+
+    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        width = -(-width // HEADS) * HEADS
+        self.alone = nn.ModuleList(nn.Linear(dim, outputs) for _ in range(modalities))
+        self.into = nn.ModuleList(nn.Linear(dim, width) for _ in range(modalities))
+        self.names = nn.Parameter(0.02 * torch.randn(1 + modalities, width))
+        self.mixer = Mixer(width, max(1, layers), dropout)
+        self.head = nn.Linear(width, outputs)
+
+    def forward(self, tokens: list[Tensor], there: list[Tensor], present: Tensor) -> Told:
+        """``tokens`` of each modality ``(b, t, dim)``, ``there (b, t)``; ``attention`` is over the reading position and
+        all of them one after another.
+        """
+        seen = [mask & present[:, m, None] for m, mask in enumerate(there)]
+        alone = torch.stack([head(_mean(one, mask)) for head, one, mask in zip(self.alone, tokens, seen, strict=True)],
+                            1)
+        parts = [layer(one) + name for layer, one, name in zip(self.into, tokens, self.names[1:], strict=True)]
+        read = self.names[:1].expand(len(present), 1, -1)
+        mixed, attention = self.mixer(torch.cat([read, *parts], 1), F.pad(~torch.cat(seen, 1), (1, 0)))
+        spans = attention[:, :, 0, 1:].mean(1).split([one.shape[1] for one in tokens], 1)
+        weights = _shares(torch.stack([one.sum(1) for one in spans], 1).clamp_min(1e-9).log(), present)
+        return Told(self.head(mixed[:, 0]), alone, weights, attention)
+
+    def branches(self) -> list[list[nn.Parameter]]:
+        """See FusionHead."""
+        return [[*head.parameters(), *layer.parameters()] for head, layer in zip(self.alone, self.into, strict=True)]
+
+
+def _mean(tokens: Tensor, there: Tensor) -> Tensor:
+    """``(b, dim)``"""
+    return (tokens * there[..., None]).sum(1) / there.sum(1, keepdim=True).clamp_min(1)
 
 
 class Late(FusionHead):
@@ -208,11 +257,15 @@ class Late(FusionHead):
 
 
 class Aligner(nn.Module):
-    """A projection of each modality into one new space, with a temperature (CLIP, Radford et al. 2021)."""
+    """A projection of each modality into one new space, with a temperature (CLIP, Radford et al. 2021); none where the
+    ``encoders`` themselves learn to agree.
+    """
 
-    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
+    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float,
+                 encoders: bool = False) -> None:
         super().__init__()
-        self.into = nn.ModuleList(_dense(dim, outputs, width, layers, dropout) for _ in range(modalities))
+        self.into = nn.ModuleList(nn.Identity() if encoders else _dense(dim, outputs, width, layers, dropout)
+                                  for _ in range(modalities))
         self.log_scale = nn.Parameter(torch.tensor(2.6593))  # 1 / 0.07
         self.bias = nn.Parameter(torch.tensor(-10.0))
 
@@ -231,10 +284,12 @@ _FUSIONS: dict[str, type[FusionHead]] = {
 
 
 def build(job: TrainingJob, dim: int) -> nn.Module:
-    """The job's model for vectors ``(b, m, dim)``, with fresh weights from torch's generator."""
+    """The job's head for vectors ``(b, m, dim)``, with fresh weights from torch's generator."""
     sizes = len(job.modalities), dim, job.outputs, job.width, job.layers, job.dropout
     if job.task == "alignment":
-        return Aligner(*sizes)
+        return Aligner(*sizes, encoders=job.reads_media)
+    if job.fusion == "tokens":
+        return AllTokens(*sizes)
     if job.fusion in _FUSIONS:
         return _FUSIONS[job.fusion](*sizes)
     return Late(*sizes, how=job.fusion, task=job.task)

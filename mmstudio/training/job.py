@@ -11,17 +11,29 @@ from typing import Any, Literal, get_args
 from mmstudio.errors import TrainingError
 from mmstudio.media import MODALITIES, Modality
 
-Task = Literal["classification", "multi-label", "regression", "alignment"]
-Fusion = Literal["joint mean", "concatenate", "weighted sum", "gated", "bilinear", "attention",
+Task = Literal["classification", "multi-label", "regression", "alignment", "captioning"]
+Trains = Literal["head", "clip adapter", "tip adapter", "lora", "last blocks", "everything", "locked text", "scratch"]
+Fusion = Literal["joint mean", "concatenate", "weighted sum", "gated", "bilinear", "attention", "tokens",
                  "average", "learned average", "product of experts"]
 Loss = Literal["", "cross-entropy", "focal", "binary cross-entropy", "squared error", "huber",
                "infonce", "siglip", "euclidean", "triplet"]
+TextTower = Literal["gru", "lstm", "transformer"]
+AudioTower = Literal["cnn", "transformer"]
 _KINDS_OF_SPLIT = Literal["random", "stratified", "grouped", "time", "column"]
 LOSSES: dict[str, tuple[str, ...]] = {
     "classification": ("cross-entropy", "focal"), "multi-label": ("binary cross-entropy", "focal"),
     "regression": ("squared error", "huber"), "alignment": ("infonce", "siglip", "euclidean", "triplet"),
+    "captioning": ("cross-entropy",),
 }
 """The losses of each task, the usual one first."""
+HEADS = 4
+"""Of the attention in heads and in encoders from scratch."""
+RUN = "run:"
+"""Begins the names of encoders that are runs of a project."""
+ADAPTERS = ("clip adapter", "tip adapter")
+"""Small heads on the vectors that start as the zero-shot classifier."""
+TUNED = ("lora", "last blocks", "everything", "locked text")
+"""What changes the encoder's own weights."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,11 @@ class TrainingJob:
     ``target`` is “tags” or a column; ``classes`` the outputs in their order (tags or values of the column).
     ``width`` and ``layers`` are the hidden layers of a head or fusion. ``lr`` is the highest rate, reached after
     ``warmup`` (a share of all steps) and left along a cosine. ``patience`` epochs without a better validation loss end
-    the run; 0 never does. ``clip`` bounds the gradient's norm, ``ema`` is the decay of averaged weights; 0 is off.
+    the run; 0 never does. ``trains`` says what learns: a head on the encoder's vectors, an adapter between them and the
+    classes' names (``prompt`` with the name in place of ``{}``), low-rank additions to the encoder (of ``rank``), its
+    last ``blocks``, everything in it, everything but its texts, or encoders of the run's own from scratch
+    (``text_tower``, ``audio_tower``). The encoder learns at ``encoder_lr``, after ``probe_epochs`` of the head alone.
+    ``clip`` bounds the gradient's norm, ``ema`` is the decay of averaged weights; 0 is off.
     ``balancing`` slows the leading modality (OGM-GE); ``class_weights`` and ``resampling`` help rare classes.
     """
 
@@ -56,6 +72,14 @@ class TrainingJob:
     revision: str = ""
     preprocessing: str = ""
     dim: int = 0
+    trains: Trains = "head"
+    encoder_lr: float = 1e-4
+    rank: int = 8
+    blocks: int = 1
+    probe_epochs: int = 0
+    prompt: str = "{}"
+    text_tower: TextTower = "gru"
+    audio_tower: AudioTower = "cnn"
     fusion: Fusion = "joint mean"
     width: int = 128
     layers: int = 0
@@ -82,19 +106,32 @@ class TrainingJob:
 
     @property
     def outputs(self) -> int:
-        """How many numbers the model gives for one example."""
+        """How many numbers the model gives for one example. Encoders that are tuned to agree do so in their own space;
+        of a caption its loss and the share of right words are told.
+        """
         return {"classification": len(self.classes), "multi-label": len(self.classes), "regression": 1,
-                "alignment": self.width}[self.task]
+                "alignment": self.dim if self.trains in TUNED else self.width, "captioning": 2}[self.task]
+
+    @property
+    def reads_media(self) -> bool:
+        """Whether pictures, sounds and texts themselves are learned from, not only their vectors."""
+        return self.trains in TUNED or self.trains == "scratch" or self.fusion == "tokens"
 
     @property
     def loss_name(self) -> str:
         return self.loss or LOSSES[self.task][0]
 
+    @property
+    def makes_vectors(self) -> bool:
+        """Whether a run of this job learns a space, so that it becomes an encoder."""
+        return self.task == "alignment" or self.trains in TUNED or self.trains == "scratch"
+
     def check(self) -> TrainingJob:
         """Itself, or TrainingError with what does not fit."""
         for named in fields(self):
             _check_type(named.name, getattr(self, named.name))
-        for name, choices in (("task", Task), ("fusion", Fusion), ("loss", Loss)):
+        for name, choices in (("task", Task), ("fusion", Fusion), ("loss", Loss), ("trains", Trains),
+                              ("text_tower", TextTower), ("audio_tower", AudioTower)):
             if getattr(self, name) not in get_args(choices):
                 raise TrainingError(f"“{name}” is one of {', '.join(filter(None, get_args(choices)))}, "
                                     f"not “{getattr(self, name)}”.")
@@ -111,6 +148,7 @@ class TrainingJob:
                                     hint="Tag some items, or choose a column with several values.")
         if self.task == "alignment" and len(self.modalities) < 2:
             raise TrainingError("Aligning needs two modalities or more.")
+        self._check_trains()
         for name, low, high in _RANGES:
             if not low <= getattr(self, name) <= high:
                 raise TrainingError(f"“{name}” lies between {low:g} and {high:g}; {getattr(self, name):g} does not.")
@@ -125,6 +163,28 @@ class TrainingJob:
             raise TrainingError("The shares of validation and test leave nothing to learn from.")
         return self
 
+    def _check_trains(self) -> None:
+        if self.trains in ADAPTERS and (self.task not in ("classification", "multi-label")
+                                        or self.fusion != "joint mean"):
+            raise TrainingError("An adapter tells classes apart by their names, from the modalities' mean.",
+                                hint="Take the task of classes and the fusion “joint mean”.")
+        if self.trains in ADAPTERS and self.prompt.count("{}") != 1:
+            raise TrainingError("The prompt holds {} once, where a class's name stands.")
+        if self.trains == "locked text" and (self.task != "alignment" or "text" not in self.modalities):
+            raise TrainingError("Locked-text tuning aligns pictures or sounds with texts.",
+                                hint="Take the task “alignment” with texts among the modalities.")
+        if self.probe_epochs and (self.trains not in TUNED or self.task == "alignment"
+                                  or self.probe_epochs >= self.epochs):
+            raise TrainingError("A head learns first where the encoder learns after it, in fewer epochs than all.")
+        if self.probe_epochs and self.fusion == "tokens":
+            raise TrainingError("A head on all tokens does not learn alone first.", hint="Set those epochs to 0.")
+        if self.trains == "scratch" and self.width % HEADS:
+            raise TrainingError(f"The width of encoders from scratch is a multiple of {HEADS}.")
+        if self.task == "captioning" and "text" in self.modalities:
+            raise TrainingError("A caption is learned from pictures and sounds; texts are what is told.")
+        if self.fusion == "tokens" and self.task in ("alignment", "captioning"):
+            raise TrainingError("The Transformer over all tokens tells classes, labels or amounts.")
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False, indent=1)
 
@@ -132,6 +192,7 @@ class TrainingJob:
 _RANGES = (("epochs", 1, 100_000), ("batch", 1, 1 << 20), ("accumulation", 1, 4096), ("lr", 1e-9, 10),
            ("weight_decay", 0, 10), ("dropout", 0, 0.95), ("modality_dropout", 0, 0.95), ("warmup", 0, 1),
            ("clip", 0, 1e6), ("ema", 0, 0.99999), ("patience", 0, 100_000), ("label_smoothing", 0, 0.9),
+           ("encoder_lr", 1e-9, 10), ("rank", 1, 1024), ("blocks", 1, 1000), ("probe_epochs", 0, 100_000),
            ("width", 1, 16384), ("layers", 0, 12), ("seed", 0, 2**31 - 1))
 
 

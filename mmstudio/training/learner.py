@@ -10,12 +10,55 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mmstudio.training import losses
+from mmstudio.errors import TrainingError
+from mmstudio.training import losses, towers
+from mmstudio.training.adapters import ClipAdapter, TipAdapter
+from mmstudio.training.captioner import Captioner
 from mmstudio.training.examples import TRAIN, Examples
+from mmstudio.training.feed import Feed, Inputs
 from mmstudio.training.fusion import Aligner, FusionHead, Told, build
-from mmstudio.training.job import TrainingJob
+from mmstudio.training.job import ADAPTERS, TrainingJob
+from mmstudio.training.words import PAD
 
 OGM_ALPHA = 0.5
+MOST_REMEMBERED = 64
+"""Examples of a class that an adapter remembers."""
+AT_ONCE, MEDIA_AT_ONCE = 4096, 64
+"""Examples that are looked at together, by their vectors or by their media."""
+
+
+class Whole(nn.Module):
+    """Towers with a head behind them."""
+
+    def __init__(self, towers: towers.Towers, head: nn.Module, tokens: bool) -> None:
+        super().__init__()
+        self.towers, self.head, self.tokens = towers, head, tokens
+
+    def forward(self, inputs: Inputs, present: Tensor, *more: Tensor) -> Any:
+        if self.tokens:
+            return self.head(*self.towers.tokens(inputs), present)
+        return self.head(self.towers(inputs), present, *more)
+
+
+def head_of(model: nn.Module) -> nn.Module:
+    """The head of a model, whatever is around it."""
+    inner = cast(nn.Module, getattr(model, "module", model))
+    return inner.head if isinstance(inner, Whole) else inner
+
+
+def learned(model: nn.Module) -> dict[str, Tensor]:
+    """What a run has to keep of its model: all but the weights of an encoder that stay as they were."""
+    still = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    if isinstance(model, Whole) and not model.towers.from_scratch:
+        still |= {name for name, _ in model.named_buffers() if name.startswith("towers.")}
+    return {name: value for name, value in model.state_dict().items() if name not in still}
+
+
+def learn_from(model: nn.Module, kept: dict[str, Tensor]) -> None:
+    """Take what ``learned`` gave. Raises RuntimeError where it is of another model."""
+    if kept.keys() != learned(model).keys():
+        raise RuntimeError("the weights are of another model")
+    model.load_state_dict(kept, strict=False)
 
 
 class Learner:
@@ -37,8 +80,58 @@ class Learner:
             self.spread = float(targets[train].std()) or 1.0
             targets = ((targets - self.middle) / self.spread).astype(np.float32)
         self.targets = torch.tensor(targets, device=device)
-        self.class_weights = _balanced(job, targets[train], device) if job.class_weights and len(train) else None
-        self.model = build(job, self.vectors.shape[2]).to(device)
+        self.class_weights = _balanced(job, targets[train], device) if (
+            job.class_weights and len(train) and job.task in ("classification", "multi-label")) else None
+        self.words = examples.words
+        self.feed: Feed | None = None
+        self.probing = False
+        """While only the head learns, the encoder's vectors are as they were."""
+        self.model = self._model(examples, device)
+
+    def _model(self, examples: Examples, device: torch.device) -> nn.Module:
+        job, made = self.job, towers.build(self.job, examples.words, device)
+        head = self._head(examples, made.dim if made else self.vectors.shape[2]).to(device)
+        if made is None:
+            return head
+        if len(examples.media) != len(examples):
+            raise TrainingError("The run does not know the media of its examples.", hint="Make the run anew.")
+        self.feed = Feed(examples.media, job.modalities, made.read, made.prepare)
+        return Whole(made, head, job.fusion == "tokens")
+
+    def _head(self, examples: Examples, dim: int) -> nn.Module:
+        job = self.job
+        if job.task == "captioning":
+            return Captioner(len(job.modalities), dim, len(examples.words), job.width, job.layers, job.dropout)
+        if job.trains not in ADAPTERS:
+            return build(job, dim)
+        if examples.anchors is None or len(examples.anchors) != len(job.classes):
+            raise TrainingError("The run does not know the vectors of its classes' names.", hint="Make the run anew.")
+        anchors = torch.tensor(examples.anchors, dtype=torch.float32)
+        if job.trains == "clip adapter":
+            return ClipAdapter(anchors)
+        return TipAdapter(anchors, *self._memory(examples.rows(TRAIN)))
+
+    def _memory(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Vectors of training examples, at most 64 a class, and what they are."""
+        told = self.targets[rows].cpu()
+        values = told if told.ndim == 2 else nn.functional.one_hot(told, len(self.job.classes)).float()
+        first = (values.cumsum(0) <= MOST_REMEMBERED) & (values > 0)
+        keep = first.any(1)
+        present, vectors = self.present[rows].cpu()[keep], self.vectors[rows].cpu()[keep]
+        return (vectors * present[..., None]).sum(1), values[keep]
+
+    def inputs(self, rows: Tensor) -> Tensor | Inputs:
+        """What the model reads of these rows."""
+        if self.feed is None:
+            return self.vectors[rows]
+        if self.probing:
+            return Inputs(self.vectors[rows])
+        return self.feed.take(rows.tolist(), self.vectors[rows])
+
+    def ahead(self, rows: Tensor) -> None:
+        """These rows are needed soon."""
+        if self.feed is not None and not self.probing:
+            self.feed.ahead(rows.tolist())
 
     def row_weights(self, rows: Tensor) -> Tensor:
         """``(b,)``"""
@@ -51,7 +144,11 @@ class Learner:
         """The loss of ``rows (b,)``, and what to tell of it. ``present (b, m)`` is what may be seen."""
         if self.job.task == "alignment":
             return self._aligned(model, rows, present)
-        told = cast(Told, model(self.vectors[rows], present))
+        if self.job.task == "captioning":
+            each, right = self._captioned(model, rows, present)
+            loss = each.sum() / len(whole)
+            return loss, {"plain": float(loss.detach()), "word accuracy": float(right.mean())}
+        told = cast(Told, model(self.inputs(rows), present))
         weights, total = self.row_weights(rows), self.row_weights(whole)
         loss = (self.each(told.logits, rows) * weights).sum() / total.sum()
         plain = float(loss.detach()) * self.spread**2  # an amount's in its own unit
@@ -84,8 +181,8 @@ class Learner:
         return losses.amounts(logits[:, 0], targets, job.loss_name == "huber")
 
     def _aligned(self, model: nn.Module, rows: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Any]]:
-        made = model(self.vectors[rows], present)
-        inner = cast(Aligner, getattr(model, "module", model))
+        made = model(self.inputs(rows), present)
+        inner = cast(Aligner, head_of(model))
         scale = inner.log_scale.clamp(max=4.6052).exp()
         total, pairs = torch.zeros((), device=made.device), dict[str, float]()
         for a, b in combinations(range(len(self.job.modalities)), 2):
@@ -103,11 +200,38 @@ class Learner:
             total = made.sum() * 0
         return total, {"plain": float(total.detach()), "alone": pairs, "temperature": float(1 / scale.detach())}
 
+    def _captioned(self, model: nn.Module, rows: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """``(b,)`` mean loss of a caption's words, and the share of them that is told right."""
+        wanted = self.targets[rows]
+        logits = model(self.inputs(rows), present, wanted)
+        there = wanted != PAD
+        each = nn.functional.cross_entropy(logits.transpose(1, 2), wanted, reduction="none",
+                                           label_smoothing=self.job.label_smoothing if model.training else 0.0)
+        count = there.sum(1).clamp_min(1)
+        right = ((logits.detach().argmax(-1) == wanted) & there).sum(1) / count
+        return (each * there).sum(1) / count, right
+
+    def captions(self, model: nn.Module, rows: NDArray[np.int64]) -> list[str]:
+        """What the model tells of these rows in words."""
+        from mmstudio.training.words import text
+
+        model.eval()
+        head = cast(Captioner, head_of(model))
+        told: list[str] = []
+        with torch.no_grad():
+            for some in torch.split(torch.as_tensor(rows, device=self.vectors.device), MEDIA_AT_ONCE):
+                inputs = self.inputs(some)
+                vectors = model.towers(inputs) if isinstance(model, Whole) else inputs
+                made = head.tell(cast(Tensor, vectors), self.present[some])
+                told += [text(numbers, self.words) for numbers in made.tolist()]
+        model.train()
+        return told
+
     def balance(self, model: nn.Module, sure: list[float]) -> dict[str, float]:
         """Slow the gradients of the modality that is surest, and add noise as wide as they are (on-the-fly gradient
         modulation with generalisation enhancement, Peng et al. 2022).
         """
-        inner = cast(FusionHead, getattr(model, "module", model))
+        inner = cast(FusionHead, head_of(model))
         factors: dict[str, float] = {}
         for m, parameters in enumerate(inner.branches()):
             others = [s for k, s in enumerate(sure) if k != m]
@@ -121,7 +245,7 @@ class Learner:
         return factors
 
     def outputs(self, model: nn.Module, rows: NDArray[np.int64], seen: tuple[int, ...] | None = None,
-                batch: int = 4096) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+                ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """``(k, outputs)`` and of each modality alone ``(k, m, outputs)``, in the targets' own units; aligned vectors
         are ``(k, m, outputs)`` twice. ``seen`` restricts the modalities that may be seen.
         """
@@ -131,11 +255,12 @@ class Learner:
         if seen is not None:
             allowed[:] = False
             allowed[:, list(seen)] = True
+        chunks = torch.split(torch.as_tensor(rows, device=self.vectors.device),
+                             MEDIA_AT_ONCE if self.feed else AT_ONCE)
         with torch.no_grad():
-            for start in range(0, len(rows), batch):
-                some = torch.as_tensor(rows[start : start + batch], device=self.vectors.device)
-                told = model(self.vectors[some], self.present[some] & allowed)
-                pair = (told, told) if isinstance(told, Tensor) else (told.logits, told.alone)
+            for some, later in zip(chunks, (*chunks[1:], chunks[-1][:0]), strict=True) if len(rows) else ():
+                self.ahead(torch.cat([some, later]))
+                pair = self._told(model, some, self.present[some] & allowed)
                 together.append(pair[0].float().cpu().numpy())
                 alone.append(pair[1].float().cpu().numpy())
         model.train()
@@ -146,6 +271,13 @@ class Learner:
         if self.job.task == "regression":
             first, second = first * self.spread + self.middle, second * self.spread + self.middle
         return first, second
+
+    def _told(self, model: nn.Module, rows: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        if self.job.task == "captioning":
+            pair = torch.stack(self._captioned(model, rows, present), 1)
+            return pair, pair[:, None].expand(-1, present.shape[1], -1)
+        told = model(self.inputs(rows), present)
+        return (told, told) if isinstance(told, Tensor) else (told.logits, told.alone)
 
 
 def _balanced(job: TrainingJob, targets: NDArray[Any], device: torch.device) -> Tensor:

@@ -25,13 +25,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mmstudio import paths
-from mmstudio.errors import TrainingError
+from mmstudio.errors import OutOfMemory, StudioError, TrainingError
 from mmstudio.progress import Progress, Work
-from mmstudio.training import checkpoint, measured, runs
+from mmstudio.training import checkpoint, interpolation, measured, provenance, runs
 from mmstudio.training.checkpoint import Place
+from mmstudio.training.diary import Diary
 from mmstudio.training.examples import TRAIN, VALIDATION, Examples
-from mmstudio.training.job import TrainingJob, read
-from mmstudio.training.learner import Learner
+from mmstudio.training.job import ADAPTERS, TUNED, TrainingJob, read
+from mmstudio.training.learner import Learner, head_of, learn_from, learned
 
 LINES_OF_A_CURVE = 20_000
 """A run with more steps tells only some of them."""
@@ -43,13 +44,11 @@ def train(folder: Path) -> Work[dict[str, Any]]:
 
     Raises TrainingError; the run's state says why. Closing stops it at a checkpoint.
     """
-    with _one_thread(), runs.held(folder) if runs.is_first() else contextlib.nullcontext():
+    with runs.held(folder) if runs.is_first() else contextlib.nullcontext(), contextlib.ExitStack() as stack:
         try:
             job, examples = read(folder / "job.json"), Examples.load(folder / "examples")
-            accelerator = Accelerator(
-                mixed_precision={"fp32": "no"}.get(job.precision, job.precision),
-                kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
-            training = _Training(job, examples, folder, accelerator)
+            stack.enter_context(threads(job))
+            training = Training(job, examples, folder, accelerator(job))
         except Exception as error:
             runs.fail(folder, str(error))
             raise
@@ -58,7 +57,7 @@ def train(folder: Path) -> Work[dict[str, Any]]:
         except GeneratorExit:
             training.stop("stopped")
             raise
-        except TrainingError as error:
+        except StudioError as error:
             training.fail(str(error))
             raise
         except Exception as error:
@@ -66,14 +65,26 @@ def train(folder: Path) -> Work[dict[str, Any]]:
             raise
 
 
-class _Training:
+def accelerator(job: TrainingJob) -> Accelerator:
+    """The device, or processes, that a job runs on, in its precision. Without ``cpu`` several processes on CPUs would
+    each train alone.
+    """
+    return Accelerator(
+        cpu=not (torch.cuda.is_available() or torch.backends.mps.is_available()),
+        mixed_precision={"fp32": "no"}.get(job.precision, job.precision),
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
+
+
+class Training:
+    """One run on its way. Nothing is written before ``run``."""
+
     def __init__(self, job: TrainingJob, examples: Examples, folder: Path, accelerator: Accelerator) -> None:
         self.job, self.examples, self.folder, self.accelerator = job, examples, folder, accelerator
         torch.manual_seed(job.seed)
         if job.deterministic:
             torch.use_deterministic_algorithms(True, warn_only=True)
         self.learner = Learner(job, examples, accelerator.device)
-        optimizer = torch.optim.AdamW(self.learner.model.parameters(), lr=job.lr, weight_decay=job.weight_decay)
+        optimizer = torch.optim.AdamW(_groups(job, self.learner.model), weight_decay=job.weight_decay)
         self.model, self.optimizer = accelerator.prepare(self.learner.model, optimizer)
         self.inner = accelerator.unwrap_model(self.model)
         self.rows = torch.as_tensor(examples.rows(TRAIN), device=accelerator.device)
@@ -84,6 +95,7 @@ class _Training:
         self.every = max(1, self.steps // LINES_OF_A_CURVE)
         self.place = Place(micro=job.batch)
         self.averaged: dict[str, Tensor] = {}
+        self.diary = Diary(folder, job, examples)
         self.state = runs.State("running", 0, self.steps, started=time.time(), fingerprint=examples.fingerprint(),
                                 versions=_versions())
         self.lines: runs.Lines | None = None
@@ -97,6 +109,7 @@ class _Training:
     def run(self) -> Work[dict[str, Any]]:
         """Epochs until the last, or until none was better for long enough; then the best is measured."""
         self._resume()
+        self.model.train()
         self._tell("running")
         while self.place.epoch < self.job.epochs and not self._has_settled:
             yield from self._epoch()
@@ -106,17 +119,24 @@ class _Training:
             self._validate()
             self.place.epoch, self.place.batch = self.place.epoch + 1, 0
             self._checkpoint()
+            yield Progress(self.place.step, self.steps, f"epoch {self.place.epoch}")  # who looks on may end it here
         return self._finish()
 
     @property
     def _has_settled(self) -> bool:
         """Whether no epoch was better for long enough."""
-        return bool(self.job.patience) and self.place.worse >= self.job.patience
+        return (bool(self.job.patience) and self.place.worse >= self.job.patience
+                and self.place.epoch > self.job.probe_epochs)
 
     def _epoch(self) -> Work[None]:
         order = self.order(self.place.epoch)
+        self.learner.probing = self.place.epoch < self.job.probe_epochs
+        if self.place.epoch == self.job.probe_epochs and not self.place.batch:
+            self.place.worse = 0
+            self._keep_start()
         while self.place.batch < self.per_epoch:
             start = self.place.batch * self.batch
+            self.learner.ahead(self._mine(order[start : start + 2 * self.batch]))
             tell = self.step(order[start : start + self.batch])
             self.place.batch += 1
             if self.place.step % self.every == 0 or self.place.batch == self.per_epoch:
@@ -148,15 +168,18 @@ class _Training:
     def step(self, rows: Tensor) -> dict[str, Any]:
         """Learn from ``rows (b,)``; where memory does not suffice, in smaller parts. Gives what to tell."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.job.lr * self._rate(self.place.step)
+            group["lr"] = group["initial_lr"] * self._rate(self.place.step)
         whole_present = self._seen(rows)
         while True:
             try:
                 loss, tell = self._accumulated(rows, whole_present)
                 break
-            except (torch.OutOfMemoryError, RuntimeError) as error:
+            except (OutOfMemory, RuntimeError) as error:  # torch's own is a RuntimeError
                 if not _is_out_of_memory(error) or self.place.micro <= 1:
                     raise
+                if self.job.task == "alignment":
+                    raise TrainingError("The memory does not suffice for a batch, in which all are compared with all.",
+                                        hint="Take a smaller batch, or learn less of the model.") from error
                 self.place.micro = max(1, self.place.micro // 2)
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
@@ -174,10 +197,9 @@ class _Training:
 
     def _accumulated(self, rows: Tensor, whole_present: Tensor) -> tuple[float, dict[str, Any]]:
         self.optimizer.zero_grad()
-        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        world = self.accelerator.num_processes
         pairs = self.job.task == "alignment"  # each process takes all: a pair's strangers are the whole batch
-        mine = torch.arange(len(rows), device=rows.device) if pairs else torch.arange(
-            rank, len(rows), world, device=rows.device)
+        mine = self._mine(torch.arange(len(rows), device=rows.device))
         chunks = [mine] if pairs else list(torch.split(mine, self.place.micro)) or [mine]
         total, tells = 0.0, list[dict[str, Any]]()
         for number, chunk in enumerate(chunks):
@@ -193,6 +215,12 @@ class _Training:
             both = torch.tensor([total, made["plain"]], dtype=torch.float64, device=rows.device)
             total, made["plain"] = self.accelerator.reduce(both, "sum").tolist()
         return total, made
+
+    def _mine(self, rows: Tensor) -> Tensor:
+        """What of these this process reads: its share, or all where a pair's strangers are the whole batch."""
+        if self.job.task == "alignment":
+            return rows
+        return rows[self.accelerator.process_index :: self.accelerator.num_processes]
 
     def _seen(self, rows: Tensor) -> Tensor:
         """``(b, m)``: what is there and not left out to learn to do without it; one modality always stays."""
@@ -216,8 +244,8 @@ class _Training:
             return
         decay = min(self.job.ema, (1 + self.place.step) / (10 + self.place.step))
         with torch.no_grad():
-            for name, value in self.inner.state_dict().items():
-                if name in self.averaged:
+            for name, value in learned(self.inner).items():
+                if name in self.averaged and value.is_floating_point():
                     self.averaged[name].lerp_(value, 1 - decay)
                 else:
                     self.averaged[name] = value.detach().clone()
@@ -230,12 +258,12 @@ class _Training:
         if not self.averaged:
             yield
             return
-        own = {name: value.detach().clone() for name, value in self.inner.state_dict().items()}
-        self.inner.load_state_dict(self.averaged)
+        own = {name: value.detach().clone() for name, value in learned(self.inner).items()}
+        learn_from(self.inner, self.averaged)
         try:
             yield
         finally:
-            self.inner.load_state_dict(own)
+            learn_from(self.inner, own)
 
     def _validate(self) -> None:
         rows = self.validation if len(self.validation) else self.examples.rows(TRAIN)
@@ -246,7 +274,7 @@ class _Training:
             loss = found.get("loss", 0.0)
             better = loss < self.place.best - 1e-9
             if better and self.accelerator.is_main_process:
-                _save_weights(self.inner, self.folder)
+                _save_weights(self.inner, self.folder / "best.safetensors")
         if better:
             self.place.best, self.place.best_epoch, self.place.worse = loss, self.place.epoch, 0
         else:
@@ -257,7 +285,10 @@ class _Training:
 
     def _measured(self, rows: NDArray[np.int64]) -> dict[str, float]:
         together, _ = self.learner.outputs(self.inner, rows)
-        return measured.measured(self.job, together, self.examples, rows)
+        found = measured.measured(self.job, together, self.examples, rows)
+        if "loss" in found and self.accelerator.is_main_process:
+            self.diary.note(self.place.epoch + 1, rows, together)
+        return found
 
     def _finish(self) -> dict[str, Any]:
         """Measure the best weights on every part, with and without each modality."""
@@ -265,13 +296,33 @@ class _Training:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             if (self.folder / "best.safetensors").is_file():
-                self.inner.load_state_dict(load_file(self.folder / "best.safetensors"))
+                learn_from(self.inner, load_file(self.folder / "best.safetensors"))
+            self.learner.probing = False
             results = measured.results(self.job, self.learner, self.inner, self.examples, self.folder)
+            results |= self._beside()
             results["best_epoch"] = self.place.best_epoch + 1
+            results["processes"] = self.accelerator.num_processes
             paths.write_atomically(self.folder / "results.json", json.dumps(results).encode())
         self._tell("done")
-        self._close()
+        self.close()
         return results
+
+    def _keep_start(self) -> None:
+        """What the encoder's learning starts from: measured, where it is worth something already, and kept."""
+        tuned = self.job.trains in TUNED and (self.job.task == "alignment" or self.job.probe_epochs > 0)
+        worth = tuned or self.job.trains in ADAPTERS
+        if worth and self.accelerator.is_main_process:
+            _save_weights(self.inner, self.folder / "start.safetensors")
+
+    def _beside(self) -> dict[str, Any]:
+        """How good the start was, and of a tuned encoder all that lies between it and the best (WiSE-FT, Wortsman et
+        al. 2022).
+        """
+        if not (self.folder / "start.safetensors").is_file():
+            return {}
+        shares = (0.0,) if self.job.trains in ADAPTERS else tuple(n / 10 for n in range(11))
+        found = interpolation.curve(self.job, self.learner, self.inner, self.examples, self.folder, shares)
+        return {"before": found[0]["held out"]} | ({"interpolation": found} if len(found) > 1 else {})
 
     # ---- wishes, state, checkpoints -----------------------------------------------------------------------------
 
@@ -296,14 +347,17 @@ class _Training:
         """Leave at a checkpoint."""
         self._checkpoint()
         self._tell(status)
-        self._close()
+        self.close()
 
     def fail(self, why: str) -> None:
         self.state = replace(self.state, error=why)
         self._tell("failed")
-        self._close()
+        self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Let go of the run's files and threads."""
+        if self.learner.feed is not None:
+            self.learner.feed.close()
         if self.lines:
             self.lines.close()
             self.lines = None
@@ -327,6 +381,7 @@ class _Training:
                 self.state, status=status, step=self.place.step, epoch=self.place.epoch, seconds=self.place.seconds,
                 best=self.place.best if math.isfinite(self.place.best) else None, best_epoch=self.place.best_epoch)
             runs.tell(self.folder, self.state)
+            self.diary.tell()
 
     def _checkpoint(self) -> None:
         self.kept = time.monotonic()
@@ -334,7 +389,7 @@ class _Training:
             self._count_seconds()
             if self.lines:
                 self.lines.flush()
-            parts = {"model": self.inner.state_dict(), "optimizer": self.optimizer.state_dict(),
+            parts = {"model": learned(self.inner), "optimizer": self.optimizer.state_dict(),
                      "averaged": self.averaged, "scaler": self._scaler()}
             checkpoint.save(self.folder / "checkpoint.pt", self.place, parts)
 
@@ -345,27 +400,39 @@ class _Training:
         found = checkpoint.load(self.folder / "checkpoint.pt", self.accelerator.device)
         if found:
             self.place, parts = found
-            self.inner.load_state_dict(parts["model"])
+            learn_from(self.inner, parts["model"])
             self.optimizer.load_state_dict(parts["optimizer"])
             self.averaged = parts["averaged"]
             if self.accelerator.scaler is not None and parts["scaler"]:
                 self.accelerator.scaler.load_state_dict(parts["scaler"])
         if self.accelerator.is_main_process:
+            provenance.trained_on(self.folder, self.accelerator.device)
             self.lines = runs.Lines(self.folder, self.place.step)
         self.began = time.monotonic()
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def threads(job: TrainingJob) -> Iterator[None]:
     """A head's matrices are small: on one core they are multiplied sooner than on several that wait for each other, and
-    the window keeps the rest.
+    the window keeps the rest. An encoder's are not.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(before if job.reads_media else 1)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _groups(job: TrainingJob, model: torch.nn.Module) -> list[dict[str, Any]]:
+    """What learns, the head at its rate and a pretrained encoder at its own."""
+    head = set(map(id, head_of(model).parameters()))
+    groups: dict[float, list[torch.nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            rate = job.encoder_lr if id(parameter) not in head and job.trains in TUNED else job.lr
+            groups.setdefault(rate, []).append(parameter)
+    return [{"params": parameters, "lr": rate, "initial_lr": rate} for rate, parameters in groups.items()]
 
 
 def _merged(tells: list[dict[str, Any]]) -> dict[str, Any]:
@@ -387,18 +454,18 @@ def _merged(tells: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError | OutOfMemory) or "can't allocate memory" in str(error)
 
 
-def _save_weights(model: torch.nn.Module, folder: Path) -> None:
-    beside = folder / "best.safetensors.tmp"
+def _save_weights(model: torch.nn.Module, file: Path) -> None:
+    beside = file.with_name(f"{file.name}.tmp")
     try:
-        weights = {name: value.detach().contiguous().cpu().clone() for name, value in model.state_dict().items()}
+        weights = {name: value.detach().contiguous().cpu().clone() for name, value in learned(model).items()}
         save_file(weights, beside)
-        beside.replace(folder / "best.safetensors")
+        beside.replace(file)
     except Exception as error:
         beside.unlink(missing_ok=True)
-        raise TrainingError(f"The weights could not be written ({error}).", path=folder,
+        raise TrainingError(f"The weights could not be written ({error}).", path=file.parent,
                             hint="Free some space and continue.") from error
 
 

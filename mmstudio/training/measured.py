@@ -18,9 +18,12 @@ from mmstudio.training.examples import TEST, TRAIN, VALIDATION, Examples
 from mmstudio.training.job import TrainingJob
 from mmstudio.training.learner import Learner
 from mmstudio.training.other_metrics import multi_label, regression, retrieval
+from mmstudio.training.words import text
 
 Floats = NDArray[np.float32]
 PARTS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
+MOST_CAPTIONS = 100
+"""That are kept to be read."""
 MOST_PAIRS = 2000
 """Pairs that are compared with each other while a run learns."""
 SHARPNESS = 20.0
@@ -49,6 +52,9 @@ def measured(job: TrainingJob, outputs: Floats, examples: Examples, rows: NDArra
         amounts = regression(targets.astype(float), outputs[:, 0].astype(float))
         found = {"loss": amounts.rmse**2, "MAE": amounts.mae, "RMSE": amounts.rmse, "R²": amounts.r2,
                  "Pearson": amounts.pearson, "Spearman": amounts.spearman}
+    elif job.task == "captioning":
+        loss, right = outputs.mean(0)
+        found = {"loss": float(loss), "perplexity": float(np.exp(loss)), "word accuracy": float(right)}
     else:
         found = _aligned(job, outputs, np.asarray(examples.present)[rows])
     return {name: float(value) for name, value in found.items() if np.isfinite(value)}
@@ -93,6 +99,8 @@ def results(job: TrainingJob, learner: Learner, model: nn.Module, examples: Exam
     rows = examples.rows(held_out)
     found["of"] = next(name for name, part in PARTS.items() if part == held_out)
     found["intervals"] = _intervals(job, together[rows], np.asarray(examples.targets)[rows])
+    if job.task == "captioning":
+        found["captions"] = _captions(learner, model, examples, rows[:MOST_CAPTIONS])
     if len(job.modalities) > 1 and job.task != "alignment":
         found["modalities"] = {}
         for size in range(1, len(job.modalities) + 1):
@@ -101,11 +109,19 @@ def results(job: TrainingJob, learner: Learner, model: nn.Module, examples: Exam
                 given, _ = learner.outputs(model, some, seen)
                 name = " + ".join(job.modalities[m] for m in seen)
                 found["modalities"][name] = {"n": len(some), **measured(job, given, examples, some)}
+    if len(job.modalities) > 1 and job.task not in ("alignment", "captioning"):
         found["alone"] = {}
         for m, modality in enumerate(job.modalities):
             some = rows[np.asarray(examples.present)[rows][:, m]]
             found["alone"][modality] = {"n": len(some), **measured(job, alone[some, m], examples, some)}
     return found
+
+
+def _captions(learner: Learner, model: nn.Module, examples: Examples, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
+    told = learner.captions(model, rows)
+    wanted = [text(numbers, examples.words) for numbers in np.asarray(examples.targets)[rows].tolist()]
+    keys = np.asarray(examples.keys)[rows].tolist()
+    return [{"key": key, "told": one, "wanted": other} for key, one, other in zip(keys, told, wanted, strict=True)]
 
 
 def _intervals(job: TrainingJob, outputs: Floats, targets: NDArray[Any]) -> dict[str, tuple[float, float]]:

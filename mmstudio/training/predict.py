@@ -1,63 +1,111 @@
-"""A finished run tells of examples it has never seen."""
+"""A run tells of examples it has never seen."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmstudio.errors import TrainingError
-from mmstudio.training.examples import Examples
+from mmstudio.training.examples import Examples, Readable
 from mmstudio.training.job import TrainingJob, read
+
+if TYPE_CHECKING:
+    from mmstudio.training.learner import Learner
 
 
 class Predictor:
-    """The best weights of a run, on the CPU. Raises TrainingError where the run has none yet."""
+    """The best weights of a run, on the CPU. First it is shown what to tell of, by ``see`` or by ``read``. Raises
+    TrainingError where the run has no weights yet.
+    """
 
     def __init__(self, folder: Path) -> None:
         import torch
-        from safetensors.torch import load_file
 
-        from mmstudio.training.learner import Learner
+        from mmstudio.training import interpolation
+        from mmstudio.training.learner import Learner, learn_from
 
         self.job: TrainingJob = read(folder / "job.json")
         examples = Examples.load(folder / "examples")
         self.dim = int(examples.vectors.shape[2])
         self._learner = Learner(self.job, replace(examples, vectors=np.asarray(examples.vectors)), torch.device("cpu"))
+        self._count = 0
         try:
-            self._learner.model.load_state_dict(load_file(folder / "best.safetensors"))
+            learn_from(self._learner.model, interpolation.load(folder))
         except (OSError, RuntimeError, ValueError) as error:
             raise TrainingError("The run has no weights that can be read yet.", path=folder,
                                 hint="Let it train until it was validated once.") from error
 
-    def named(self, row: NDArray[np.float64]) -> dict[str, str | float | dict[str, float] | list[float]]:
-        """One row of ``outputs`` in words: the class told and all shares, the amount, or the vectors."""
+    @property
+    def learner(self) -> Learner:
+        """The model with what it was shown last, at first the run's own examples."""
+        return self._learner
+
+    def see(self, vectors: NDArray[np.float32], present: NDArray[np.bool_]) -> None:
+        """Tell of ``vectors (n, m, dim)`` of the job's modalities, ``present (n, m)``. Raises TrainingError where the
+        dimensions are not the run's, or it reads media themselves.
+        """
+        import torch
+
+        if self.job.reads_media:
+            raise TrainingError("The run reads pictures, sounds and texts, not their vectors.")
+        if vectors.ndim != 3 or vectors.shape[1:] != (len(self.job.modalities), self.dim) or not present.any(1).all():
+            raise TrainingError(f"The run reads vectors of {self.dim} dimensions and {len(self.job.modalities)} "
+                                "modalities, one of them present.")
+        self._learner.vectors, self._learner.present = torch.tensor(vectors), torch.tensor(present)
+        self._count = len(vectors)
+
+    def read(self, media: Sequence[Readable]) -> None:
+        """Tell of media, each with the place of its modality in the job. Raises TrainingError for a run that reads
+        vectors.
+        """
+        import torch
+
+        from mmstudio.training.feed import Feed
+        from mmstudio.training.learner import Whole
+
+        learner = self._learner
+        if not isinstance(learner.model, Whole):
+            raise TrainingError("The run reads vectors of the encoder that it was trained with.")
+        towers = learner.model.towers
+        learner.feed = Feed(media, self.job.modalities, self.job.modalities, towers.prepare, most_bytes=0)
+        present = np.zeros((len(media), len(self.job.modalities)), bool)
+        for row, one in enumerate(media):
+            present[row, [m for m, _ in one]] = True
+        learner.present, self._count = torch.tensor(present), len(media)
+        learner.vectors = torch.zeros((*present.shape, self.dim))
+
+    def outputs(self) -> NDArray[np.float64]:
+        """Probabilities ``(n, classes)``, amounts ``(n, 1)``, or aligned vectors ``(n, m, width)``. Raises
+        TrainingError where a medium cannot be read.
+        """
+        from mmstudio.training.calibration import sigmoid, softmax
+
+        told, _ = self._learner.outputs(self._learner.model, np.arange(self._count))
+        if self.job.task == "classification":
+            return softmax(told)
+        if self.job.task == "multi-label":
+            return sigmoid(told)
+        return told.astype(float)
+
+    def captions(self) -> list[str]:
+        """What a run of captions tells of each."""
+        return self._learner.captions(self._learner.model, np.arange(self._count))
+
+    def named(self) -> list[dict[str, str | float | dict[str, float] | list[float]]]:
+        """Each in words: the class told and all shares, the amount, the caption, or the vectors."""
+        if self.job.task == "captioning":
+            return [{"caption": caption} for caption in self.captions()]
+        return [self._named(row) for row in self.outputs()]
+
+    def _named(self, row: NDArray[np.float64]) -> dict[str, str | float | dict[str, float] | list[float]]:
         if self.job.task in ("classification", "multi-label"):
             shares = {name: round(float(share), 6) for name, share in zip(self.job.classes, row, strict=True)}
             if self.job.task == "classification":
                 return {"class": self.job.classes[int(row.argmax())], "shares": shares}
             return {"shares": shares}
         return {"amount": float(row[0])} if self.job.task == "regression" else {"vectors": row.tolist()}
-
-    def outputs(self, vectors: NDArray[np.float32], present: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """For ``vectors (n, m, dim)`` of the job's modalities, ``present (n, m)``: probabilities ``(n, classes)``,
-        amounts ``(n, 1)``, or aligned vectors ``(n, m, width)``. Raises TrainingError where the dimensions are not the
-        run's.
-        """
-        import torch
-
-        from mmstudio.training.calibration import sigmoid, softmax
-
-        if vectors.ndim != 3 or vectors.shape[1:] != (len(self.job.modalities), self.dim) or not present.any(1).all():
-            raise TrainingError(f"The run reads vectors of {self.dim} dimensions and {len(self.job.modalities)} "
-                                "modalities, one of them present.")
-        learner = self._learner
-        learner.vectors, learner.present = torch.tensor(vectors), torch.tensor(present)
-        told, _ = learner.outputs(learner.model, np.arange(len(vectors)))
-        if self.job.task == "classification":
-            return softmax(told)
-        if self.job.task == "multi-label":
-            return sigmoid(told)
-        return told.astype(float)

@@ -1,7 +1,8 @@
 """Runs lie in folders: the job, what it learns from, where it stands, and its curve. Reading them needs no torch.
 
-``job.json``, ``examples/``, ``state.json``, ``metrics.jsonl`` (one line a step), ``wish`` (what the person wants of
-it), ``checkpoint.pt``, ``best.safetensors``, ``results.json`` and ``outputs.npz``. Whoever trains holds
+``job.json``, ``examples/``, ``provenance.json``, ``state.json``, ``metrics.jsonl`` (one line a step), the same in
+``tensorboard/``, ``wish`` (what the person wants of it), ``checkpoint.pt``, ``best.safetensors``, ``results.json`` and
+``outputs.npz``; for who watches, ``validation.npz`` of the last epoch and ``film/`` of all. Whoever trains holds
 ``running.lock``.
 """
 
@@ -15,14 +16,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from mmstudio import paths
 from mmstudio.errors import TrainingError
+from mmstudio.training import provenance
+from mmstudio.training import trial as trials
+from mmstudio.training.event_files import EventFile
 from mmstudio.training.examples import Examples
 from mmstudio.training.job import TrainingJob, read
+from mmstudio.training.provenance import Provenance
+from mmstudio.training.trial import Trial
 
 Status = Literal["waiting", "running", "paused", "stopped", "done", "failed", "interrupted"]
 Wish = Literal["run", "pause", "stop"]
@@ -51,64 +57,115 @@ class State:
 
 @dataclass(frozen=True)
 class Run:
-    """One run's folder as it is now; ``results`` are its metrics once it is done."""
+    """One run's folder as it is now; ``results`` are its metrics once it is done. A person may call it otherwise than
+    its job does, give it a star and write a ``note``: the project knows these (``Project.look_at_runs``). ``trial``
+    says which one of a sweep it is.
+    """
 
     folder: Path
     job: TrainingJob
     state: State
     results: dict[str, Any]
+    provenance: Provenance = field(default_factory=Provenance)
+    name: str = ""
+    starred: bool = False
+    note: str = ""
+    share: float = 1.0
+    trial: Trial | None = None
 
     @property
     def number(self) -> int:
         return int(self.folder.name)
 
 
-def make(root: Path, job: TrainingJob, examples: Examples) -> Path:
-    """A new run's folder, numbered after those that are there. Raises TrainingError; then there is none."""
-    root.mkdir(parents=True, exist_ok=True)
-    number = 1 + max((int(path.name) for path in root.iterdir() if _is_number(path.name)), default=0)
-    folder = root / f"{number:04}"
-    beside = root / f".{folder.name}"
-    shutil.rmtree(beside, ignore_errors=True)
-    try:
-        beside.mkdir()
-        examples.save(beside / "examples")
+def make(root: Path, job: TrainingJob, examples: Examples, kept: Path | None = None,
+         trial: Trial | None = None) -> Path:
+    """A new run's folder, numbered after those that are there. Where the examples lie in a folder already, ``kept``,
+    they are not stored again; a run of a sweep knows its ``trial``. Raises TrainingError; then there is none.
+    """
+    with numbered(root) as beside:
+        if kept is None:
+            examples.save(beside / "examples")
+        else:
+            shutil.copytree(kept, beside / "examples", copy_function=_linked)
         (beside / _JOB).write_text(job.check().to_json(), encoding="utf-8")
-        paths.write_atomically(beside / _STATE, _as_json(State(fingerprint=examples.fingerprint())))
-        beside.rename(folder)
-    except OSError as error:
+        made = Provenance(time.time(), len(examples), examples.fingerprint(), examples.note)
+        provenance.write(beside, made)
+        if trial is not None:
+            trials.write(beside, trial)
+        paths.write_atomically(beside / _STATE, _as_json(State(fingerprint=made.fingerprint)))
+    return root / beside.name.removeprefix(".")
+
+
+def _linked(source: str, target: str) -> None:
+    """The same file under another name, or its copy where the disk knows no such names."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+@contextmanager
+def numbered(root: Path) -> Iterator[Path]:
+    """A folder to write into, named “.0001” until it is whole and “0001” then, after those that ``root`` has. Raises
+    TrainingError where it cannot be written; of what fails nothing stays.
+    """
+    from filelock import FileLock
+
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root.with_name(f"{root.name}.lock")):  # a sweep and the window may make runs at once
+        number = 1 + max((int(path.name) for path in root.iterdir() if is_number(path.name)), default=0)
+        beside = root / f".{number:04}"
         shutil.rmtree(beside, ignore_errors=True)
-        raise TrainingError(f"The run could not be written ({error.strerror}).", path=folder,
-                            hint="Free some space.") from error
-    except TrainingError:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
-    return folder
+        try:
+            beside.mkdir()
+            yield beside
+            beside.rename(root / f"{number:04}")
+        except OSError as error:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise TrainingError(f"What is to be trained could not be written ({error.strerror}).", path=beside,
+                                hint="Free some space.") from error
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+
+
+def again(folder: Path) -> Path:
+    """A new run beside this one with its job and its examples. Raises TrainingError."""
+    return make(folder.parent, read(folder / _JOB), Examples.load(folder / "examples"))
 
 
 def runs(root: Path) -> list[Run]:
     """All runs that can be read, newest first."""
     found = []
     for folder in sorted(root.iterdir(), reverse=True) if root.is_dir() else ():
-        if _is_number(folder.name) and (folder / _JOB).is_file():
+        if is_number(folder.name) and (folder / _JOB).is_file():
             with suppress(TrainingError):
                 found.append(look(folder))
     return found
 
 
-def _is_number(name: str) -> bool:
+def is_number(name: str) -> bool:
+    """Whether a folder's name is that of a run."""
     return name.isdecimal() and name.isascii()
 
 
 def look(folder: Path) -> Run:
-    """One run as it is. A run that says it is running while nobody holds its lock was interrupted. Raises
+    """One run as it is. Raises TrainingError."""
+    job = read(folder / _JOB)
+    return Run(folder, job, standing(folder), _results(folder), provenance.of(folder), job.name,
+               share=share_of(folder), trial=trials.of(folder))
+
+
+def standing(folder: Path) -> State:
+    """Where a run stands. One that says it is running while nobody holds its lock was interrupted. Raises
     TrainingError.
     """
     state = state_of(folder)
     if state.status in ("running", "paused") and not is_alive(folder):
         last = state_of(folder)  # it may have ended just now
         state = replace(last, status="interrupted") if last.status == state.status else last
-    return Run(folder, read(folder / _JOB), state, _results(folder))
+    return state
 
 
 def _results(folder: Path) -> dict[str, Any]:
@@ -120,11 +177,6 @@ def _results(folder: Path) -> dict[str, Any]:
         return made if numbers and isinstance(made["of"], str) else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-
-
-def note_of(folder: Path) -> str:
-    """What was left out of the run's examples."""
-    return Examples.load(folder / "examples").note
 
 
 def state_of(folder: Path) -> State:
@@ -172,6 +224,22 @@ def wished(folder: Path) -> Wish:
     except OSError:
         return "run"
     return "pause" if text == "pause" else "stop" if text == "stop" else "run"
+
+
+def share_of(folder: Path) -> float:
+    """How much of the best weights a run tells with, 0 to 1; the rest is what its encoder's learning started from."""
+    try:
+        return min(1.0, max(0.0, float((folder / "share").read_text(encoding="ascii"))))
+    except (OSError, ValueError):
+        return 1.0
+
+
+def choose_share(folder: Path, share: float) -> None:
+    """Let a run tell with weights between its start and its best. Raises TrainingError."""
+    try:
+        paths.write_atomically(folder / "share", f"{share:g}".encode())
+    except OSError as error:
+        raise TrainingError(f"The choice could not be kept ({error.strerror}).", path=folder) from error
 
 
 def is_first() -> bool:
@@ -326,19 +394,21 @@ class Lines:
 
     def __init__(self, folder: Path, step: int) -> None:
         file = folder / "metrics.jsonl"
-        kept = b""
+        kept = []
         if step and file.is_file():
-            lines = file.read_bytes().splitlines(keepends=True)
-            kept = b"".join(line for line in lines if line.endswith(b"\n") and (_line(line) or {"step": step + 1}).get(
-                "step", 0) <= step)
-        paths.write_atomically(file, kept)
+            whole = [line for line in file.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+            kept = [(line, made) for line in whole if (made := _line(line)) and made.get("step", 0) <= step]
+        paths.write_atomically(file, b"".join(line for line, _ in kept))
         self._file = open(file, "ab")  # noqa: SIM115 - closed by close
+        self._events = EventFile(folder / "tensorboard", provenance.of(folder).created, step,
+                                 [made for _, made in kept])
         self._flushed = time.monotonic()
 
     def add(self, values: dict[str, Any]) -> None:
         """Raises TrainingError where the disk does not take it."""
         try:
             self._file.write(json.dumps(values).encode() + b"\n")
+            self._events.add(values)
             if time.monotonic() - self._flushed > 0.1:
                 self.flush()
         except OSError as error:
@@ -347,11 +417,10 @@ class Lines:
 
     def flush(self) -> None:
         self._file.flush()
+        self._events.flush()
         self._flushed = time.monotonic()
 
     def close(self) -> None:
-        try:
-            self._file.close()
-        except OSError:
-            pass
-
+        for file in (self._file, self._events):
+            with suppress(OSError):
+                file.close()

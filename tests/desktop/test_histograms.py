@@ -27,7 +27,8 @@ def panel(window: MainWindow, mixed_folder: Path, qtbot: QtBot) -> HistogramsPan
     window.session.add([mixed_folder])
     qtbot.waitUntil(lambda: window.library.items.rowCount() == 24 and not window.session.jobs.running, timeout=20_000)
     window.actions_.by_id["histograms"].trigger()
-    panel = window.histograms
+    panel = window.histograms.made
+    assert isinstance(panel, HistogramsPanel)
     qtbot.waitUntil(lambda: "width" in panel.cards and not busy(panel), timeout=10_000)
     return panel
 
@@ -65,10 +66,12 @@ def drag(on: HistogramView, first: int, last: int) -> None:
 
 def test_nothing_is_built_before_it_is_shown(window: MainWindow, qtbot: QtBot) -> None:
     assert window._docks["histograms"].isHidden()
-    assert window.histograms.layout() is None
+    assert window.histograms.made is None
     window.actions_.by_id["histograms"].trigger()
-    assert window.histograms.isVisible()
-    window.histograms.closeWanted.emit()
+    panel = window.histograms.made
+    assert isinstance(panel, HistogramsPanel)
+    qtbot.waitUntil(panel.isVisible)
+    panel.closeWanted.emit()
     assert window._docks["histograms"].isHidden()
 
 
@@ -311,7 +314,8 @@ def test_the_selection_is_a_word_of_the_filter_and_is_followed(
 
 def test_an_empty_project_teaches_what_histograms_are_for(window: MainWindow, qtbot: QtBot) -> None:
     window.actions_.by_id["histograms"].trigger()
-    panel = window.histograms
-    qtbot.waitUntil(lambda: not busy(panel), timeout=10_000)
+    panel = window.histograms.made
+    assert isinstance(panel, HistogramsPanel)
+    qtbot.waitUntil(lambda: panel.isVisible() and not busy(panel), timeout=10_000)
     assert panel._stack.currentIndex() == 0
     assert not panel.cards

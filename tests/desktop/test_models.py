@@ -30,7 +30,7 @@ def hub(fake_hub: FakeHub, tmp_path: Path) -> FakeHub:
 
 
 def _dialog(window: MainWindow, qtbot: QtBot, shown: str = "") -> ModelsDialog:
-    dialog = ModelsDialog(window.session, window, shown)
+    dialog = ModelsDialog(window.session, [], window, shown)
     qtbot.addWidget(dialog)
     dialog.show()
     return dialog
@@ -61,7 +61,8 @@ def test_a_downloaded_model_is_offered_used_and_removed(window: MainWindow, hub:
         window.banner.offer.click()
     assert session.encoder is not None
     assert session.encoder.name == SENTENCES
-    session.settings.set("model", "starter")
+    with qtbot.waitSignal(session.encoderChanged, timeout=60_000):
+        session.choose_model("starter")
     dialog._fill()
     dialog.remove.click()
     next(b for b in dialog.findChild(QMessageBox).buttons() if "Remove" in b.text()).click()

@@ -75,10 +75,10 @@ def test_pressing_train_makes_a_run_that_learns_and_tells_the_library(learned_fr
     QTest.mouseClick(dialog.go, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: _status(window) == "done", timeout=60_000)
     panel = _panel(window)
-    assert panel.table.rowCount() == 1
-    assert panel.table.item(0, 0).text() == "1 · colours"
-    assert panel.table.item(0, 2).text() == "done"
-    assert panel.table.item(0, 3).text().startswith("accuracy")
+    assert panel.table.model().rowCount() == 1
+    assert panel.table.cell(0, "name") == "1 · colours"
+    assert panel.table.cell(0, "status") == "done"
+    assert panel.table.cell(0, "best").startswith("accuracy")
     qtbot.waitUntil(lambda: panel.results.evaluation is not None)
     QTest.mouseClick(panel.results.classes.viewport(), Qt.MouseButton.LeftButton)
     apply = next(b for b in panel.findChildren(QPushButton) if b.text() == "Tell the library")
@@ -155,7 +155,7 @@ def test_a_run_pauses_goes_on_stops_and_the_next_one_waits_its_turn(learned_from
     learning.wish(learning.run("0001"), "stop")  # type: ignore[arg-type]
     qtbot.waitUntil(lambda: _status(window) == "stopped", timeout=20_000)
     qtbot.waitUntil(lambda: _status(window, "0002") == "done", timeout=60_000)
-    learning.remove(learning.run("0001"))  # type: ignore[arg-type]
+    learning.remove([learning.run("0001")])  # type: ignore[list-item]
     qtbot.waitUntil(lambda: learning.run("0001") is None)
 
 
@@ -202,12 +202,10 @@ def test_a_run_that_cannot_begin_says_so_and_the_next_one_learns(learned_from: M
     window._docks["training"].raise_()
     qtbot.waitUntil(lambda: window.training.made is not None)
     panel = _panel(window)
-    panel._choose({"0002"})
-    panel._chosen()
-    window.learning.remove(window.learning.run("0002"))  # type: ignore[arg-type]
-    qtbot.waitUntil(lambda: panel.table.rowCount() == 1)
-    assert panel._run() is None
+    panel.table.choose(["0002"])
+    window.learning.remove([window.learning.run("0002")])  # type: ignore[list-item]
+    qtbot.waitUntil(lambda: panel.table.model().rowCount() == 1)
+    assert panel.table.chosen() == []
     assert panel.curves.legend._runs == []
-    panel._choose({"0001"})
-    panel._chosen()
+    panel.table.choose(["0001"])
     assert "cannot be read" in panel.told.text()

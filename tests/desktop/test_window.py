@@ -216,3 +216,13 @@ def test_a_lost_preview_is_no_trouble(window: MainWindow, qtbot: QtBot, make_pic
     connection.close()
     window.previews._kept.clear()
     assert window.grab().toImage().width() > 0
+
+
+def test_the_window_fits_a_small_screen_and_no_panel_widens_it(window: MainWindow, qtbot: QtBot) -> None:
+    for name in ("why", "compare", "structure", "training", "histograms"):
+        dock = window._docks[name]
+        dock.show()
+        dock.raise_()
+        qtbot.wait(1)
+    window.resize(1280, 800)
+    assert (window.width(), window.height()) == (1280, 800)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from mmstudio.errors import AttentionUnavailable, SpaceMismatch, StudioError
 from mmstudio.explain import figure, maps
 from mmstudio.explain.spectrogram import BANDS, band_hz, hz_band, mel_spectrogram
 from mmstudio.media import Limits, MediaRef
+from mmstudio.progress import finish
 from mmstudio.project import explanation_of
 
 
@@ -98,6 +100,23 @@ def test_every_method_becomes_a_picture_and_numbers_for_every_modality(
         with np.load(tmp_path / "out.npz") as kept:
             assert np.array_equal(kept["weights"], found.weights)
             assert len(kept["extents"]) == len(kept["weights"])
+
+
+def test_a_map_over_time_and_frequency_is_drawn_at_both(
+    starter: Encoder, limits: Limits, make_sound: Callable[..., Path], tmp_path: Path,
+) -> None:
+    ref = MediaRef(make_sound("a.wav", hertz=3000), "audio")
+    query = starter.explain("a bell", "text").vector
+    found = finish(figure.method_map(starter, ref, limits, "occlusion", query))
+    high = (found.positions.extents[:, 2] > 2000).astype(np.float32)
+    figure.write(replace(found, weights=high), ref, limits, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as picture:
+        pixels = np.asarray(picture.convert("RGB"), np.float32)
+    assert pixels[:40].mean() > 2 * pixels[-100:].mean()
+    with pytest.raises(AttentionUnavailable, match="compares with a query"):
+        finish(figure.method_map(starter, ref, limits, "occlusion", None))
+    with pytest.raises(StudioError, match="no method named"):
+        finish(figure.method_map(starter, ref, limits, "magic", query))
 
 
 def test_a_layer_that_is_not_there_and_an_unknown_ending_are_errors(starter: Encoder, limits: Limits) -> None:

@@ -208,9 +208,9 @@ def test_hovering_a_point_shows_its_card_and_the_legend_hides_a_modality(
     assert not window.map._card.isVisible()
     QTest.mouseClick(window.map.legend, Qt.MouseButton.LeftButton, pos=QPoint(40, 14))
     assert window.map.legend.hidden == {"Pictures"}
-    assert canvas._hidden.sum() == 12
+    assert canvas.hidden.sum() == 12
     QTest.mouseDClick(window.map.legend, Qt.MouseButton.LeftButton, pos=QPoint(40, 36))
-    assert (~canvas._hidden).sum() == 6
+    assert (~canvas.hidden).sum() == 6
 
 
 def test_photographs_and_recordings_bring_one_kind_offer_and_drawings_none(

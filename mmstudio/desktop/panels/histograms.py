@@ -23,8 +23,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from mmstudio.desktop.filtering import BLOCK, Rows, ids_of
+from mmstudio.desktop.filtering import Rows
 from mmstudio.desktop.item_list import ItemList
+from mmstudio.desktop.selection import Selection
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, tr
 from mmstudio.desktop.theme import THEME, colours, icon
@@ -54,7 +55,7 @@ class Wanted:
     more: int
     logs: frozenset[str]
     passing: NDArray[np.int64]
-    selection: frozenset[int]
+    selection: Selection
 
 
 @dataclass(frozen=True)
@@ -352,7 +353,7 @@ class HistogramsPanel(QWidget):
         passing, log = self._items.shown, name in self._logs
         project = self._project
 
-        def done(chosen: frozenset[int]) -> None:
+        def done(chosen: NDArray[np.int64]) -> None:
             if project == self._project:
                 self._session.select(chosen)
 
@@ -375,20 +376,17 @@ def _counted(items: Items, wanted: Wanted) -> Counted:
     chosen = (*wanted.columns, *varying(columns, wanted.more, wanted.columns))
     ids = items.ids()
     passing = None if len(wanted.passing) == len(ids) else mask_of(ids, wanted.passing)
-    selected = mask_of(ids, ids_of(wanted.selection)) if wanted.selection else None
+    selected = mask_of(ids, wanted.selection.items) if wanted.selection else None
     return Counted(dict(columns.names()), tuple(
         histogram(columns, name, passing, selected, name in wanted.logs) for name in chosen if name in names))
 
 
-def _in_bars(items: Items, name: str, bars: frozenset[int], log: bool, passing: NDArray[np.int64]) -> frozenset[int]:
-    """On the lane for maths."""
+def _in_bars(items: Items, name: str, bars: frozenset[int], log: bool, passing: NDArray[np.int64],
+             ) -> NDArray[np.int64]:
+    """On the lane for maths: the ids ``(n,)``."""
     from mmstudio.library.histogram import mask_of, rows_in
 
     columns, ids = items.columns(), items.ids()
     if name not in columns.names():
-        return frozenset()
-    found = ids[rows_in(columns, name, sorted(bars), log) & mask_of(ids, passing)]
-    chosen: set[int] = set()
-    for start in range(0, len(found), BLOCK):  # as in ``ids_of``
-        chosen.update(found[start : start + BLOCK].tolist())
-    return frozenset(chosen)
+        return ids[:0]
+    return ids[rows_in(columns, name, sorted(bars), log) & mask_of(ids, passing)]

@@ -57,7 +57,7 @@ class InspectorPanel(QWidget):
         self.sound_bar = SoundBar(self.player)
         self.watch = QPushButton(tr("Watch the video"), checkable=True)
         self.film = Film(session.pool, self.player)
-        self.attention = AttentionView()
+        self.attention = AttentionView(session.pool.ask)
         self.fusion = FusionSliders(session)
         self.hits = HitsView(session, previews)
         self.vector = VectorStrip()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QSize, Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
     QLabel,
-    QListView,
     QStackedWidget,
     QToolButton,
     QVBoxLayout,
@@ -17,7 +15,9 @@ from PySide6.QtWidgets import (
 
 from mmstudio.desktop.filtering import Wish
 from mmstudio.desktop.item_list import ItemDelegate, ItemList
+from mmstudio.desktop.item_view import ItemView
 from mmstudio.desktop.previews import Previews
+from mmstudio.desktop.row_selection import RowSelection
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, modality_name, tr
 from mmstudio.desktop.theme import THEME, icon
@@ -26,16 +26,6 @@ from mmstudio.desktop.widgets.query_edit import QueryEdit
 from mmstudio.desktop.widgets.slices import SlicesButton
 from mmstudio.errors import StudioError
 from mmstudio.media import MODALITIES
-
-
-class ItemView(QListView):
-    """Qt's list, but the keys that the window knows - search, play, jump - stay the window's."""
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.text() in ("/", " ") or event.text().isdigit():
-            event.ignore()
-        else:
-            super().keyPressEvent(event)
 
 
 class LibraryPanel(QWidget):
@@ -50,7 +40,6 @@ class LibraryPanel(QWidget):
         self.items = ItemList(session, self)
         self.delegate = ItemDelegate(previews, session.places, self)
         self.list = ItemView()
-        self._following = False
         self._words = QueryEdit()
         self._wrong = QLabel(visible=False, wordWrap=True)
         self._modalities = QButtonGroup(self)
@@ -66,7 +55,7 @@ class LibraryPanel(QWidget):
         self.items.filter.refused.connect(self._refused)
         self.items.filter.completed.connect(self._words.show_completions)
         self._words.completionsWanted.connect(self.items.filter.complete)
-        session.selectionChanged.connect(self._follow_selection)
+        session.selectionChanged.connect(self._show_single)
         THEME.changed.connect(self._icons)
         self._count()
 
@@ -114,27 +103,20 @@ class LibraryPanel(QWidget):
     def _set_up_list(self) -> None:
         view = self.list
         view.setModel(self.items)
+        self.rows = RowSelection(self.items, self._session, view.near)
+        view.setSelectionModel(self.rows)
+        view.verticalScrollBar().valueChanged.connect(lambda _: self.rows.scrolled())
         view.setItemDelegate(self.delegate)
-        view.setUniformItemSizes(True)
-        view.setSelectionMode(QListView.SelectionMode.ExtendedSelection)
-        view.setResizeMode(QListView.ResizeMode.Adjust)
-        view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
-        view.setMouseTracking(True)
         view.setDragEnabled(True)
         view.setAccessibleName(tr("Library"))
         self._show_as_list(False)
-        view.selectionModel().selectionChanged.connect(lambda *_: self._selected())
-        view.selectionModel().currentChanged.connect(lambda now, _: self._current(now))
+        self.rows.currentChanged.connect(lambda now, _: self._current(now))
         view.clicked.connect(self._current)
 
     def _show_as_list(self, as_list: bool) -> None:
-        """A wrapped list stays fast with many items, which Qt's icon mode does not."""
         self.delegate.as_list = as_list
-        self.list.setFlow(QListView.Flow.TopToBottom if as_list else QListView.Flow.LeftToRight)
-        self.list.setWrapping(not as_list)
         side = self.delegate.side
-        self.list.setGridSize(QSize() if as_list else QSize(side + 16, side + 34))
-        self.list.scheduleDelayedItemsLayout()
+        self.list.set_cells(QSize(200, 40) if as_list else QSize(side + 16, side + 34), wraps=not as_list)
 
     def _icons(self) -> None:
         self._as_list.setIcon(icon("list"))
@@ -158,9 +140,9 @@ class LibraryPanel(QWidget):
         self._count()
         asked = self.items.filter
         if not asked.wish.lets_all_pass and not asked.about_selection:  # what is not seen must not be hit by a key
-            shown = {key for key in self._session.selection if key < 0 or self.items.row_of(key) >= 0}
-            self._session.select(shown)
-        self._follow_selection()
+            chosen = self._session.selection
+            self._session.select(chosen - chosen.items | self.items.shown[chosen.rows_in(self.items.shown)])
+        self.rows.follow()
 
     def _refused(self, error: StudioError) -> None:
         self._words.show_error(str(error))
@@ -172,28 +154,16 @@ class LibraryPanel(QWidget):
         self._modalities.buttons()[0].setChecked(True)
         self._filter()
 
-    def _selected(self) -> None:
-        if not self._following:
-            rows = self.list.selectionModel().selectedIndexes()
-            self._session.select(self.items.key_at(index.row()) for index in rows)
-
     def _current(self, index: QModelIndex) -> None:
-        if index.isValid() and not self._following and self.items.key_at(index.row()) != self._session.current:
+        if index.isValid() and not self.rows.following and self.items.key_at(index.row()) != self._session.current:
             self._session.focus(self.items.key_at(index.row()))
 
-    def _follow_selection(self) -> None:
-        """Show what was selected elsewhere, as few ranges, and scroll to it."""
-        self._following = True
-        rows = sorted(row for key in self._session.selection if (row := self.items.row_of(key)) >= 0)
-        chosen = QItemSelection()
-        start = 0
-        for i, row in enumerate(rows):
-            if i + 1 == len(rows) or rows[i + 1] != row + 1:
-                chosen.select(self.items.index(rows[start]), self.items.index(row))
-                start = i + 1
-        model = self.list.selectionModel()
-        model.select(chosen, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+    def _show_single(self) -> None:
+        """Scroll to what was selected elsewhere, if it is one thing."""
+        rows = self.rows.rows
         if len(rows) == 1:
-            model.setCurrentIndex(self.items.index(rows[0]), QItemSelectionModel.SelectionFlag.NoUpdate)
-            self.list.scrollTo(self.items.index(rows[0]))
-        self._following = False
+            index = self.items.index(int(rows[0]))
+            self.rows.following = True
+            self.rows.setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
+            self.rows.following = False
+            self.list.scrollTo(index)

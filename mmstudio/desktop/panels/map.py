@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QColor, QResizeEvent
+from numpy.typing import NDArray
+from PySide6.QtCore import QRect, QSize, Qt, Signal
+from PySide6.QtGui import QPainter, QResizeEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
-    QComboBox,
     QHBoxLayout,
     QLabel,
     QStackedWidget,
@@ -19,17 +17,27 @@ from PySide6.QtWidgets import (
 )
 
 from mmstudio.desktop.arranging import FusedPlace, Layout
-from mmstudio.desktop.plots.scatter import Points, Scatter
+from mmstudio.desktop.paint import draw_item
+from mmstudio.desktop.plots.cloud import Points
+from mmstudio.desktop.plots.colouring import Colouring, scale_colours
+from mmstudio.desktop.plots.marks import Marks
+from mmstudio.desktop.plots.scatter import Scatter
 from mmstudio.desktop.plots.sprites import SHAPES
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
-from mmstudio.desktop.text import count, modality_name, tr
-from mmstudio.desktop.theme import MODALITY_COLOURS, THEME, category_colours, icon
+from mmstudio.desktop.text import count, tr
+from mmstudio.desktop.theme import THEME, icon
 from mmstudio.desktop.widgets.card import HoverCard
+from mmstudio.desktop.widgets.colour_by import ColourBy
 from mmstudio.desktop.widgets.empty import EmptyState
-from mmstudio.desktop.widgets.legend import Legend
+from mmstudio.desktop.widgets.legend import Legend, Line
+from mmstudio.library import Item
 
-MOST_TAGS = 12
+MOST_FACES = 4000
+"""Items whose pictures are on the map are kept at hand."""
+
+FEW_SAMPLES = 50
+"""Samples that are moved one by one; of more, all points are sorted anew."""
 
 
 class MapPanel(QWidget):
@@ -41,16 +49,19 @@ class MapPanel(QWidget):
     def __init__(self, session: Session, previews: Previews) -> None:
         super().__init__()
         self._session = session
-        self.canvas = Scatter()
+        self.canvas = Scatter(behind=lambda ask, then: session.pool.ask(ask, then, session.failed.emit))
+        self.marks = Marks(self.canvas)
         self.legend = Legend(self.canvas)
+        self._previews = previews
         self._card = HoverCard(previews, self.canvas)
         self._state = QLabel()
         self._state.setProperty("faint", True)
-        self._colour_by = QComboBox()
+        self.colour_by = ColourBy(session)
         self.hovered: int | None = None
-        self._fused_places: dict[int, np.ndarray] = {}
-        self._names: list[str] = []
-        self._columns = np.empty(0, np.int64)
+        self._sample_ids, self._sample_places = np.empty(0, np.int64), np.empty((0, 2), np.float32)
+        self._colouring = Colouring(np.empty(0, np.int64))
+        self._shaped: tuple[NDArray[np.str_], NDArray[np.int64]] | None = None
+        self._faces: dict[int, Item | None] = {}
         self._drawn: Layout | None = None
         self._items_drawn = 0
         self._build()
@@ -73,13 +84,17 @@ class MapPanel(QWidget):
         fit = QToolButton(toolTip=tr("Show everything (Home, or double-click)"))
         fit.clicked.connect(self.canvas.fit)
         self._tools.append((fit, "fit"))
+        self.contours = QToolButton(checkable=True, toolTip=tr("Contours: lines around a quarter, half, three quarters "
+                                                               "and 95 % of the points"))
+        self.contours.toggled.connect(self.canvas.show_contours)
+        self.pictures = QToolButton(checkable=True, checked=True, toolTip=tr("Pictures in the place of near points"))
+        self.pictures.toggled.connect(self.canvas.show_pictures)
+        self._tools += [(self.contours, "contours"), (self.pictures, "pictures")]
         for button, _ in self._tools:
             button.setIconSize(QSize(20, 20))
             bar.addWidget(button)
         bar.addWidget(QLabel(tr("Colour by")))
-        for key, title in (("modality", tr("Modality")), ("tag", tr("Tag")), ("cluster", tr("Cluster"))):
-            self._colour_by.addItem(title, key)
-        bar.addWidget(self._colour_by)
+        bar.addWidget(self.colour_by)
         bar.addStretch(1)
         bar.addWidget(self._state)
         layout.addLayout(bar)
@@ -107,7 +122,12 @@ class MapPanel(QWidget):
         session.itemsAdded.connect(lambda _: self._tell_state())
         session.encoderChanged.connect(self._encoder_changed)
         session.vectorsChanged.connect(self._tell_state)
-        self._colour_by.currentIndexChanged.connect(lambda _: self._redraw())
+        for changed in (session.itemsChanged, session.samplesChanged, session.projectOpened):
+            changed.connect(self._faces.clear)
+        self.colour_by.wanted.connect(self._ask_colours)
+        self.colour_by.found.connect(self._coloured)
+        self.canvas.use_faces(self._draw_face)
+        self._previews.arrived.connect(lambda _: self.canvas.update())
         self.canvas.picked.connect(self._picked)
         self.canvas.lassoed.connect(self._lassoed)
         self.canvas.cleared.connect(lambda: session.select([]))
@@ -115,14 +135,14 @@ class MapPanel(QWidget):
         self.canvas.opened.connect(self._picked_alone)
         self.legend.hiddenChanged.connect(lambda _: self._hide())
         THEME.changed.connect(self._icons)
-        THEME.changed.connect(self._redraw)
+        THEME.changed.connect(self._show_colours)
 
     def _icons(self) -> None:
         for button, name in self._tools:
             button.setIcon(icon(name))
 
     def _opened(self) -> None:
-        self._fused_places.clear()
+        self._samples_known([])
         self._drawn = None
         self.canvas.show_points(Points.none(), [])
         self.canvas.fit()
@@ -142,58 +162,60 @@ class MapPanel(QWidget):
             self._redraw()
 
     def _redraw(self) -> None:
-        layout = self._session.layout
+        layout, session = self._session.layout, self._session
         if layout is None:
             return
         self._stack.setCurrentIndex(1)
-        known = np.isin(layout.keys, np.fromiter(self._session.items, np.int64, len(self._session.items)))
-        placed = [s for s in self._session.samples.values() if s.id in self._fused_places]
-        keys = np.concatenate([layout.keys[known], np.array([-s.id for s in placed], np.int64)])
-        places = np.concatenate([layout.places[known], *(self._fused_places[s.id][None] for s in placed)])
-        modalities = np.concatenate([layout.modalities[known], np.full(len(placed), "sample")])
-        shapes = np.select([modalities == m for m in SHAPES], range(len(SHAPES)))
-        names, colours, columns = self._coloured(keys, shapes, layout)
-        self._names, self._columns = names, columns
+        known = np.isin(layout.keys, session.items.ids())
+        living = np.isin(self._sample_ids, np.fromiter(session.samples, np.int64, len(session.samples)))
+        rows = slice(None) if known.all() else known
+        keys = np.concatenate([layout.keys[rows], -self._sample_ids[living]])
+        places = np.concatenate([layout.places[rows], self._sample_places[living]], dtype=np.float32)
+        shapes = np.concatenate([self._shapes(layout)[rows], np.full(living.sum(), SHAPES.index("sample"))])
         self._drawn, self._items_drawn = layout, int(known.sum())
-        self.canvas.animated = bool(self._session.settings["animations"])
-        self.canvas.show_points(Points(keys, places.astype(np.float32), shapes, columns), colours)
-        self._show_legend(names, colours)
-        self._hide()
+        self.canvas.animated = bool(session.settings["animations"])
+        if not np.array_equal(keys, self.canvas.points.keys):
+            self._colouring = Colouring(np.zeros(len(keys), np.int64), (tr("none"),), grey=1)  # until there are others
+        self.canvas.show_points(Points(keys, places, shapes, self._colouring.codes),
+                                self._colouring.palette())
+        self._ask_colours()
         self._show_selection()
         self._tell_state()
+        if layout.final:
+            self.colour_by.offer_columns()
 
-    def _coloured(
-        self, keys: np.ndarray, shapes: np.ndarray, layout: Layout,
-    ) -> tuple[list[str], list[QColor], np.ndarray]:
-        """Names and colours of the categories, and each point's category."""
-        by = self._colour_by.currentData()
-        if by == "modality":
-            return [modality_name(m) for m in SHAPES], [QColor(MODALITY_COLOURS[m]) for m in SHAPES], shapes
-        if by == "tag":
-            tags = [self._tag_of(int(key)) for key in keys]
-            common = [tag for tag, _ in Counter(t for t in tags if t).most_common(MOST_TAGS)]
-            names = [*common, tr("others")]
-            labels = [common.index(t) if t in common else len(common) for t in tags]
+    def _shapes(self, layout: Layout) -> NDArray[np.int64]:
+        """The rows of the shapes, looked up once for the layouts of the same items."""
+        if self._shaped is None or self._shaped[0] is not layout.modalities:
+            initials = np.ascontiguousarray(layout.modalities).view(np.uint32).reshape(len(layout.keys), -1)[:, 0]
+            rows = np.zeros(128, np.int64)
+            rows[[ord(modality[0]) for modality in SHAPES]] = range(len(SHAPES))  # words take ten times as long
+            self._shaped = layout.modalities, rows[initials]
+        return self._shaped[1]
+
+    # ---- colours ----------------------------------------------------------------------------------------------
+
+    def _ask_colours(self) -> None:
+        if self._drawn is not None:
+            self.colour_by.ask(self.canvas.points, self._drawn)
+
+    def _coloured(self, found: Colouring) -> None:
+        if len(found.codes) == len(self.canvas.points.keys):
+            self._colouring = found
+            self._show_colours()
+
+    def _show_colours(self) -> None:
+        found, palette = self._colouring, self._colouring.palette()
+        self.canvas.recolour(found.codes, palette)
+        if found.scale:
+            self.legend.show_scale(found.scale, scale_colours())
         else:
-            known = {} if layout.clusters is None else dict(zip(layout.keys.tolist(), layout.clusters, strict=True))
-            found = [int(known.get(int(key), -1)) for key in keys]
-            number = max(found, default=-1) + 1
-            names = [*(tr("Cluster {}").format(i + 1) for i in range(number)), tr("none")]
-            labels = [label if label >= 0 else number for label in found]
-        grey = QColor(THEME.colours.dim)
-        return names, [*category_colours(len(names) - 1), grey], np.array(labels, np.int64)
-
-    def _tag_of(self, key: int) -> str:
-        item = self._session.items.get(key)
-        return item.tags[0] if item and item.tags else ""
-
-    def _show_legend(self, names: list[str], colours: list[QColor]) -> None:
-        counts = np.bincount(self._columns, minlength=len(names))
-        by_modality = self._colour_by.currentData() == "modality"
-        self.legend.show_lines([
-            (name, SHAPES[i] if by_modality else "image", colours[i], int(counts[i]))
-            for i, name in enumerate(names) if counts[i]])
+            counts = np.bincount(found.codes, minlength=len(found.names)).tolist()
+            self.legend.show_lines([
+                Line(name, SHAPES[i] if found.shapes else "image", palette[i], counts[i])
+                for i, name in enumerate(found.names) if counts[i]])
         self._place_legend()
+        self._hide()
 
     def _place_legend(self) -> None:
         self.legend.move(10, max(10, self.canvas.height() - self.legend.height() - 10))
@@ -203,8 +225,10 @@ class MapPanel(QWidget):
         self._place_legend()
 
     def _hide(self) -> None:
-        hidden = np.array([name in self.legend.hidden for name in self._names], bool)
-        self.canvas.hide_points(hidden[self._columns])
+        names = np.array([name in self.legend.hidden for name in self._colouring.names] or [False], bool)
+        if names.any() or self.canvas.hidden.any():
+            self.canvas.hide_points(names[self._colouring.codes] if not self._colouring.scale
+                                    else np.zeros(len(self._colouring.codes), bool))
 
     def _encoder_changed(self) -> None:
         if self._session.layout is None:
@@ -212,17 +236,38 @@ class MapPanel(QWidget):
         self._tell_state()
 
     def _samples_placed(self, found: list[FusedPlace]) -> None:
-        self._fused_places = {f.sample_id: f.place for f in found}
+        self._samples_known(found)
         self._redraw()
+
+    def _samples_known(self, found: list[FusedPlace]) -> None:
+        self._sample_ids = np.fromiter((one.sample_id for one in found), np.int64, len(found))
+        self._sample_places = np.array([one.place for one in found], np.float32).reshape(-1, 2)
+
+    def move_samples(self, ids: NDArray[np.int64], places: NDArray[np.float32]) -> None:
+        """Put the samples ``ids (n,)``, ascending, at ``places (n, 2)`` at once."""
+        at = np.searchsorted(ids, self._sample_ids).clip(max=max(0, len(ids) - 1))
+        moved = ids[at] == self._sample_ids if len(ids) else np.zeros(len(self._sample_ids), bool)
+        self._sample_places[moved] = places[at[moved]]
+        if moved.sum() <= FEW_SAMPLES:
+            for key, place in zip((-self._sample_ids[moved]).tolist(), self._sample_places[moved], strict=True):
+                self.canvas.move_point(key, place)
+            return
+        keys = self.canvas.points.keys
+        order = np.argsort(-self._sample_ids)
+        at = order[np.searchsorted(-self._sample_ids[order], keys[self._items_drawn :])]
+        self.canvas.move_points(np.concatenate([self.canvas.points.places[: self._items_drawn],
+                                                self._sample_places[at]]))
 
     def _fused_moved(self, found: FusedPlace) -> None:
         if self._session.layout is None:
             return
-        known = found.sample_id in self._fused_places
-        self._fused_places[found.sample_id] = found.place
-        if known:
+        rows = np.flatnonzero(self._sample_ids == found.sample_id)
+        if len(rows):
+            self._sample_places[rows[0]] = found.place
             self.canvas.move_point(-found.sample_id, found.place)
         else:
+            self._sample_ids = np.append(self._sample_ids, found.sample_id)
+            self._sample_places = np.vstack([self._sample_places, found.place])
             self._redraw()
         if self._session.current == -found.sample_id:
             self.canvas.show_links([hit.item_id for hits in found.hits.values() for hit in hits[:4]])
@@ -255,16 +300,16 @@ class MapPanel(QWidget):
         self._session.select([key])
         self._session.focus(key)
 
-    def _lassoed(self, keys: list[int], modifiers: Qt.KeyboardModifier) -> None:
+    def _lassoed(self, keys: NDArray[np.int64], modifiers: Qt.KeyboardModifier) -> None:
         if modifiers & Qt.KeyboardModifier.AltModifier:
-            self._session.select(self._session.selection - set(keys))
+            self._session.select(self._session.selection - keys)
         elif modifiers & Qt.KeyboardModifier.ControlModifier:
-            self._session.select(self._session.selection | set(keys))
+            self._session.select(self._session.selection | keys)
         else:
             self._session.select(keys)
 
     def _show_selection(self) -> None:
-        self.canvas.show_selection(self._session.selection, self._session.current)
+        self.canvas.show_selection(self._session.selection.keys, self._session.current)
 
     def _current_changed(self) -> None:
         self.canvas.show_links([])
@@ -277,10 +322,24 @@ class MapPanel(QWidget):
         if key is None:
             self._card.hide()
             return
-        item, sample = self._session.items.get(key), self._session.samples.get(-key)
-        if item is None and sample is not None:
-            item = next((self._session.items[i] for i in sample.item_ids
-                         if i in self._session.items and self._session.items[i].modality == "image"), None)
+        item, sample = self._face(key), self._session.samples.get(-key)
         title = sample.name if sample else item.title if item else ""
         self._card.show_item(item, title)
         self.canvas.place_above(key, self._card)
+
+    def _face(self, key: int) -> Item | None:
+        """The item of a point; of a sample its picture, if it has one."""
+        if key not in self._faces:
+            if len(self._faces) >= MOST_FACES:
+                self._faces.clear()
+            items, sample = self._session.items, self._session.samples.get(-key)
+            members = (items.get(i) for i in sample.item_ids) if sample else ()
+            self._faces[key] = items.get(key) or next((i for i in members if i and i.modality == "image"), None)
+        return self._faces[key]
+
+    def _draw_face(self, painter: QPainter, box: QRect, key: int) -> None:
+        item, sample = self._face(key), self._session.samples.get(-key)
+        if item is not None:
+            draw_item(painter, box, item, self._previews.get(item))
+        elif sample is not None:
+            painter.drawText(box, int(Qt.TextFlag.TextWordWrap | Qt.AlignmentFlag.AlignCenter), sample.name)

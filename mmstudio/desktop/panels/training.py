@@ -1,89 +1,112 @@
-"""Training: the project's runs, their curves while they learn, and what came of them."""
+"""Training: the project's runs as a table, their curves while they learn, what came of them, and how they differ."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
-    QAbstractItemView,
+    QFileDialog,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QMessageBox,
     QPushButton,
     QSplitter,
     QStackedWidget,
-    QTableWidget,
-    QTableWidgetItem,
     QTabWidget,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from mmstudio.desktop.learning import Evaluated, Learning
+from mmstudio.desktop.panels.watching import Watching
 from mmstudio.desktop.plots.curves import CurvesView
+from mmstudio.desktop.previews import Previews
+from mmstudio.desktop.run_jobs import export, offers_raw_baselines, raw_baselines
 from mmstudio.desktop.session import Session
-from mmstudio.desktop.text import clock, count, tr
+from mmstudio.desktop.text import count, tr
+from mmstudio.desktop.theme import THEME, icon
+from mmstudio.desktop.widgets.between_page import BetweenPage
 from mmstudio.desktop.widgets.empty import EmptyState
+from mmstudio.desktop.widgets.query_edit import QueryEdit
 from mmstudio.desktop.widgets.results import ResultsView
+from mmstudio.desktop.widgets.run_pages import DifferencesPage, RepeatPage
+from mmstudio.desktop.widgets.runs_table import RunsTable
+from mmstudio.desktop.widgets.sweep_page import SweepPage
 from mmstudio.errors import StudioError
+from mmstudio.training.job import RUN
 from mmstudio.training.runs import Run
 
 MOST_OVERLAID = 10
-STATUS = {"waiting": "waits its turn", "running": "learns", "paused": "paused", "stopped": "stopped", "done": "done",
-          "failed": "failed", "interrupted": "was interrupted"}
-MAIN_METRIC = {"classification": "accuracy", "multi-label": "micro F1", "regression": "R²", "alignment": "recall at 1"}
+HELP = ("Words are looked for in names, notes, tasks, targets, fusions and states. Fields narrow further:\n"
+        "is:starred   status:done   task:regression   modality:audio   note:blurry\n"
+        "accuracy>0.9   loss<0.5   lr<0.01   duration<60   created:today   sweep:1   is:pruned   -is:starred")
+_HIDDEN = "hidden columns of runs"
 
 
 class TrainingPanel(QWidget):
-    """A table of runs beside their curves and results."""
+    """A table of runs beside their curves, results, differences and what repeats them. ``againWanted`` gives the job
+    of a run that the person wants to train anew, perhaps changed.
+    """
 
     trainWanted = Signal()
+    againWanted = Signal(object)
 
-    def __init__(self, session: Session, learning: Learning) -> None:
+    def __init__(self, session: Session, learning: Learning, previews: Previews) -> None:
         super().__init__()
         self._session, self._learning = session, learning
-        self.table = QTableWidget(0, 5)
+        self.table, self.filter = RunsTable(), QueryEdit(told=HELP)
         self.curves, self.results = CurvesView(), ResultsView(self._name_of)
+        self.differences, self.repeat, self.between = DifferencesPage(), RepeatPage(), BetweenPage()
+        self.sweep = SweepPage()
         self.tabs = QTabWidget()
         self.told = QLabel(wordWrap=True)
+        self._columns = QToolButton()
         self._buttons = {name: QPushButton(title) for name, title in (
             ("train", tr("Train…")), ("pause", tr("Pause")), ("run", tr("Continue")), ("stop", tr("Stop")),
-            ("baselines", tr("Baselines")), ("apply", tr("Tell the library")), ("remove", tr("Delete")))}
+            ("baselines", tr("Baselines")), ("raw", tr("Baselines on media")), ("apply", tr("Tell the library")),
+            ("some", tr("Tell the selection")), ("encoder", tr("Read with it")), ("export", tr("Export…")),
+            ("remove", tr("Delete")))}
         self._stack = QStackedWidget()
         self._names: list[str] = []
+        self._titles: list[tuple[str, str]] = []
         self._evaluated: list[str] = []
-        self._build()
+        self._outcome: Evaluated | StudioError | None = None
+        self._shown: list[tuple[Path, str]] = []
+        self._build(previews)
         self._connect()
-        self._show_runs()
+        self._opened()
 
-    def _build(self) -> None:
-        self.table.setHorizontalHeaderLabels([tr("Run"), tr("Learns"), tr("State"), tr("Best"), tr("Time")])
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.verticalHeader().hide()
-        self.table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        self.table.setAccessibleName(tr("Runs"))
+    def _build(self, previews: Previews) -> None:
+        self.filter.setPlaceholderText(tr("Filter: words, is:starred, accuracy>0.9 …"))
+        self.filter.setAccessibleName(tr("Filter of runs"))
+        self._columns.setToolTip(tr("Columns"))
+        self._columns.setAccessibleName(tr("Columns"))
+        self._recolour()
         self.told.setTextFormat(Qt.TextFormat.PlainText)
         self.told.setProperty("faint", True)
-        row = QHBoxLayout()
-        for button in self._buttons.values():
-            row.addWidget(button)
-        row.addStretch(1)
         self._buttons["train"].setProperty("primary", True)
         left = QWidget()
         column = QVBoxLayout(left)
         column.setContentsMargins(8, 4, 4, 4)
+        column.addLayout(_row(self.filter, self._columns))
         column.addWidget(self.table, 1)
         column.addWidget(self.told)
-        column.addLayout(row)
-        self.tabs.addTab(self.curves, tr("Curves"))
-        self.tabs.addTab(self.results, tr("Results"))
+        column.addLayout(_row(*self._buttons.values(), None))
+        for page, title in ((self.curves, tr("Curves")), (self.results, tr("Results")),
+                            (self.between, tr("Start to best")), (self.differences, tr("Differences")),
+                            (self.repeat, tr("Repeat"))):
+            self.tabs.addTab(page, title)
+        self.watching = Watching(self._session, previews, self.tabs)
+        self.tabs.addTab(self.sweep, tr("Sweep"))
         split = QSplitter()
         split.addWidget(left)
         split.addWidget(self.tabs)
         split.setStretchFactor(1, 1)
-        split.setSizes([460, 800])
+        split.setSizes([560, 720])
         self._stack.addWidget(EmptyState(
             tr("A run learns from tags, columns or groups of this project: to tell classes apart, to estimate an "
                "amount, to bring modalities together. The vectors are computed already, so it takes seconds."),
@@ -94,18 +117,49 @@ class TrainingPanel(QWidget):
         outer.addWidget(self._stack)
 
     def _connect(self) -> None:
-        learning = self._learning
+        learning, table = self._learning, self.table
         learning.runsChanged.connect(self._show_runs)
         learning.grew.connect(self._grew)
-        self._session.projectOpened.connect(self._forget)
-        self.table.itemSelectionChanged.connect(self._chosen)
+        self._session.projectOpened.connect(self._opened)
+        table.chosenChanged.connect(self._chosen)
+        table.said.connect(self._said)
+        table.removeWanted.connect(self._ask_to_remove)
+        table.columnsHidden.connect(self._keep_hidden)
+        self.filter.textChanged.connect(lambda _: self._filter())
+        self.filter.completionsWanted.connect(self._complete)
+        self._columns.clicked.connect(lambda: table.column_menu().popup(
+            self._columns.mapToGlobal(self._columns.rect().bottomLeft())))
         self.results.chosen.connect(self._session.select)
+        self.repeat.againWanted.connect(lambda: self._with_run(lambda run: self.againWanted.emit(run.job)))
+        self.sweep.chosen.connect(self._choose)
+        self.sweep.filterWanted.connect(self.filter.setText)
+        self.sweep.wished.connect(learning.wish)
+        self.sweep.againWanted.connect(lambda run: self.againWanted.emit(run.job))
+        self.sweep.importanceWanted.connect(lambda kept: learning.importance(
+            kept, lambda shares: self.sweep.show_importance(kept, shares)))
         self._buttons["train"].clicked.connect(self.trainWanted)
         for wish in ("pause", "run", "stop"):
             self._buttons[wish].clicked.connect(lambda _=False, wish=wish: self._wish(wish))
         self._buttons["apply"].clicked.connect(lambda: self._with_run(learning.apply))
+        self._buttons["some"].setToolTip(tr("What the run tells of the selected items, even while it is paused"))
+        self._buttons["some"].clicked.connect(
+            lambda: self._with_run(lambda run: learning.apply(run, self._session.selection)))
+        self._buttons["encoder"].setToolTip(tr("Encode the project with what this run learned; the map moves there"))
+        self._buttons["encoder"].clicked.connect(
+            lambda: self._with_run(lambda run: self._session.choose_model(f"{RUN}{run.folder.name}")))
+        self.between.shareChosen.connect(
+            lambda share: self._with_run(lambda run: learning.choose_share(run, share)))
+        self._session.selectionChanged.connect(self._show_some)
         self._buttons["baselines"].clicked.connect(lambda: self._with_run(self._measure_baselines))
-        self._buttons["remove"].clicked.connect(lambda: self._with_run(self._ask_to_remove))
+        self._buttons["raw"].setToolTip(tr("How far words, colours and edges, or mel bands come without any encoder"))
+        self._buttons["raw"].clicked.connect(lambda: self._with_run(self._measure_raw_baselines))
+        self._buttons["export"].setToolTip(tr("Write weights, a model card and ONNX into a new folder for others"))
+        self._buttons["export"].clicked.connect(lambda: self._with_run(self._ask_where_to_export))
+        self._buttons["remove"].clicked.connect(self._ask_to_remove)
+        THEME.changed.connect(self._recolour)
+
+    def _recolour(self) -> None:
+        self._columns.setIcon(icon("more"))
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -113,108 +167,157 @@ class TrainingPanel(QWidget):
 
     # ---- the table ----------------------------------------------------------------------------------------------
 
-    def _forget(self) -> None:
-        self._names, self._evaluated = [], []
+    def _opened(self) -> None:
+        """Another project: nothing of the one before is shown."""
+        project = self._session.project
+        self._names, self._titles, self._evaluated, self._outcome, self._shown = [], [], [], None, []
+        self.table.hide_columns(project.own.get(_HIDDEN, []) if project else [])
         self.curves.show_runs([])
-        self.results.show_run(None, None)
+        self._show_runs()
+
+    def _keep_hidden(self, names: list[str]) -> None:
+        project = self._session.project
+        if project is not None:
+            self._session.models.ask(lambda: project.own.set(_HIDDEN, names), on_failed=self._session.failed.emit)
 
     def _show_runs(self) -> None:
+        """The runs as they are now; one that is new is chosen."""
         runs = self._learning.runs
-        self._stack.setCurrentIndex(1 if runs else 0)
+        self._stack.setCurrentIndex(1 if runs or self._learning.sweeps else 0)
+        self.tabs.setTabVisible(self.tabs.indexOf(self.sweep), bool(self._learning.sweeps))
+        self.sweep.show_sweeps(self._learning.sweeps, runs)
         names = [run.folder.name for run in runs]
-        others = names != self._names
-        fresh = [name for name in names if name not in self._names]
-        chosen = set(fresh[:1]) or self._chosen_names() & set(names)
-        self.table.blockSignals(True)
+        fresh = [run.folder.name for run in runs if run.folder.name not in self._names
+                 and not (run.trial and run.trial.number)]  # of a sweep only the first one calls
         self._names = names
-        self.table.setRowCount(len(runs))
-        for row, run in enumerate(runs):
-            for column, text in enumerate(_cells(run, self._learning.is_starting(run))):
-                self._put(row, column, text)
-        if others:
-            self._choose(chosen)
-        self.table.blockSignals(False)
-        if others:  # rows are others, and so may be what the chosen ones are about
-            self._chosen()
-        self._enable()
-        self._evaluate()
+        self.table.show_runs(runs, self._learning.starting)
+        self._filter()
+        if fresh:
+            self.table.choose(fresh[:1])
+        self._draw_curves()
+        self._show_chosen()
 
-    def _put(self, row: int, column: int, text: str) -> None:
-        item = self.table.item(row, column)
-        if item is None:
-            item = QTableWidgetItem()
-            self.table.setItem(row, column, item)
-        if item.text() != text:
-            item.setText(text)
+    def _filter(self) -> None:
+        """Show the runs that pass; where what is typed cannot be, those that were shown stay."""
+        text, passing = self.filter.text(), None
+        if text.strip():
+            from mmstudio.library.query import parse
+            from mmstudio.library.query_match import matches
+            from mmstudio.training.overview import RunColumns
 
-    def _choose(self, names: set[str]) -> None:
-        self.table.clearSelection()
-        for row, name in enumerate(self._names):
-            if name in names:
-                self.table.selectRow(row)
+            runs = self._learning.runs
+            try:
+                mask = matches(parse(text), RunColumns(runs))
+            except StudioError as error:
+                self.filter.show_error(str(error))
+                return
+            passing = frozenset(run.folder.name for run, passes in zip(runs, mask, strict=True) if passes)
+        self.filter.show_error("")
+        self.table.pass_only(passing)
 
-    def _chosen_names(self) -> set[str]:
-        rows = {index.row() for index in self.table.selectedIndexes()}
-        return {name for row, name in enumerate(self._names) if row in rows}
+    def _complete(self, text: str, cursor: int) -> None:
+        from mmstudio.library.query_match import complete
+        from mmstudio.training.overview import RunColumns
 
-    def _run(self) -> Run | None:
-        """The run that buttons and results are about: the topmost of the chosen."""
-        chosen = self._chosen_names()
-        return next((run for run in self._learning.runs if run.folder.name in chosen), None)
+        self.filter.show_completions(complete(text, cursor, RunColumns(self._learning.runs)))
+
+    def _said(self, name: str, said: dict[str, str | bool]) -> None:
+        run = self._learning.run(name)
+        if run is not None:
+            self._learning.say(run, **said)
 
     def _chosen(self) -> None:
-        names = [name for name in self._names if name in self._chosen_names()][:MOST_OVERLAID]
-        titles = {run.folder.name: f"{run.number} · {run.job.name}" for run in self._learning.runs}
-        self.curves.show_runs([(name, titles.get(name, name)) for name in names])
-        self._learning.follow(names)
-        self._enable()
-        self._evaluate()
+        """Others are chosen than before."""
+        self._draw_curves()
+        self._learning.follow([name for name, _ in self._titles])
+        self._show_chosen()
+
+    def _choose(self, names: list[str]) -> None:
+        """Choose runs, also some that the filter hides."""
+        self.table.choose(names)
+        if len(self.table.chosen()) < len(names):
+            self.filter.clear()
+            self.table.choose(names)
+
+    def _draw_curves(self) -> None:
+        titles = [(run.folder.name, f"{run.number} · {run.name}") for run in self.table.chosen()[:MOST_OVERLAID]]
+        if titles != self._titles:
+            self._titles = titles
+            self.curves.show_runs(titles)
 
     def _grew(self, name: str, lines: list[dict[str, object]], anew: bool) -> None:
         if anew:
             self.curves.clear(name)
         self.curves.add(name, lines)
 
-    # ---- one run ------------------------------------------------------------------------------------------------
+    # ---- what is chosen -----------------------------------------------------------------------------------------
 
-    def _enable(self) -> None:
-        run = self._run()
+    def _show_chosen(self) -> None:
+        """Pages and buttons as the chosen runs are now; the topmost is what they are about."""
+        chosen = self.table.chosen()[:MOST_OVERLAID]
+        self._evaluate([run for run in chosen if run.state.status == "done"])
+        self._show_results(chosen)
+        self.tabs.setTabVisible(self.tabs.indexOf(self.differences), len(chosen) > 1)
+        is_between = bool(chosen) and BetweenPage.is_of(chosen[0])
+        self.tabs.setTabVisible(self.tabs.indexOf(self.between), is_between)
+        if is_between:
+            self.between.show_run(chosen[0])
+        self.sweep.show_chosen(self.table.chosen())
+        self.repeat.show_run(chosen[0] if chosen else None)
+        self.watching.show_run(chosen[0] if chosen else None)
+        self._enable(chosen[0] if chosen else None)
+
+    def _enable(self, run: Run | None) -> None:
         status = run.state.status if run and not self._learning.is_starting(run) else ""
         self._buttons["pause"].setVisible(status == "running")
         self._buttons["run"].setVisible(status in ("paused", "stopped", "interrupted", "failed"))
         self._buttons["stop"].setVisible(status in ("running", "paused"))
         useful = run is not None and run.state.best is not None and run.job.task != "alignment"
         self._buttons["apply"].setVisible(useful)
+        self._show_some()
+        self._buttons["encoder"].setVisible(run is not None and run.job.makes_vectors and run.state.best_epoch >= 0)
         self._buttons["baselines"].setVisible(run is not None and status == "done" and run.job.task == "classification"
                                               and "baselines" not in run.results)
-        self._buttons["remove"].setVisible(bool(run) and status not in ("running", "paused"))
-        self.told.setText(run.state.error if run and run.state.error else _told(run) if run else "")
+        self._buttons["raw"].setVisible(run is not None and status == "done" and offers_raw_baselines(run))
+        self._buttons["export"].setVisible(run is not None and status == "done" and bool(run.results))
+        self._buttons["remove"].setVisible(run is not None and not self._trains(run))
+        self.told.setText("" if run is None else run.state.error or _told(run))
 
-    def _evaluate(self) -> None:
-        """Show what came of the run once it is done, or of the two topmost that are chosen side by side."""
-        chosen = self._chosen_names()
-        runs = [run for run in self._learning.runs if run.folder.name in chosen][:2]
-        done = [run for run in runs if run.state.status == "done"]
+    def _show_some(self) -> None:
+        self._buttons["some"].setVisible(not self._buttons["apply"].isHidden() and bool(self._session.selection))
+
+    def _evaluate(self, done: list[Run]) -> None:
+        """Ask once for the figures of finished runs, and show them when they come."""
         names = [run.folder.name for run in done]
-        if not runs or done != runs:
-            self._evaluated = []
-            self.results.show_run(runs[0] if runs else None, None)
+        if names == self._evaluated:
             return
-        if self._evaluated == names:
-            return
-        self._evaluated = names
+        self._evaluated, self._outcome = names, None
 
         def told(found: Evaluated | StudioError) -> None:
-            if self._evaluated != names:
-                return
-            if isinstance(found, StudioError):
-                self.results.say(str(found))
-            elif found.other is None:
-                self.results.show_run(done[0], found.one)
-            else:
-                self.results.compare(done[0], found.one, done[1], found.other, found.compared)
+            if self._evaluated == names:
+                self._outcome = found
+                self._show_results(self.table.chosen()[:MOST_OVERLAID])
 
-        self._learning.evaluate(done, told)
+        if done:
+            self._learning.evaluate(done, told)
+
+    def _show_results(self, chosen: list[Run]) -> None:
+        """What came of the topmost run, with the next finished one beside it, and how all that are chosen differ."""
+        outcome = self._outcome
+        found = dict(zip(self._evaluated, outcome.found, strict=True)) if isinstance(outcome, Evaluated) else {}
+        self.differences.show_runs(chosen, found)
+        pair = [(run, found[run.folder.name]) for run in chosen if run.folder.name in found][:2]
+        shown = [(run.folder, run.name) for run, _ in pair] if pair and pair[0][0] is chosen[0] else []
+        if shown and shown == self._shown:
+            return
+        self._shown = shown
+        if not shown:
+            failed = isinstance(outcome, StudioError) and chosen and chosen[0].state.status == "done"
+            self.results.say(str(outcome)) if failed else self.results.show_run(chosen[0] if chosen else None, None)
+        elif len(pair) == 1 or not isinstance(outcome, Evaluated):
+            self.results.show_run(*pair[0])
+        else:
+            self.results.compare(*pair[0], *pair[1], outcome.compared)
 
     def _name_of(self, key: int) -> str:
         if key < 0:
@@ -223,42 +326,59 @@ class TrainingPanel(QWidget):
         item = self._session.items.get(key)
         return item.title if item else ""
 
-    def _with_run(self, act: object) -> None:
-        run = self._run()
-        if run is not None and callable(act):
-            act(run)
+    def _with_run(self, act: Callable[[Run], None]) -> None:
+        chosen = self.table.chosen()
+        if chosen:
+            act(chosen[0])
 
     def _measure_baselines(self, run: Run) -> None:
         self._buttons["baselines"].setEnabled(False)
         self._learning.baselines(run, lambda: self._buttons["baselines"].setEnabled(True))
 
-    def _ask_to_remove(self, run: Run) -> None:
-        box = QMessageBox(QMessageBox.Icon.Question, tr("Delete the run"), tr(
-            "“{}” and what it learned are deleted. This cannot be undone.").format(run.job.name), parent=self)
+    def _measure_raw_baselines(self, run: Run) -> None:
+        self._buttons["raw"].setEnabled(False)
+
+        def ended() -> None:
+            self._buttons["raw"].setEnabled(True)
+            self._learning.look()
+
+        raw_baselines(self._session, run, ended)
+
+    def _ask_where_to_export(self, run: Run) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, tr("Export “{}” into a new folder in …").format(run.name))
+        if chosen:
+            export(self._session, run, Path(chosen))
+
+    def _ask_to_remove(self) -> None:
+        chosen = self.table.chosen()
+        if any(map(self._trains, chosen)):
+            self._session.noted.emit(tr("A run that is being trained cannot be deleted. Stop it first."))
+            return
+        question = tr("“{}” and what it learned are deleted. This cannot be undone.").format(chosen[0].name) \
+            if len(chosen) == 1 else tr("{} runs and what they learned are deleted. This cannot be undone.").format(
+                count(len(chosen)))
+        box = QMessageBox(QMessageBox.Icon.Question, tr("Delete"), question, parent=self)
         box.setTextFormat(Qt.TextFormat.PlainText)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         yes = box.addButton(tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
         box.addButton(tr("Keep"), QMessageBox.ButtonRole.RejectRole)
-        yes.clicked.connect(lambda: self._learning.remove(run))
+        yes.clicked.connect(lambda: self._learning.remove(chosen))
         box.open()
 
+    def _trains(self, run: Run) -> bool:
+        return run.state.status in ("running", "paused") or self._learning.is_starting(run)
+
     def _wish(self, wanted: str) -> None:
-        for run in self._learning.runs:
-            if run.folder.name in self._chosen_names():
-                self._learning.wish(run, wanted)
+        for run in self.table.chosen():
+            self._learning.wish(run, wanted)
 
 
-def _cells(run: Run, starting: bool) -> list[str]:
-    state, job = run.state, run.job
-    share = f" · {100 * state.step // max(1, state.steps)} %" if state.status in ("running", "paused") else ""
-    what = job.target if job.task != "alignment" else " + ".join(job.modalities)
-    best = run.results.get("parts", {}).get(run.results.get("of", ""), {}).get(MAIN_METRIC[job.task])
-    shown = f"{MAIN_METRIC[job.task]} {best:.3f}" if best is not None else (
-        f"{tr('loss')} {state.best:.4g}" if state.best is not None else "")
-    fusion = f" · {job.fusion}" if len(job.modalities) > 1 and job.task != "alignment" else ""
-    shown_state = tr("starts …") if starting and state.status != "running" else tr(STATUS[state.status]) + share
-    return [f"{run.number} · {job.name}", f"{what}{fusion}", shown_state, shown,
-            clock(state.seconds)]
+def _row(*widgets: QWidget | None) -> QHBoxLayout:
+    """Side by side; None takes what is left."""
+    row = QHBoxLayout()
+    for widget in widgets:
+        row.addStretch(1) if widget is None else row.addWidget(widget)
+    return row
 
 
 def _told(run: Run) -> str:
@@ -266,8 +386,10 @@ def _told(run: Run) -> str:
     classes = tr("{} classes").format(count(len(job.classes))) if job.classes else tr(job.task)
     told = tr("{} · {} · {} · rate {:g} · batch {} · seed {}").format(
         job.model.rsplit("/", 1)[-1], classes, " + ".join(job.modalities), job.lr, count(job.batch), job.seed)
-    simple = run.results.get("baselines", {})
-    if not simple:
-        return told
-    return told + "\n" + tr("Accuracy of baselines: {}").format(
-        ", ".join(f"{name} {value:.3f}" for name, value in simple.items()))
+    lines = [told, run.provenance.left_out]
+    if run.trial is not None and run.trial.pruned:
+        lines.insert(0, tr("Pruned: {}").format(run.trial.pruned))
+    if simple := run.results.get("baselines", {}):
+        lines.append(tr("Accuracy of baselines: {}").format(
+            ", ".join(f"{name} {value:.3f}" for name, value in simple.items())))
+    return "\n".join(filter(None, lines))

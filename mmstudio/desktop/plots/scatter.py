@@ -1,16 +1,17 @@
-"""The map's canvas: many points of several shapes and colours that pan, zoom, move and can be picked."""
+"""The map's canvas: what a person does to it - pan, zoom, hover, pick, lasso - and what it tells of that."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEasingCurve, QElapsedTimer, QEvent, QPoint, QPointF, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
     QKeyEvent,
+    QKeySequence,
     QMouseEvent,
     QPainter,
     QPaintEvent,
@@ -21,57 +22,43 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
-from mmstudio.desktop.plots.sprites import SHAPES, Sprites
-from mmstudio.desktop.plots.transform import Transform, inside_polygon
+from mmstudio.desktop.plots.cloud import Behind, Points
+from mmstudio.desktop.plots.drawing import Drawing, Face
+from mmstudio.desktop.plots.flight import Flight
+from mmstudio.desktop.plots.transform import Transform
 from mmstudio.desktop.theme import THEME, colours
 
 Mode = Literal["pan", "lasso", "box"]
-HOVER_PIXELS, HOVER_MS, GLIDE_MS = 14, 125, 500
-
-
-@dataclass
-class Points:
-    """What is drawn: ``keys (n,)``, ``places (n, 2)`` float32, ``shapes (n,)`` and ``columns (n,)`` int64."""
-
-    keys: NDArray[np.int64]
-    places: NDArray[np.float32]
-    shapes: NDArray[np.int64]
-    columns: NDArray[np.int64]
-
-    @classmethod
-    def none(cls) -> Points:
-        empty = np.empty(0, np.int64)
-        return cls(empty, np.empty((0, 2), np.float32), empty, empty)
+HOVER_PIXELS, HOVER_MS = 14, 125
+PAN_PIXELS = 60
+_STEPS = {Qt.Key.Key_Left: (-1, 0), Qt.Key.Key_Right: (1, 0), Qt.Key.Key_Up: (0, 1), Qt.Key.Key_Down: (0, -1)}
+_FACTORS = {Qt.Key.Key_Plus: 1.25, Qt.Key.Key_Equal: 1.25, Qt.Key.Key_Minus: 0.8}
+_WHOLE = (Qt.Key.Key_0, Qt.Key.Key_Home)
 
 
 class Scatter(QWidget):
-    """Draws points; tells what the person picked. It knows nothing of items."""
+    """Draws points; tells what the person picked. It knows nothing of items.
+
+    ``lassoed`` brings the keys ``(n,)`` int64 and the keyboard's modifiers.
+    """
 
     picked = Signal(object, object)
-    lassoed = Signal(list, object)
+    lassoed = Signal(object, object)
     hovered = Signal(object)
     opened = Signal(object)
     cleared = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, behind: Behind | None = None) -> None:
         super().__init__(parent)
-        self.transform = Transform()
-        self.points = Points.none()
+        self.drawing = Drawing(behind, self.update, self)
         self.mode: Mode = "pan"
         self.animated = True
-        self._colours: list[QColor] = []
-        self._sprites: Sprites | None = None
-        self._hidden = np.zeros(0, bool)
-        self._selected: frozenset[int] = frozenset()
-        self._current: int | None = None
-        self._links: list[int] = []
-        self._from: NDArray[np.float32] | None = None
-        self._glide = QElapsedTimer()
         self._tick = QTimer(self, interval=15)
         self._tick.timeout.connect(self._step)
         self._hover = QTimer(self, singleShot=True, interval=HOVER_MS)
         self._hover.timeout.connect(self._tell_hover)
         self._hover_key: int | None = None
+        self._selected: Iterable[int] = ()
         self._pressed: QPointF | None = None
         self._last = QPointF()
         self._lasso: list[QPointF] = []
@@ -83,87 +70,111 @@ class Scatter(QWidget):
         self.setMinimumSize(200, 160)
         THEME.changed.connect(self._theme_changed)
 
+    @property
+    def transform(self) -> Transform:
+        return self.drawing.transform
+
+    @property
+    def points(self) -> Points:
+        return self.drawing.cloud.points
+
+    @property
+    def hidden(self) -> NDArray[np.bool_]:
+        """``(n,)`` which points are left out."""
+        return self.drawing.cloud.hidden
+
     # ---- what is shown ----------------------------------------------------------------------------------------
 
     def show_points(self, points: Points, palette: list[QColor], glide: bool = True) -> None:
         """Show other points; those of known keys glide from where they are."""
-        old_keys, old = self.points.keys, self._now()
-        self.points = points
-        if [c.rgba() for c in palette] != [c.rgba() for c in self._colours]:
-            self._colours, self._sprites = palette, None
-        if len(self._hidden) != len(points.keys):
-            self._hidden = np.zeros(len(points.keys), bool)
-        self._from = None
+        before, old = self.points, self.points.places
+        if self.drawing.flight:
+            old = self.drawing.places(np.arange(len(before.keys)))
+        self.drawing.use_palette(palette)
+        self.drawing.cloud.show(points, len(palette))
+        self.drawing.flight = None
         if glide and self.animated and len(old) and len(points.keys):
-            self._from = _starting_places(old_keys, old, points)
-            self._glide.start()
+            self.drawing.flight = Flight(before.keys, old, points)
             self._tick.start()
-        if self._fitted:
-            self.fit()
+        self._fit_if_fitted()
+
+    def recolour(self, columns: NDArray[np.int64], palette: list[QColor]) -> None:
+        """The same points in other colours."""
+        self.drawing.use_palette(palette)
+        self.drawing.cloud.recolour(columns, len(palette))
         self.update()
 
     def move_points(self, places: NDArray[np.float32]) -> None:
         """Put the first ``len(places)`` points elsewhere at once; those behind them (samples) stay."""
-        self.points.places[: len(places)] = places
-        self._from = None
-        if self._fitted:
-            self.fit()
-        self.update()
-
-    def hide_points(self, hidden: NDArray[np.bool_]) -> None:
-        """Leave these points out: not drawn, not picked."""
-        self._hidden = hidden
-        self.update()
+        self.drawing.flight = None
+        self.drawing.cloud.place(places)
+        self._fit_if_fitted()
 
     def move_point(self, key: int, place: NDArray[np.float32]) -> None:
         """Put one point elsewhere at once."""
-        rows = np.flatnonzero(self.points.keys == key)
-        if len(rows):
-            self.points.places[rows[0]] = place
-            if self._from is not None:
-                self._from[rows[0]] = place
+        row = self.drawing.cloud.row(key)
+        if row is not None:
+            self.drawing.cloud.loosen(row, place)
+            if self.drawing.flight:
+                self.drawing.flight.redirect(row, place)
             self.update()
 
-    def show_selection(self, selected: frozenset[int], current: int | None) -> None:
-        self._selected, self._current = selected, current
+    def hide_points(self, hidden: NDArray[np.bool_]) -> None:
+        """Leave these points out: not drawn, not picked."""
+        self.drawing.cloud.hide(hidden)
+        self.update()
+
+    def show_selection(self, selected: Iterable[int], current: int | None) -> None:
+        """Show these keys, an array or any other collection, as selected, and one as the current."""
+        if selected is not self._selected:
+            self._selected = selected
+            keys = selected if isinstance(selected, np.ndarray) else np.fromiter(selected, np.int64)
+            self.drawing.cloud.select(keys)
+        self.drawing.current = current
         self.update()
 
     def show_links(self, keys: list[int]) -> None:
         """Draw lines from the current point to these: its neighbours in the space."""
-        self._links = keys
+        self.drawing.links = keys
         self.update()
+
+    def show_contours(self, wanted: bool) -> None:
+        """Draw lines around most of the points."""
+        self.drawing.outlines.wanted = wanted
+        self.update()
+
+    def show_pictures(self, wanted: bool) -> None:
+        """Draw near points as pictures."""
+        self.drawing.shows_pictures = wanted
+        self.update()
+
+    def use_faces(self, face: Face) -> None:
+        """Draw near points by this."""
+        self.drawing.face = face
 
     def fit(self) -> None:
         """Show everything."""
-        visible = self.points.places[~self._hidden] if len(self._hidden) else self.points.places
-        self.transform.fit(visible, self.width(), self.height())
+        self.transform.fit(self.drawing.cloud.places_of_all(), self.width(), self.height())
         self._fitted = True
+        self.update()
+
+    def _fit_if_fitted(self) -> None:
+        if self._fitted:
+            self.fit()
         self.update()
 
     def pixel_of(self, key: int) -> QPointF | None:
         """Where a point is drawn now."""
-        rows = np.flatnonzero(self.points.keys == key)
-        if not len(rows):
-            return None
-        at = self.transform.to_pixels(self._now()[rows[:1]], self.width(), self.height())[0]
-        return QPointF(float(at[0]), float(at[1]))
-
-    def _now(self) -> NDArray[np.float32]:
-        """Places at this moment of a glide."""
-        if self._from is None:
-            return self.points.places
-        share = min(1.0, self._glide.elapsed() / GLIDE_MS)
-        eased = QEasingCurve(QEasingCurve.Type.InOutCubic).valueForProgress(share)
-        return (self._from + (self.points.places - self._from) * np.float32(eased)).astype(np.float32, copy=False)
+        return self.drawing.pixel_of(self.drawing.cloud.row(key), self.width(), self.height())
 
     def _step(self) -> None:
-        if self._glide.elapsed() >= GLIDE_MS:
-            self._from = None
+        if self.drawing.flight is None or self.drawing.flight.over:
+            self.drawing.flight = None
             self._tick.stop()
         self.update()
 
     def _theme_changed(self) -> None:
-        self._sprites = None
+        self.drawing.forget_colours()
         self.update()
 
     # ---- drawing ----------------------------------------------------------------------------------------------
@@ -171,9 +182,10 @@ class Scatter(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         c = colours()
-        painter.fillRect(self.rect(), QColor(c.base))
         if len(self.points.keys):
-            self._draw_points(painter)
+            self.drawing.paint(painter, self.width(), self.height(), self.devicePixelRatioF())
+        else:
+            painter.fillRect(self.rect(), QColor(c.base))
         if self._lasso:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(QPen(QColor(c.accent), 1.5, Qt.PenStyle.DashLine))
@@ -186,87 +198,22 @@ class Scatter(QWidget):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
 
-    def _draw_points(self, painter: QPainter) -> None:
-        if self._sprites is None:
-            self._sprites = Sprites([*self._colours, QColor(colours().dim)], QColor(colours().base))
-        pixels = self.transform.to_pixels(self._now(), self.width(), self.height())
-        visible = ~self._hidden & (pixels[:, 0] > -20) & (pixels[:, 0] < self.width() + 20) \
-            & (pixels[:, 1] > -20) & (pixels[:, 1] < self.height() + 20)
-        size = self._point_size(int(visible.sum()))
-        is_sample = self.points.shapes == SHAPES.index("sample")
-        sizes = np.where(is_sample, size * 1.25, size).astype(np.float32)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        chosen = np.isin(self.points.keys, list(self._selected)) if self._selected else np.zeros(len(pixels), bool)
-        grey = len(self._colours)
-        greyed = len(self._selected) > 1  # one clicked point is ringed; several stand out against grey
-        rest = np.flatnonzero(visible & ~chosen)
-        rest = np.concatenate([rest[is_sample[rest]], rest[~is_sample[rest]]])  # samples lie under their items
-        columns = np.full(len(rest), grey) if greyed else self.points.columns[rest]
-        self._sprites.draw(painter, pixels[rest], self.points.shapes[rest], columns, sizes[rest],
-                           0.55 if greyed else 0.9)
-        self._draw_links(painter, pixels)
-        front = np.flatnonzero(visible & chosen)
-        self._sprites.draw(painter, pixels[front], self.points.shapes[front], self.points.columns[front],
-                           sizes[front] * 1.25, 1.0)
-        self._draw_ring(painter, pixels, sizes)
-
-    @staticmethod
-    def _point_size(count: int) -> float:
-        """Fewer points are drawn larger."""
-        return float(np.clip(26 - 4.2 * np.log10(max(count, 1)), 5, 15))
-
-    def _draw_links(self, painter: QPainter, pixels: NDArray[np.float32]) -> None:
-        start = self._row(self._current)
-        if start is None or not self._links:
-            return
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        colour = QColor(colours().accent)
-        colour.setAlpha(150)
-        painter.setPen(QPen(colour, 1.3))
-        origin = QPointF(*map(float, pixels[start]))
-        for key in self._links:
-            row = self._row(key)
-            if row is not None and not self._hidden[row]:
-                painter.drawLine(origin, QPointF(*map(float, pixels[row])))
-
-    def _draw_ring(self, painter: QPainter, pixels: NDArray[np.float32], sizes: NDArray[np.float32]) -> None:
-        row = self._row(self._current)
-        if row is None or self._hidden[row]:
-            return
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(QColor(colours().text), 2))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        radius = float(sizes[row]) * 0.62 + 4
-        painter.drawEllipse(QPointF(*map(float, pixels[row])), radius, radius)
-
-    def _row(self, key: int | None) -> int | None:
-        if key is None:
-            return None
-        rows = np.flatnonzero(self.points.keys == key)
-        return int(rows[0]) if len(rows) else None
-
     # ---- picking ----------------------------------------------------------------------------------------------
 
     def key_at(self, at: QPointF, reach: float = HOVER_PIXELS) -> int | None:
-        """The nearest visible point within ``reach`` pixels."""
-        if not len(self.points.keys):
-            return None
-        pixels = self.transform.to_pixels(self._now(), self.width(), self.height())
-        squared = (pixels[:, 0] - at.x()) ** 2 + (pixels[:, 1] - at.y()) ** 2
-        squared[self._hidden] = np.inf
-        row = int(squared.argmin())
-        return int(self.points.keys[row]) if squared[row] <= reach**2 else None
+        """The point whose picture is there, else the nearest visible one within ``reach`` pixels."""
+        row = self.drawing.row_at(at, reach, self.width(), self.height()) if len(self.points.keys) else None
+        return None if row is None else int(self.points.keys[row])
 
-    def _inside_outline(self) -> list[int]:
-        pixels = self.transform.to_pixels(self._now(), self.width(), self.height())
-        outline = np.array([(p.x(), p.y()) for p in self._outline()], np.float32)
-        return [int(k) for k in self.points.keys[inside_polygon(pixels, outline) & ~self._hidden]]
+    def keys_inside(self, outline: list[QPointF]) -> NDArray[np.int64]:
+        """The visible points within a polygon of pixels, ``(n,)``."""
+        corners = [self.transform.to_place(p.x(), p.y(), self.width(), self.height()) for p in outline]
+        return self.points.keys[self.drawing.cloud.inside(np.array(corners, np.float64))]
 
     def _outline(self) -> list[QPointF]:
         if self.mode != "box" or len(self._lasso) < 2:
             return self._lasso
-        a, b = self._lasso[0], self._lasso[-1]
-        return [a, QPointF(b.x(), a.y()), b, QPointF(a.x(), b.y())]
+        return _box(self._lasso[0], self._lasso[-1])
 
     # ---- gestures ---------------------------------------------------------------------------------------------
 
@@ -292,9 +239,7 @@ class Scatter(QWidget):
         if self._lasso:
             self._lasso.append(at)
         else:
-            self.transform.x -= (at.x() - self._last.x()) / self.transform.scale
-            self.transform.y += (at.y() - self._last.y()) / self.transform.scale
-            self._fitted = False
+            self._pan(self._last.x() - at.x(), at.y() - self._last.y())
             self.setCursor(Qt.CursorShape.ClosedHandCursor)
         self._last = at
         self.update()
@@ -305,7 +250,7 @@ class Scatter(QWidget):
         self._pressed = None
         self.unsetCursor()
         if self._dragged and self._lasso:
-            self.lassoed.emit(self._inside_outline(), event.modifiers())
+            self.lassoed.emit(self.keys_inside(self._outline()), event.modifiers())
         elif not self._dragged:
             key = self.key_at(event.position())
             if key is not None:
@@ -323,24 +268,40 @@ class Scatter(QWidget):
             self.opened.emit(key)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        at = event.position()
-        self.transform.zoom_at(at.x(), at.y(), 1.0015 ** event.angleDelta().y(), self.width(), self.height())
-        self._fitted = False
+        self._zoom(event.position(), 1.0015 ** event.angleDelta().y())
         self._forget_hover()
-        self.update()
+
+    def event(self, event: QEvent) -> bool:
+        """Select-all belongs to the map while it has the keyboard, not to the library."""
+        if event.type() is QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) \
+                and event.matches(QKeySequence.StandardKey.SelectAll):
+            event.accept()
+            return True
+        return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        factors = {Qt.Key.Key_Plus: 1.25, Qt.Key.Key_Equal: 1.25, Qt.Key.Key_Minus: 0.8}
-        steps = {Qt.Key.Key_Left: (-1, 0), Qt.Key.Key_Right: (1, 0), Qt.Key.Key_Up: (0, 1), Qt.Key.Key_Down: (0, -1)}
         key = Qt.Key(event.key())
-        if key in factors:
-            self.transform.zoom_at(self.width() / 2, self.height() / 2, factors[key], self.width(), self.height())
-        elif key in steps:
-            self.transform.x += steps[key][0] * 60 / self.transform.scale
-            self.transform.y += steps[key][1] * 60 / self.transform.scale
+        if event.matches(QKeySequence.StandardKey.SelectAll):
+            self.lassoed.emit(self.keys_inside(_box(QPointF(0, 0), QPointF(self.width(), self.height()))),
+                              Qt.KeyboardModifier.NoModifier)
+        elif key in _FACTORS:
+            self._zoom(QPointF(self.width() / 2, self.height() / 2), _FACTORS[key])
+        elif key in _STEPS:
+            self._pan(*(PAN_PIXELS * step for step in _STEPS[key]))
+        elif key in _WHOLE:
+            self.fit()
         else:
             super().keyPressEvent(event)
-            return
+
+    def _pan(self, right: float, up: float) -> None:
+        """Look at what lies so many pixels to the right and above."""
+        self.transform.x += right / self.transform.scale
+        self.transform.y += up / self.transform.scale
+        self._fitted = False
+        self.update()
+
+    def _zoom(self, at: QPointF, factor: float) -> None:
+        self.transform.zoom_at(at.x(), at.y(), factor, self.width(), self.height())
         self._fitted = False
         self.update()
 
@@ -379,21 +340,11 @@ class Scatter(QWidget):
 
     def centre_on(self, key: int) -> None:
         """Move the map so that a point outside the view is in the middle."""
-        at = self.pixel_of(key)
-        if at is not None and not self.rect().contains(QPoint(int(at.x()), int(at.y()))):
-            row = self._row(key)
-            if row is not None:
-                self.transform.x, self.transform.y = (float(v) for v in self.points.places[row])
-                self.update()
+        at, row = self.pixel_of(key), self.drawing.cloud.row(key)
+        if at is not None and row is not None and not self.rect().contains(at.toPoint()):
+            self.transform.x, self.transform.y = self.points.places[row].tolist()
+            self.update()
 
 
-def _starting_places(
-    old_keys: NDArray[np.int64], old: NDArray[np.float32], points: Points,
-) -> NDArray[np.float32]:
-    """Where each new point was; points that are new start at their own place."""
-    order = np.argsort(old_keys)
-    at = np.searchsorted(old_keys[order], points.keys).clip(max=len(order) - 1)
-    known = old_keys[order][at] == points.keys
-    start = points.places.copy()
-    start[known] = old[order[at[known]]]
-    return start
+def _box(a: QPointF, b: QPointF) -> list[QPointF]:
+    return [a, QPointF(b.x(), a.y()), b, QPointF(a.x(), b.y())]

@@ -40,14 +40,14 @@ class Transform:
         """Show all but stray points, with a margin."""
         if not len(places) or width < 2 or height < 2:
             return
-        low, high = (np.percentile(places, [0.5, 99.5], axis=0) if len(places) > 50
+        low, high = (np.percentile(places, [0.2, 99.8], axis=0) if len(places) > 50
                      else (places.min(axis=0), places.max(axis=0)))
         self.x, self.y = (float(v) for v in (low + high) / 2)
         span = np.maximum(high - low, 1e-6)
         self.scale = float(min(0.86 * width / span[0], 0.86 * height / span[1], 1e4))
 
 
-def inside_polygon(points: Floats, polygon: Floats) -> NDArray[np.bool_]:
+def inside_polygon(points: Floats, polygon: NDArray[np.floating]) -> NDArray[np.bool_]:
     """``(n,)`` which ``(n, 2)`` points lie inside a closed polygon ``(m, 2)``, by the even-odd rule."""
     x, y = points[:, 0], points[:, 1]
     inside = np.zeros(len(points), bool)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt, Signal
@@ -13,6 +17,9 @@ from mmstudio.encoders.base import Explanation, Positions
 from mmstudio.errors import StudioError
 from mmstudio.explain import maps
 
+Ask = Callable[[Callable[[], Any], Callable[[Any], None], Callable[[Any], None]], None]
+AT_ONCE = 600
+"""Positions: the attention of more is reckoned behind the window."""
 VIEW_NAMES = {
     "none": "Nothing", "similarity": "Similarity to the search", "pooling": "Pooling weights",
     "received": "Attention received", "query": "Attention of one position", "rollout": "Attention rollout",
@@ -20,12 +27,15 @@ VIEW_NAMES = {
 
 
 class AttentionView(QFrame):
-    """Makes maps of one explanation; ``mapChanged`` (RelevanceMap or None) is to be drawn over the item."""
+    """Makes maps of one explanation; ``mapChanged`` (RelevanceMap or None) is to be drawn over the item. ``ask`` takes
+    a question, and who is told the answer or the error.
+    """
 
     mapChanged = Signal(object)
 
-    def __init__(self) -> None:
+    def __init__(self, ask: Ask | None = None) -> None:
         super().__init__()
+        self._ask, self._drawing = ask, 0
         self._explanation: Explanation | None = None
         self._query: NDArray[np.float32] | None = None
         self._position: int | None = None
@@ -55,6 +65,7 @@ class AttentionView(QFrame):
     def forget(self, why: str) -> None:
         """Nothing is known of the item yet."""
         self._explanation, self._position = None, None
+        self._drawing += 1
         self.tell(why)
         self._set_controls(False)
 
@@ -109,39 +120,34 @@ class AttentionView(QFrame):
         self.draw()
 
     def draw(self) -> None:
-        """Make the map that is chosen."""
+        """Make the map that is chosen: of many positions behind the window, where there is somebody to ask."""
         explanation, view = self._explanation, self.show_what.currentData()
         if explanation is None:
             return
-        by_layer = view in ("received", "query")
+        self._drawing += 1
+        by_layer, number = view in ("received", "query"), self._drawing
         self.layer.setVisible(by_layer)
         self.head.setVisible(by_layer)
+        if view == "query":
+            self.tell(tr("Click a place in the item to see what it attends to."))
+        question = partial(_map, explanation, view, max(0, self.layer.currentIndex()), self.head.currentIndex() - 1,
+                           self._position, self._query)
+        if self._ask is not None and max((len(a.positions) for a in explanation.attention), default=0) > AT_ONCE:
+            self._ask(question, lambda found: self._drawn(number, found), lambda error: self._drawn(number, error))
+            return
         try:
-            found = self._map(explanation, view)
+            self._drawn(number, question())
         except StudioError as error:
-            self.tell(str(error))
+            self._drawn(number, error)
+
+    def _drawn(self, number: int, found: maps.RelevanceMap | StudioError | None) -> None:
+        if number != self._drawing:
+            return
+        if isinstance(found, StudioError):
+            self.tell(str(found))
             found = None
         self.scale.show_map(found)
         self.mapChanged.emit(found)
-
-    def _map(self, explanation: Explanation, view: str) -> maps.RelevanceMap | None:
-        layer, head = max(0, self.layer.currentIndex()), self.head.currentIndex() - 1
-        if view == "similarity" and self._query is not None:
-            return maps.similarity_map(explanation, self._query)
-        if view == "pooling":
-            return maps.pooling_map(explanation)
-        if view == "received":
-            return maps.attention_map(explanation, layer, head)
-        if view == "rollout":
-            return maps.rollout_map(explanation)
-        if view == "query":
-            position = self._position if self._position is not None else explanation.pooling_query
-            count = len(explanation.attention[layer].positions)
-            if position is None or position >= count:
-                position = int(np.argmax(explanation.attention[layer].received()))
-            self.tell(tr("Click a place in the item to see what it attends to."))
-            return maps.attention_map(explanation, layer, head, position)
-        return None
 
     def _fill_heads(self) -> None:
         layers = self._explanation.attention if self._explanation else ()
@@ -158,3 +164,22 @@ class AttentionView(QFrame):
     def _set_controls(self, on: bool) -> None:
         for control in (self.show_what, self.layer, self.head, self.scale):
             control.setVisible(on)
+
+
+def _map(explanation: Explanation, view: str, layer: int, head: int, position: int | None,
+         query: NDArray[np.float32] | None) -> maps.RelevanceMap | None:
+    """In any thread."""
+    if view == "similarity" and query is not None:
+        return maps.similarity_map(explanation, query)
+    if view == "pooling":
+        return maps.pooling_map(explanation)
+    if view == "received":
+        return maps.attention_map(explanation, layer, head)
+    if view == "rollout":
+        return maps.rollout_map(explanation)
+    if view == "query":
+        position = position if position is not None else explanation.pooling_query
+        if position is None or position >= len(explanation.attention[layer].positions):
+            position = int(np.argmax(explanation.attention[layer].received()))
+        return maps.attention_map(explanation, layer, head, position)
+    return None

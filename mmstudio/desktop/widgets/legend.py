@@ -1,62 +1,143 @@
-"""The map's legend: a click hides a category, a double-click shows it alone."""
+"""The map's legend: a click hides a category, a double-click shows it alone; or a scale of numbers as a bar."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
+from dataclasses import dataclass
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QLinearGradient, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
+from mmstudio.desktop.plots.colouring import Scale
 from mmstudio.desktop.plots.sprites import draw_shape
 from mmstudio.desktop.text import count, tr
 from mmstudio.desktop.theme import colours
 
-LINE = 22
-MOST_LINES = 14
+LINE, MARGIN = 22, 5
+MOST_LINES = 12
+"""Lines at a time; the wheel brings the others."""
+MOST_CHARACTERS = 24
+BAR = QSize(200, 10)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One category."""
+
+    name: str
+    shape: str
+    colour: QColor
+    number: int
 
 
 class Legend(QWidget):
-    """Lines of (name, shape, colour, number)."""
+    """Lines of categories, or a scale. ``hidden`` are the names that are not shown on the map."""
 
     hiddenChanged = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.hidden: frozenset[str] = frozenset()
-        self._lines: list[tuple[str, str, QColor, int]] = []
+        self._lines: list[Line] = []
+        self._first = 0
+        self._scale: Scale | None = None
+        self._bar: list[QColor] = []
+
+    def show_lines(self, lines: list[Line]) -> None:
+        """Show categories, most frequent first or as they come."""
+        self._lines, self._scale = lines, None
+        self._first = min(self._first, max(0, len(lines) - MOST_LINES))
+        self.hidden &= {line.name for line in lines}
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setToolTip(tr("Click hides, double-click shows alone"))
+        self._shown(bool(lines))
 
-    def show_lines(self, lines: list[tuple[str, str, QColor, int]]) -> None:
-        self._lines = lines[:MOST_LINES]
-        self.hidden &= {line[0] for line in lines}
-        self.setVisible(bool(lines))
+    def show_scale(self, scale: Scale, bar: list[QColor]) -> None:
+        """Show what numbers the colours of a bar stand for."""
+        self._lines, self._scale, self._bar, self.hidden = [], scale, bar, frozenset()
+        self.setCursor(Qt.CursorShape.ArrowCursor)
+        self.setToolTip(tr("Grey points have no value"))
+        self._shown(True)
+
+    def _shown(self, visible: bool) -> None:
+        self.setVisible(visible)
         self.resize(self.sizeHint())
         self.update()
 
+    @property
+    def _rest(self) -> int:
+        """Lines that are not seen now."""
+        return max(0, len(self._lines) - MOST_LINES)
+
+    def _told(self, first: int) -> str:
+        last = min(first + MOST_LINES - 1, len(self._lines))
+        return tr("{}–{} of {}, wheel for more").format(first, last, len(self._lines))
+
     def sizeHint(self) -> QSize:
         metrics = self.fontMetrics()
-        widest = max((metrics.horizontalAdvance(f"{n[:24]}  {count(k)}") for n, _, _, k in self._lines), default=0)
-        return QSize(widest + 44, LINE * len(self._lines) + 10)
+        if self._scale:
+            ends = metrics.horizontalAdvance(f"{self._scale.low}      {self._scale.high}")
+            title = metrics.horizontalAdvance(self._scale.title[: 2 * MOST_CHARACTERS])
+            return QSize(max(BAR.width(), ends, title) + 24, 2 * LINE + BAR.height() + 10)
+        widest = max((metrics.horizontalAdvance(f"{line.name[:MOST_CHARACTERS]}  {count(line.number)}")
+                      for line in self._lines), default=0)
+        rows = min(len(self._lines), MOST_LINES) + bool(self._rest)
+        rest = metrics.horizontalAdvance(self._told(len(self._lines))) if self._rest else 0
+        return QSize(max(widest + 44, rest + 24), LINE * rows + 2 * MARGIN)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         c = colours()
         back = QColor(c.raised)
-        back.setAlpha(225)
+        back.setAlpha(240)
         painter.setBrush(back)
         painter.setPen(QColor(c.line))
         painter.drawRoundedRect(self.rect().adjusted(0, 0, -1, -1), 6, 6)
-        for row, (name, shape, colour, number) in enumerate(self._lines):
-            y = 5 + row * LINE + LINE / 2
-            hidden = name in self.hidden
-            draw_shape(painter, shape, QPointF(16, y), 6, QColor(c.dim) if hidden else colour, QColor(c.raised))
-            painter.setPen(QColor(c.dim if hidden else c.text))
-            painter.drawText(30, int(y + self.fontMetrics().ascent() / 2 - 1), name[:24])
+        if self._scale:
+            self._draw_scale(painter, self._scale)
+        for row, line in enumerate(self._lines[self._first : self._first + MOST_LINES]):
+            self._draw_line(painter, row, line)
+        if self._rest:
             painter.setPen(QColor(c.faint))
-            text = count(number)
-            painter.drawText(self.width() - 10 - self.fontMetrics().horizontalAdvance(text),
-                             int(y + self.fontMetrics().ascent() / 2 - 1), text)
+            painter.drawText(12, self._baseline(MOST_LINES), self._told(self._first + 1))
+
+    def _baseline(self, row: int) -> int:
+        return int(MARGIN + (row + 0.5) * LINE + self.fontMetrics().ascent() / 2 - 1)
+
+    def _draw_line(self, painter: QPainter, row: int, line: Line) -> None:
+        c, hidden = colours(), line.name in self.hidden
+        draw_shape(painter, line.shape, QPointF(16, MARGIN + (row + 0.5) * LINE), 6,
+                   QColor(c.dim) if hidden else line.colour, QColor(c.raised))
+        painter.setPen(QColor(c.dim if hidden else c.text))
+        painter.drawText(30, self._baseline(row), line.name[:MOST_CHARACTERS])
+        painter.setPen(QColor(c.faint))
+        text = count(line.number)
+        painter.drawText(self.width() - 10 - self.fontMetrics().horizontalAdvance(text), self._baseline(row), text)
+
+    def _draw_scale(self, painter: QPainter, scale: Scale) -> None:
+        c = colours()
+        bar = QRectF(12, LINE + 4, self.width() - 24, BAR.height())
+        painter.setPen(QColor(c.text))
+        painter.drawText(12, self._baseline(0), scale.title[: 2 * MOST_CHARACTERS])
+        gradient = QLinearGradient(bar.topLeft(), bar.topRight())
+        for step, colour in enumerate(self._bar):
+            gradient.setColorAt(step / max(1, len(self._bar) - 1), colour)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(gradient)
+        painter.drawRoundedRect(bar, 2, 2)
+        painter.setPen(QColor(c.faint))
+        ends = QRectF(bar.left(), bar.bottom() + 1, bar.width(), LINE)
+        painter.drawText(ends, int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter), scale.low)
+        painter.drawText(ends, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), scale.high)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        if not self._rest:
+            super().wheelEvent(event)
+            return
+        step = -1 if event.angleDelta().y() > 0 else 1
+        self._first = min(max(0, self._first + 3 * step), self._rest)
+        self.update()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         name = self._name_at(event.position().y())
@@ -66,12 +147,13 @@ class Legend(QWidget):
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         name = self._name_at(event.position().y())
         if name is not None:
-            others = frozenset(line[0] for line in self._lines) - {name}
-            self._set_hidden(frozenset() if self.hidden == others or self.hidden >= others else others)
+            others = frozenset(line.name for line in self._lines) - {name}
+            self._set_hidden(frozenset() if self.hidden >= others else others)
 
     def _name_at(self, y: float) -> str | None:
-        row = int((y - 5) // LINE)
-        return self._lines[row][0] if 0 <= row < len(self._lines) else None
+        row = int((y - MARGIN) // LINE)
+        seen = self._lines[self._first : self._first + MOST_LINES]
+        return seen[row].name if 0 <= row < len(seen) else None
 
     def _set_hidden(self, hidden: frozenset[str]) -> None:
         self.hidden = hidden

@@ -21,13 +21,16 @@ HELP = ("Words are looked for in names, texts and tags. Fields narrow further:\n
 
 
 class QueryEdit(QLineEdit):
-    """``completionsWanted`` asks for completions at a cursor in characters; ``show_completions`` answers."""
+    """``completionsWanted`` asks for completions at a cursor in characters; ``show_completions`` answers. ``told`` is
+    the help that is shown where nothing is wrong.
+    """
 
     completionsWanted = Signal(str, int)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, told: str = HELP) -> None:
         super().__init__(parent, placeholderText=tr("Filter: words, tag:…, duration<5s …"), clearButtonEnabled=True)
-        self.setToolTip(tr(HELP))
+        self._told = tr(told)
+        self.setToolTip(self._told)
         self.setAccessibleName(tr("Filter"))
         self._offered: list[Completion] = []
         self._names = QStringListModel(self)
@@ -54,7 +57,7 @@ class QueryEdit(QLineEdit):
 
     def show_error(self, text: str) -> None:
         """Say what is wrong with what was typed, or ("") that nothing is."""
-        self.setToolTip(text or tr(HELP))
+        self.setToolTip(text or self._told)
         restyle(self, "wrong", bool(text))
 
     def _take(self, row: int) -> None:

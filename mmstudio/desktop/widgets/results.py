@@ -6,24 +6,14 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from PySide6.QtCore import (
-    QAbstractTableModel,
-    QModelIndex,
-    QPersistentModelIndex,
-    QSortFilterProxyModel,
-    Qt,
-    Signal,
-)
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
-    QFrame,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QSizePolicy,
     QStackedWidget,
-    QTableView,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -33,6 +23,7 @@ from mmstudio.desktop.text import count, tr
 from mmstudio.desktop.theme import OKABE_ITO, THEME, colours, restyle
 from mmstudio.desktop.widgets.confusion import Cell, ConfusionMatrix, ConfusionScale
 from mmstudio.desktop.widgets.result_plots import Drawing, Line, Plot
+from mmstudio.desktop.widgets.result_table import ResultsTable, Value, bounds
 from mmstudio.training.compared import Interval
 from mmstudio.training.evaluation import (
     TABLE_METRICS,
@@ -44,103 +35,8 @@ from mmstudio.training.evaluation import (
 )
 from mmstudio.training.runs import Run
 
-Index = QModelIndex | QPersistentModelIndex
-NO_INDEX = QModelIndex()
-SORT_ROLE = int(Qt.ItemDataRole.UserRole)
-ROW_PIXELS = 24
 MOST_CURVES = 40
 """Curves of all classes that are drawn at once."""
-Value = str | int | float
-_TABLE_STYLE = """
-QTableView::item { padding: 0 8px; }
-QHeaderView { background: palette(base); }
-QHeaderView::section { padding: 3px 8px; border: 0; border-bottom: 1px solid palette(mid); background: palette(base);
-    color: palette(placeholder-text); }
-"""
-
-
-class Rows(QAbstractTableModel):
-    """Lines of names and numbers; what is no number is shown as “–” and sorts below all."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.heads: list[str] = []
-        self.lines: Sequence[tuple[Value, ...]] = ()
-
-    def show_lines(self, heads: list[str], lines: Sequence[tuple[Value, ...]]) -> None:
-        self.beginResetModel()
-        self.heads, self.lines = heads, lines
-        self.endResetModel()
-
-    def rowCount(self, parent: Index = NO_INDEX) -> int:
-        return 0 if parent.isValid() else len(self.lines)
-
-    def columnCount(self, parent: Index = NO_INDEX) -> int:
-        return 0 if parent.isValid() else len(self.heads)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return self.heads[section]
-        return self._side(section) if role == Qt.ItemDataRole.TextAlignmentRole else None
-
-    def _side(self, column: int) -> Qt.AlignmentFlag:
-        """Numbers stand to the right."""
-        is_text = not self.lines or isinstance(self.lines[0][column], str)
-        side = Qt.AlignmentFlag.AlignLeft if is_text else Qt.AlignmentFlag.AlignRight
-        return side | Qt.AlignmentFlag.AlignVCenter
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        value = self.lines[index.row()][index.column()]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return _shown(value)
-        if role == SORT_ROLE:
-            if isinstance(value, str):
-                return value.casefold()
-            return -math.inf if math.isnan(value) else float(value)
-        return self._side(index.column()) if role == Qt.ItemDataRole.TextAlignmentRole else None
-
-
-class ResultsTable(QTableView):
-    """A table that sorts by its headings; ``rowsChosen`` gives the lines that the person has selected."""
-
-    rowsChosen = Signal(list)
-
-    def __init__(self, name: str, sortable: bool = True) -> None:
-        super().__init__()
-        self.lines = Rows()
-        self._order = QSortFilterProxyModel(self)
-        self._order.setSourceModel(self.lines)
-        self._order.setSortRole(SORT_ROLE)
-        self.setModel(self._order)
-        self.setAccessibleName(name)
-        self.setSortingEnabled(sortable)
-        self.setShowGrid(False)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setTabKeyNavigation(False)
-        self.setWordWrap(False)
-        self.setStyleSheet(_TABLE_STYLE)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(ROW_PIXELS)
-        self.horizontalHeader().setHighlightSections(False)
-        self.horizontalHeader().setResizeContentsPrecision(40)  # lines that are looked at for a width
-        self.selectionModel().selectionChanged.connect(self._tell)
-
-    def show_lines(self, heads: list[str], lines: Sequence[tuple[Value, ...]], wide: Sequence[int] = (0,)) -> None:
-        """The columns in ``wide`` share what the others leave; lines come in the given order until one sorts."""
-        self.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
-        self._order.sort(-1)
-        self.lines.show_lines(heads, lines)
-        for column in range(len(heads)):
-            mode = QHeaderView.ResizeMode.Stretch if column in wide else QHeaderView.ResizeMode.ResizeToContents
-            self.horizontalHeader().setSectionResizeMode(column, mode)
-        self.scrollToTop()
-
-    def _tell(self) -> None:
-        chosen = self.selectionModel().selectedRows()
-        self.rowsChosen.emit(sorted(self._order.mapToSource(index).row() for index in chosen))
 
 
 class ResultsView(QWidget):
@@ -326,13 +222,13 @@ class _Summary(QWidget):
         numbers = dict(found.metrics)
         numbers.update(_calibration_numbers(found))
         heads = [tr("Metric"), tr("Value") if beside is None else _title(run), tr("95 % interval")]
-        lines: list[tuple[Value, ...]] = [(_capital(tr(name)), one.value, _bounds(one))
+        lines: list[tuple[Value, ...]] = [(_capital(tr(name)), one.value, bounds(one))
                                           for name, one in numbers.items()]
         if beside is not None:
             others = {**beside[1].metrics, **_calibration_numbers(beside[1])}
             nothing = Interval(float("nan"), float("nan"), float("nan"))
             heads += [_title(beside[0]), tr("95 % interval")]
-            lines = [(*line, (other := others.get(name, nothing)).value, _bounds(other))
+            lines = [(*line, (other := others.get(name, nothing)).value, bounds(other))
                      for line, name in zip(lines, numbers, strict=True)]
         self.numbers.show_lines(heads, lines)
 
@@ -340,7 +236,7 @@ class _Summary(QWidget):
         heads = [tr("Finds"), tr("Recall at 1"), tr("95 % interval"), tr("Recall at 5"), tr("Recall at 10"),
                  tr("Mean reciprocal rank"), tr("Median rank"), tr("Recall at 1 by chance")]
         self.numbers.show_lines(heads, [
-            (name, one.recall[1], _bounds(found.metrics[f"{name}, recall at 1"]), one.recall[5], one.recall[10],
+            (name, one.recall[1], bounds(found.metrics[f"{name}, recall at 1"]), one.recall[5], one.recall[10],
              one.mrr, one.median_rank, one.chance_recall[1]) for name, one in found.directions.items()])
 
 
@@ -485,14 +381,14 @@ class _Listed(QWidget):
         self._note.setText(note)
         self._fill()
 
-    def _shown(self) -> tuple[Example, ...]:
+    def _listed_now(self) -> tuple[Example, ...]:
         return self._lists[max(0, self.which.currentIndex())] if self._lists else ()
 
     def _fill(self) -> None:
-        self.table.show_lines(self._heads, [self._as_line(one) for one in self._shown()], self._wide)
+        self.table.show_lines(self._heads, [self._as_line(one) for one in self._listed_now()], self._wide)
 
     def _tell(self, rows: list[int]) -> None:
-        listed = self._shown()
+        listed = self._listed_now()
         self.chosen.emit([listed[row].key for row in rows])
 
 
@@ -548,6 +444,8 @@ def _example_heads(task: str) -> tuple[list[str], tuple[int, ...]]:
         return [tr("Item"), tr("True"), tr("Told"), tr("Absolute error")], (0,)
     if task == "alignment":
         return [tr("Item"), tr("Mean rank of its partners")], (0,)
+    if task == "captioning":
+        return [tr("Item"), tr("Wanted"), tr("Told"), tr("Loss")], (0, 1, 2)
     heads = [tr("Item"), tr("True"), tr("Told"), tr("How sure"), tr("Loss")]
     return (heads if task == "classification" else heads[:3] + heads[4:]), (0, 1, 2)
 
@@ -558,13 +456,13 @@ def _line(one: Example, task: str, name_of: Callable[[int], str]) -> tuple[Value
         return name, one.loss
     if task == "regression":
         return name, float(one.given), float(one.told), one.loss
-    if task == "multi-label":
+    if task in ("multi-label", "captioning"):
         return name, one.given, one.told, one.loss
     return name, one.given, one.told, one.sure, one.loss
 
 
 def _title(run: Run) -> str:
-    name = run.job.name
+    name = run.name or run.job.name
     return f"{name if len(name) <= 32 else name[:31] + '…'} {run.number}".replace("\n", " ")
 
 
@@ -576,22 +474,8 @@ def _number_of(key: int) -> str:
     return tr("Sample {}").format(-key) if key < 0 else tr("Item {}").format(key)
 
 
-def _shown(value: Value) -> str:
-    if isinstance(value, str):
-        return value[:200].replace("\n", " ")
-    if isinstance(value, int):
-        return count(value)
-    if math.isnan(value):
-        return "–"
-    return f"{value:.3f}" if abs(value) < 1000 else f"{value:.6g}"
-
-
 def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−") if abs(value) < 1000 else f"{value:+.6g}".replace("-", "−")
-
-
-def _bounds(found: Interval) -> str:
-    return "" if math.isnan(found.low) else f"{_shown(found.low)} – {_shown(found.high)}"
 
 
 def _with(text: str, value: float) -> str:

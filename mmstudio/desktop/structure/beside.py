@@ -1,0 +1,70 @@
+"""Long sums of a page: reckoned in the process beside the window, with progress and a button that stops them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QWidget
+
+from mmstudio.desktop.session import Session
+from mmstudio.desktop.text import tr
+from mmstudio.desktop.worker import Ticket
+from mmstudio.errors import StudioError
+from mmstudio.progress import Progress, Work
+
+
+class Reckoning(QWidget):
+    """A bar and a button that are seen while something is reckoned. Of several only the newest is answered, and none of
+    another project or model.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self._ticket: Ticket | None = None
+        self.bar, self.stop_button = QProgressBar(), QPushButton(tr("Stop"))
+        self.bar.setAccessibleName(tr("Progress"))
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.bar, 1)
+        layout.addWidget(self.stop_button)
+        self.stop_button.clicked.connect(self.cancel)
+        for changed in (session.projectOpened, session.encoderChanged):
+            changed.connect(self.cancel)
+        self.show_step(None)
+
+    def start(self, work: Callable[[], Work[Any]], then: Callable[[Any], None]) -> None:
+        """Do the work, ``then`` tell its outcome."""
+        self.cancel()
+
+        def done(found: Any) -> None:
+            self.show_step(None)
+            then(found)
+
+        def failed(error: StudioError) -> None:
+            self.show_step(None)
+            self._session.failed.emit(error)
+
+        self.show_step(Progress(0, 0, tr("starting")))
+        self._ticket = self._session.beside.run(work, on_step=self.show_step, on_done=done, on_failed=failed)
+
+    @property
+    def running(self) -> bool:
+        return self._ticket is not None and not self._ticket.ended
+
+    def cancel(self) -> None:
+        """Stop what runs; nothing is answered."""
+        if self._ticket is not None:
+            self._ticket.cancel()
+        self._ticket = None
+        self.show_step(None)
+
+    def show_step(self, progress: Progress | None) -> None:
+        """Show how far it is; None where nothing runs."""
+        self.bar.setVisible(progress is not None)
+        self.stop_button.setVisible(progress is not None)
+        if progress is not None:
+            self.bar.setRange(0, progress.total)
+            self.bar.setValue(progress.done)
+            self.bar.setFormat(f"{tr(progress.text)}  %p %" if progress.total else tr(progress.text))

@@ -1,0 +1,172 @@
+"""The gap between modalities: where each lies, how spread it is, what belongs together, and what closing it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from mmstudio.desktop.compare.behind import Behind
+from mmstudio.desktop.panels.map import MapPanel
+from mmstudio.desktop.plots.marks import Overlay
+from mmstudio.desktop.previews import Previews
+from mmstudio.desktop.session import Session
+from mmstudio.desktop.text import count, modality_name, tr
+from mmstudio.explore.gap import Between, Closing, Modal, between, closing, joint_recall, modal
+from mmstudio.library import Sample, VectorView
+
+NOTE = ("A model puts each modality into a narrow cone of its own (Liang et al. 2022). Closing the gap moves each "
+        "around the middle. Uniformity is lower where vectors are more even, about -4 at best; alignment is the mean "
+        "squared distance of what belongs together, lower is better (Wang and Isola 2020).")
+NO_SAMPLES = ("There are no samples of several modalities: group what belongs together (Ctrl+G) to see what closing "
+              "the gap does.")
+MODAL = ("Modality", "Items", "Length of the centre", "Uniformity")
+PAIRS = ("Modalities", "Gap", "Pairs", "Alignment", "By chance", "Recall@1, closed", "Back, closed")
+
+
+@dataclass(frozen=True)
+class Gap:
+    """All that is measured."""
+
+    modal: list[Modal]
+    between: list[Between]
+    closing: list[Closing]
+    joint: tuple[float, float]
+
+
+class GapPage(QWidget):
+    """Modalities above, pairs of them below, and what is drawn of it on the map."""
+
+    def __init__(self, session: Session, map_: MapPanel) -> None:
+        super().__init__()
+        self._session, self._map, self._behind = session, map_, Behind(session)
+        self.found: Gap | None = None
+        self.start = QPushButton(tr("Measure"))
+        self.start.setProperty("primary", True)
+        self.links = QCheckBox(tr("Lines between the items of each sample on the map"))
+        self.closed = QCheckBox(tr("Close the gap on the map"), checked=session.arrangement.closes_gap)
+        self.searched = QCheckBox(tr("Close the gap in searches"), checked=session.asking.closes_gap)
+        self.told, self.joint = QLabel(tr(NOTE), wordWrap=True), QLabel(wordWrap=True)
+        self.told.setProperty("faint", True)
+        self.modal, self.pairs = _table(MODAL), _table(PAIRS)
+        self.modal.setAccessibleName(tr("Modalities"))
+        self.pairs.setAccessibleName(tr("Pairs of modalities"))
+        left = QVBoxLayout()
+        for widget in (self.start, self.links, self.closed, self.searched, self.told):
+            left.addWidget(widget)
+        left.addStretch(1)
+        right = QVBoxLayout()
+        right.addWidget(self.modal, 2)
+        right.addWidget(self.pairs, 2)
+        right.addWidget(self.joint)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(8, 6, 8, 6)
+        layout.addLayout(left, 1)
+        layout.addLayout(right, 3)
+        self.start.clicked.connect(self.measure)
+        self.links.toggled.connect(lambda _: self._draw_links())
+        self.closed.toggled.connect(self._close_on_map)
+        self.searched.toggled.connect(session.asking.close_gap)
+        session.samplesChanged.connect(self._draw_links)
+        session.layoutChanged.connect(lambda layout: self._laid_out())
+        session.projectOpened.connect(self._clear)
+        session.encoderChanged.connect(self._clear)
+
+    def _clear(self) -> None:
+        self.found = None
+        self.modal.setRowCount(0)
+        self.pairs.setRowCount(0)
+        self.joint.clear()
+
+    def measure(self) -> None:
+        """Measure behind the window."""
+        view, samples = self._session.view, list(self._session.samples.values())
+        if view is None or len(view) < 2:
+            self._session.noted.emit(tr("It needs items with vectors."))
+            return
+        self._behind.ask(partial(_measured, view, samples), self._show)
+
+    def _show(self, found: Gap) -> None:
+        self.found = found
+        self.modal.setRowCount(len(found.modal))
+        for row, one in enumerate(found.modal):
+            _fill(self.modal, row, [modality_name(one.name), count(one.count), f"{one.narrow:.3f}",
+                                    f"{one.uniformity:.2f}"])
+        by_way = {(one.one, one.other): one for one in found.closing}
+        self.pairs.setRowCount(len(found.between))
+        for row, pair in enumerate(found.between):
+            there, back = by_way.get((pair.one, pair.other)), by_way.get((pair.other, pair.one))
+            cells = [f"{modality_name(pair.one)} – {modality_name(pair.other)}", f"{pair.length:.3f}",
+                     count(pair.links), _number(pair.alignment), f"{pair.chance:.3f}"]
+            for way in (there, back):
+                cells.append(f"{way.before:.3f}, {way.after:.3f}" if way else "–")
+            _fill(self.pairs, row, cells)
+        before, after = found.joint
+        self.joint.setText(tr("Among all modalities at once, what belongs to an item is its nearest in {:.1%} of "
+                              "cases, and in {:.1%} with the gap closed.").format(before, after)
+                           if not np.isnan(before) else tr(NO_SAMPLES))
+
+    def _close_on_map(self, wanted: bool) -> None:
+        self._session.arrange_anew(replace(self._session.arrangement, closes_gap=wanted))
+
+    def _laid_out(self) -> None:
+        """Another page may have said otherwise."""
+        self.closed.blockSignals(True)
+        self.closed.setChecked(self._session.arrangement.closes_gap)
+        self.closed.blockSignals(False)
+
+    def _draw_links(self) -> None:
+        links = _links(list(self._session.samples.values()), self._session) if self.links.isChecked() else None
+        self._map.marks.put("gap", None if links is None else Overlay(links=links))
+
+
+def _measured(view: VectorView, samples: list[Sample]) -> Gap:
+    """In the pool."""
+    known = [[view.rows[i] for i in sample.item_ids if view.rows.get(i, len(view)) < len(view)] for sample in samples]
+    known = [rows for rows in known if len(rows) > 1]
+    of = view.vectors, view.modalities
+    return Gap(modal(*of), between(*of, known), closing(*of, known), joint_recall(*of, known))
+
+
+def _links(samples: list[Sample], session: Session) -> NDArray[np.int64]:
+    """``(m, 2)`` ids of two modalities in one sample."""
+    pairs = [(a, b) for sample in samples for a, b in combinations(sample.item_ids, 2)
+             if (one := session.items.get(a)) and (other := session.items.get(b)) and one.modality != other.modality]
+    return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def _table(columns: tuple[str, ...]) -> QTableWidget:
+    table = QTableWidget(0, len(columns))
+    table.setHorizontalHeaderLabels([tr(title) for title in columns])
+    table.verticalHeader().hide()
+    table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+    table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    return table
+
+
+def _fill(table: QTableWidget, row: int, cells: list[str]) -> None:
+    for column, text in enumerate(cells):
+        table.setItem(row, column, QTableWidgetItem(text))
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if not np.isnan(value) else "–"
+
+
+def make(session: Session, previews: Previews, map_: MapPanel) -> QWidget:
+    """The page."""
+    return GapPage(session, map_)

@@ -1,0 +1,206 @@
+"""Attention: every layer and head of the item in the inspector, of one position or on the mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+
+from mmstudio.desktop.compare.behind import Behind
+from mmstudio.desktop.session import Session
+from mmstudio.desktop.text import count, tr
+from mmstudio.desktop.why.newest import Newest, at_once
+from mmstudio.desktop.widgets.arcs import MOST, Arcs
+from mmstudio.desktop.widgets.head_grid import HeadGrid
+from mmstudio.desktop.widgets.item_face import ItemFace
+from mmstudio.encoders.base import Explanation
+from mmstudio.errors import StudioError
+from mmstudio.explain import heads, maps
+
+if TYPE_CHECKING:
+    from mmstudio.library import Item
+
+Floats = NDArray[np.float32]
+MEAN, READ, PICKED = -1, -2, -3
+"""Whose attention: all positions on the mean, the one the vector is read from, the one that was clicked."""
+ROLLOUT = -1
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What was chosen, as it is drawn: the ``found`` map over the item, thumbnails, entropies, and ``arcs (k, k)``."""
+
+    found: maps.RelevanceMap
+    pictures: list[Floats]
+    entropies: Floats
+    arcs: Floats | None
+
+
+class AttentionPage(QWidget):
+    """Follows the session's current item while it is visible. All is reckoned behind the window: an item may have
+    thousands of positions.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session, self._behind = session, Behind(session, self._failed)
+        self._asking = Newest(session, self._failed)
+        self._explanation: Explanation | None = None
+        self._key: tuple[int, object] | None = None
+        self._picked = 0
+        self.layer, self.query = QComboBox(), QComboBox()
+        self.face, self.heads, self.arcs = ItemFace(session), HeadGrid(), Arcs()
+        self.told = QLabel(wordWrap=True)
+        self._body = QWidget()
+        self._build()
+        session.currentChanged.connect(self.ask)
+        session.encoderChanged.connect(self.ask)
+        session.projectOpened.connect(self.ask)
+        self.layer.activated.connect(lambda _: self.draw())
+        self.query.activated.connect(lambda _: self.draw())
+        self.heads.headChosen.connect(lambda _: self.draw())
+        for part in (self.face, self.arcs):
+            part.picked.connect(self.pick)
+
+    def _build(self) -> None:
+        self.layer.setAccessibleName(tr("Layer"))
+        self.query.setAccessibleName(tr("Whose attention"))
+        self.told.setProperty("faint", True)
+        self.told.setTextFormat(Qt.TextFormat.PlainText)
+        row = QHBoxLayout()
+        row.addWidget(self.layer, 1)
+        row.addWidget(self.query, 1)
+        inner = QVBoxLayout(self._body)
+        inner.setContentsMargins(0, 0, 8, 0)
+        inner.addWidget(QLabel(tr("Heads, each with its entropy: 0 looks at one place, 1 at everything")))
+        inner.addWidget(self.heads)
+        inner.addWidget(self.arcs)
+        inner.addStretch(1)
+        scroll = QScrollArea(widgetResizable=True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(self._body)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 8, 8, 8)
+        layout.addLayout(row)
+        layout.addWidget(self.face, 3)
+        layout.addWidget(scroll, 2)
+        layout.addWidget(self.told)
+        self._show_controls(False)
+        self.told.setText(tr("Click an item: here is what every layer and head of the model looks at."))
+
+    def _show_controls(self, on: bool) -> None:
+        for widget in (self.layer, self.query, self.face, self._body):
+            widget.setVisible(on)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        self.ask()
+
+    def ask(self) -> None:
+        """Explain the current item, if it is seen and was not explained already."""
+        project, encoder, item = self._session.project, self._session.encoder, self._item
+        if not self.isVisible() or (item and self._key == (item.id, encoder)):
+            return
+        self._key, self._explanation = None, None
+        self._behind.forget()
+        self._show_controls(False)
+        if item is None or project is None or encoder is None:
+            self._asking.cancel()
+            self.told.setText(tr("Click an item: here is what every layer and head of the model looks at."))
+            return
+        self.told.setText(tr("The model is looking at it…"))
+
+        def done(found: Explanation) -> None:
+            self._key = item.id, encoder
+            self._show_explanation(item, found)
+
+        self._asking.run(at_once(lambda: project.explain(encoder, item)), done, urgent=True)
+
+    @property
+    def _item(self) -> Item | None:
+        return self._session.items.get(self._session.current or 0)
+
+    def _failed(self, error: StudioError) -> None:
+        self._show_controls(False)
+        self.told.setText(str(error))
+
+    def _show_explanation(self, item: Item, found: Explanation) -> None:
+        if not found.attention:
+            self.told.setText(found.note or tr("This model gives no attention for such an item."))
+            return
+        self._explanation = found
+        self._show_controls(True)
+        self.face.show_item(item)
+        before = self.layer.currentData()
+        self.layer.clear()
+        for number in range(len(found.attention)):
+            self.layer.addItem(tr("Layer {}").format(number + 1), number)
+        if "rollout" in maps.views(found):
+            self.layer.addItem(tr("Rollout through all layers"), ROLLOUT)
+        at = self.layer.findData(before) if before is not None else -1
+        self.layer.setCurrentIndex(at if at >= 0 else len(found.attention) - 1)
+        self.query.clear()
+        self.query.addItem(tr("received, on the mean"), MEAN)
+        if found.pooling_query is not None:
+            name = found.attention[-1].positions.label(found.pooling_query) or tr("the position that is read")
+            self.query.addItem(tr("of {}").format(name), READ)
+        self.query.addItem(tr("of the place you click"), PICKED)
+        self._picked = found.pooling_query or 0
+        self.draw()
+
+    def pick(self, position: int) -> None:
+        """Show what this position attends to."""
+        self._picked = position
+        self.query.setCurrentIndex(self.query.findData(PICKED))
+        self.draw()
+
+    def draw(self) -> None:
+        """Reckon what is chosen, and show it."""
+        explanation = self._explanation
+        if explanation is None:
+            return
+        layer, whose, head = self.layer.currentData(), self.query.currentData(), self.heads.chosen
+        query = {MEAN: None, READ: explanation.pooling_query, PICKED: self._picked}[whose]
+        self._behind.ask(lambda: _shown(explanation, layer, head, query), self._show)
+
+    def _show(self, shown: Shown) -> None:
+        self.face.show_map(shown.found)
+        self.heads.show_heads(shown.pictures, shown.entropies.tolist())
+        self.heads.setVisible(bool(shown.pictures))
+        positions = shown.found.positions
+        self.arcs.setVisible(shown.arcs is not None)
+        if shown.arcs is not None:
+            self.arcs.show_weights(shown.arcs, [positions.label(at).strip() for at in range(len(positions))])
+        note = self._explanation.note if self._explanation else ""
+        self.told.setText(" ".join(filter(None, [
+            tr("{} positions.").format(count(len(positions))), tr("Click a place to see what it looks at."), note])))
+
+
+def _shown(explanation: Explanation, layer: int, head: int, query: int | None) -> Shown:
+    """In the pool."""
+    if layer == ROLLOUT:
+        return Shown(maps.rollout_map(explanation), [], np.zeros(0, np.float32), None)
+    chosen = explanation.attention[layer]
+    head = min(head, chosen.heads - 1)
+    if query is not None and query >= len(chosen.positions):
+        query = None
+    found = maps.attention_map(explanation, layer, head, query)
+    pictures = [_thumbnail(explanation, layer, one, query) for one in range(maps.MEAN_OF_HEADS, chosen.heads)]
+    few = chosen.positions.kind == "character"
+    arcs = chosen.matrix(None if head == maps.MEAN_OF_HEADS else head)[:MOST, :MOST] if few else None
+    return Shown(found, pictures, heads.entropies(chosen), arcs)
+
+
+def _thumbnail(explanation: Explanation, layer: int, head: int, query: int | None) -> Floats:
+    """Of a picture the map over it, of others the matrix of queries and keys; 0..1 of its own range."""
+    chosen = explanation.attention[layer]
+    if chosen.positions.kind == "patch":
+        found = maps.attention_map(explanation, layer, head, query)
+        return maps.as_grid(maps.RelevanceMap(maps.to_unit(found)[0], found.positions, "", ""))[0]
+    matrix = (np.mean([heads.head_matrix(chosen, one) for one in range(chosen.heads)], axis=0)
+              if head == maps.MEAN_OF_HEADS else heads.head_matrix(chosen, head))
+    return np.asarray(matrix / max(float(matrix.max()), 1e-9), np.float32)

@@ -1,0 +1,117 @@
+"""Why two items have the score they have: both sides at once, part by part, and which modality carries it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmstudio.encoders.base import Encoder, Explanation, Positions, Vectors
+from mmstudio.errors import AttentionUnavailable
+from mmstudio.explain import shapley
+from mmstudio.explain.maps import RelevanceMap
+from mmstudio.explain.subject import Subject
+from mmstudio.explore.fusion import item_weights, weighted_mean
+from mmstudio.media import Media, Modality
+
+Floats = NDArray[np.float32]
+Side = tuple[Media, Modality]
+MOST_WORDS = 7
+"""Up to so many words all of their combinations are looked at."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two items, each explained by its nearness to the other. ``between (ta, tb)`` is the cosine of every position of
+    the first with every one of the second, None where one of them has no vectors for its positions.
+    """
+
+    sides: tuple[Subject, Subject]
+    score: float
+    between: Floats | None
+
+    def pointed(self, side: int, position: int) -> RelevanceMap:
+        """How near a position of one side is to every position of the other. Raises AttentionUnavailable."""
+        between, other = self._between(), self.sides[1 - side].explanation
+        row = between[position] if side == 0 else between[:, position]
+        return _map(other, row, "Similarity to it")
+
+    def best(self, side: int) -> RelevanceMap:
+        """For each position of one side, the similarity of the nearest of the other (late interaction: Khattab &
+        Zaharia 2020). Raises AttentionUnavailable.
+        """
+        between = self._between() if side == 0 else self._between().T
+        there = self.sides[1 - side].explanation.token_positions
+        return _map(self.sides[side].explanation, between[:, there.placed if there else slice(None)].max(axis=1),
+                    "Nearest part of the other")
+
+    def _between(self) -> Floats:
+        if self.between is None:
+            raise AttentionUnavailable("This model gives no vectors for parts of an item.")
+        return self.between
+
+
+def _map(side: Explanation, weights: Floats, title: str) -> RelevanceMap:
+    assert side.token_positions is not None
+    return RelevanceMap(weights.astype(np.float32), side.token_positions, title, "cosine")
+
+
+def pair_of(encoder: Encoder, one: Side, other: Side) -> Pair:
+    """Read both. Raises WrongModality, EncoderError."""
+    vectors = [encoder.forward([encoder.prepare(media, modality)])[0] for media, modality in (one, other)]
+    sides = Subject(encoder, *one, vectors[1]), Subject(encoder, *other, vectors[0])
+    tokens = [side.explanation.tokens for side in sides]
+    between = None if tokens[0] is None or tokens[1] is None else tokens[0] @ tokens[1].T
+    return Pair(sides, float(vectors[0] @ vectors[1]), between)
+
+
+def nearest_token(tokens: Positions, places: Positions, place: int) -> int:
+    """The token that a place of any map over the same item belongs to: that whose middle is nearest to its own."""
+    def middles(extents: Floats) -> Floats:
+        if tokens.kind == "patch":
+            return np.asarray((extents[..., :2] + extents[..., 2:]) / 2, np.float32)
+        return np.asarray(extents[..., :2].mean(axis=-1, keepdims=True), np.float32)
+
+    if len(tokens) == len(places):
+        return place
+    far = ((middles(tokens.extents) - middles(places.extents[place])) ** 2).sum(axis=-1)
+    return int(np.nanargmin(far))
+
+
+def word_shares(subject: Subject, budget: int = 200) -> RelevanceMap:
+    """What each word adds to the score of a text: Shapley values, which sum to its score minus that of no words; by
+    all combinations up to ``MOST_WORDS``, else from a ``budget`` of them. Raises AttentionUnavailable.
+    """
+    if subject.modality != "text":
+        raise AttentionUnavailable("Only a text has words.")
+    parts = subject.parts
+
+    def value(there: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return subject.scores([parts.with_regions(row) for row in there])
+
+    if parts.region_count <= MOST_WORDS:
+        shares = shapley.exact(value, parts.region_count)
+    else:
+        *_, shares = shapley.kernel(value, parts.region_count, budget)
+    return RelevanceMap(shares.astype(np.float32), parts.positions, "Share of each word in the score", "score")
+
+
+def modality_shares(vectors: Vectors, modalities: Sequence[str], weights: dict[str, float], query: Vectors,
+                    ) -> dict[str, float]:
+    """What each modality of a fused sample adds to its cosine with ``query (dim,)``: exact Shapley values over its
+    modalities, which sum to the whole sample's score; nothing has the score 0. ``vectors (m, dim)`` are its items'.
+    """
+    players, kinds = sorted(set(modalities)), np.array(modalities)
+
+    def value(there: NDArray[np.bool_]) -> NDArray[np.float64]:
+        out = np.zeros(len(there))
+        for number, row in enumerate(there):
+            inside = np.isin(kinds, [name for name, is_there in zip(players, row, strict=True) if is_there])
+            if inside.any():
+                shares = item_weights(kinds[inside].tolist(), weights)
+                out[number] = weighted_mean(vectors[inside], shares) @ query
+        return out
+
+    return dict(zip(players, shapley.exact(value, len(players)).tolist(), strict=True))

@@ -1,0 +1,63 @@
+"""What is to be explained: how near an item is to a target in an encoder's space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmstudio.encoders.base import Encoder, Explanation, Positions, Vectors, encode
+from mmstudio.errors import AttentionUnavailable, SpaceMismatch
+from mmstudio.explain.parts import Parts, parts_of
+from mmstudio.media import AudioClip, Media, Modality
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An item and the ``target (dim,)`` to which its cosine is asked for. Of a sound in several windows the first
+    counts. What is computed of it is kept. Raises SpaceMismatch.
+    """
+
+    encoder: Encoder
+    media: Media
+    modality: Modality
+    target: Vectors
+
+    def __post_init__(self) -> None:
+        if self.target.shape != (self.encoder.dim,):
+            raise SpaceMismatch("The target lies in another space than this item.")
+        if isinstance(self.media, AudioClip) and len(self.media.windows) > 1:
+            object.__setattr__(self, "media", AudioClip(self.media.windows[:1], self.media.rate_hz))
+
+    @cached_property
+    def explanation(self) -> Explanation:
+        return self.encoder.explain(self.media, self.modality)
+
+    @cached_property
+    def parts(self) -> Parts:
+        return parts_of(self.media)
+
+    @cached_property
+    def score(self) -> float:
+        """The cosine of the whole item with the target."""
+        return float(self.scores([self.media])[0])
+
+    def scores(self, changed: Sequence[Media]) -> NDArray[np.float64]:
+        """``(n,)`` cosine of each with the target."""
+        rows = [encode(self.encoder, changed[at : at + BATCH], self.modality) for at in range(0, len(changed), BATCH)]
+        return np.concatenate(rows).astype(np.float64) @ self.target
+
+    @property
+    def positions(self) -> Positions:
+        """Of the states between the encoder's layers. Raises AttentionUnavailable where it does not tell them."""
+        found = self.explanation
+        if found.attention:
+            return found.attention[0].positions
+        if found.token_positions is None:
+            raise AttentionUnavailable("This model does not tell where its positions lie in the item.")
+        return found.token_positions

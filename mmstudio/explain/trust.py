@@ -1,0 +1,169 @@
+"""Whether a relevance map is true: does the score fall when what it calls important goes, does it know the model?"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmstudio.encoders.base import Encoder
+from mmstudio.explain.inside import trainable
+from mmstudio.explain.maps import RelevanceMap
+from mmstudio.explain.methods import relevance
+from mmstudio.explain.parts import Parts
+from mmstudio.explain.perturb import perturb
+from mmstudio.explain.subject import Subject
+from mmstudio.progress import Progress, Work, finish
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+STEPS, RANDOM = 10, 12
+TRUSTED = 2.0
+"""Standard deviations above random maps from which on a map is believed."""
+SAME = 0.7
+"""Rank correlation with the map of a model of random weights from which on a map does not know the model."""
+GENTLE = {"image": ("noise", 0.03), "audio": ("white-noise", 0.1)}
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Scores ``(steps + 1,)`` while cells go (``deletion``) or come (``insertion``), the most relevant first."""
+
+    deletion: Doubles
+    insertion: Doubles
+
+    @property
+    def areas(self) -> tuple[float, float]:
+        """The areas under both over 0..1 of the item: a true map's deletion is small, its insertion large."""
+        return _area(self.deletion), _area(self.insertion)
+
+    @property
+    def gap(self) -> float:
+        """Insertion's area minus deletion's."""
+        deletion, insertion = self.areas
+        return insertion - deletion
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``effect`` is by how many standard deviations the map's gap lies above that of ``random (n,)`` maps of the same
+    texture. ``randomised`` is the rank correlation with the map of the same model with random weights, ``noise`` that
+    with the map of an item changed so little that nobody notices; None where it was not looked at.
+    """
+
+    curves: Curves
+    random: tuple[float, ...]
+    randomised: float | None = None
+    noise: float | None = None
+
+    @property
+    def effect(self) -> float:
+        spread = max(float(np.std(self.random, ddof=1)), 1e-9)
+        return (self.curves.gap - float(np.mean(self.random))) / spread
+
+    @property
+    def trusted(self) -> bool:
+        """Clearly better than random maps, and not the same for a model that knows nothing."""
+        return self.effect >= TRUSTED and (self.randomised is None or self.randomised < SAME)
+
+
+def judged(subject: Subject, found: RelevanceMap, random: int = RANDOM, seed: int = 0) -> Work[Verdict]:
+    """Deletion and insertion (Petsiuk et al. 2018) of a map against ``random`` ones. A random map is this one moved
+    and mirrored, so that it keeps its texture; of words, those in another order.
+    """
+    parts, rng = subject.parts, np.random.default_rng(seed)
+    cells = parts.on_cells(found)
+    curves = _curves(subject, cells)
+    gaps: list[float] = []
+    while len(gaps) < random:
+        yield Progress(len(gaps) + 1, random + 1)
+        gaps.append(_curves(subject, moved(parts, cells, rng)).gap)
+    return Verdict(curves, tuple(gaps))
+
+
+def _curves(subject: Subject, cells: Floats) -> Curves:
+    parts = subject.parts
+    order = np.argsort(-cells, kind="stable")
+    steps = min(STEPS, len(order))
+    rank = np.empty(len(order))
+    rank[order] = np.arange(len(order))
+    taken = [rank < round(share * len(order)) for share in np.linspace(0, 1, steps + 1)]
+    scores = subject.scores([parts.kept(kept.astype(np.float32)) for kept in (*(~t for t in taken), *taken)])
+    return Curves(scores[: steps + 1], scores[steps + 1 :])
+
+
+def _area(curve: Doubles) -> float:
+    return float(np.trapezoid(curve, dx=1 / (len(curve) - 1)))
+
+
+def moved(parts: Parts, cells: Floats, rng: np.random.Generator) -> Floats:
+    """``(k,)`` the same relevance elsewhere."""
+    if len(parts.shape) == 1:
+        return rng.permutation(cells)
+    grid = cells.reshape(parts.shape)
+    for axis, side in enumerate(parts.shape):
+        grid = np.roll(np.flip(grid, axis) if rng.random() < 0.5 else grid, rng.integers(side), axis)
+    return grid.ravel()
+
+
+def against_random_weights(subject: Subject, found: RelevanceMap, method: str, seed: int = 0) -> float:
+    """Spearman's rank correlation of a map with that of the same model whose weights are mixed up (Adebayo et al.
+    2018). Near 1, the map shows the item and not what the model knows of it. Raises AttentionUnavailable.
+    """
+    other = Subject(randomised(subject.encoder, seed), subject.media, subject.modality, subject.target)
+    return rank_correlation(subject.parts, found, _again(method, other))
+
+
+def against_noise(subject: Subject, found: RelevanceMap, method: str, seed: int = 0) -> float | None:
+    """Spearman's rank correlation of a map with that of the item with a little noise (after Yeh et al. 2019); None for
+    texts, which have no little noise.
+    """
+    if subject.modality not in GENTLE:
+        return None
+    name, strength = GENTLE[subject.modality]
+    shaken = Subject(subject.encoder, perturb(subject.media, name, strength, seed), subject.modality, subject.target)
+    return rank_correlation(subject.parts, found, _again(method, shaken))
+
+
+def _again(method: str, subject: Subject) -> RelevanceMap:
+    return finish(relevance(method, subject.encoder, subject.media, subject.modality, subject.target))
+
+
+def randomised(encoder: Encoder, seed: int = 0) -> Encoder:
+    """The same encoder, each of its weights' tensors with its values in a random order."""
+    import torch
+
+    opened = trainable(encoder)
+    model, order = copy.deepcopy(opened.model), torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weights in model.parameters():
+            mixed = torch.randperm(weights.numel(), generator=order).to(weights.device)
+            weights.copy_(weights.flatten()[mixed].reshape(weights.shape))
+    other = copy.copy(opened)
+    other.model = model
+    return other
+
+
+def rank_correlation(parts: Parts, one: RelevanceMap, other: RelevanceMap) -> float:
+    """Spearman's, over the places they share, or over the cells of the item; 0 where one of them is all alike."""
+    from scipy.stats import rankdata
+
+    same = len(one.weights) == len(other.weights) and one.positions.kind == other.positions.kind
+    inside = one.positions.placed if same else slice(None)
+    pair = [found.weights[inside] if same else parts.on_cells(found) for found in (one, other)]
+    ranks = [rankdata(values) - (len(values) + 1) / 2 for values in pair]
+    length = float(np.sqrt((ranks[0] ** 2).sum() * (ranks[1] ** 2).sum()))
+    return float(ranks[0] @ ranks[1]) / length if length else 0.0
+
+
+def points_at(found: RelevanceMap, box: Sequence[float]) -> bool:
+    """The pointing game (Zhang et al. 2018): whether the middle of the most relevant place lies in ``box``, left, top,
+    right, bottom in 0..1.
+    """
+    placed = found.positions.placed
+    best = found.positions.extents[placed][int(np.argmax(found.weights[placed]))]
+    x, y = (best[0] + best[2]) / 2, (best[1] + best[3]) / 2
+    return bool(box[0] <= x <= box[2] and box[1] <= y <= box[3])

@@ -1,0 +1,254 @@
+"""The explanations: pages that follow the current item, through the real starter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
+
+from mmstudio import paths
+from mmstudio.desktop.why import PAGES
+from mmstudio.desktop.widgets.arcs import Arcs
+from mmstudio.desktop.widgets.attention_view import AT_ONCE, AttentionView
+from mmstudio.desktop.widgets.head_grid import HeadGrid
+from mmstudio.desktop.widgets.item_face import ItemFace
+from mmstudio.desktop.window import MainWindow
+from mmstudio.encoders import Encoder
+from mmstudio.encoders.base import AttentionLayer, Explanation, Positions
+
+SAMPLES = paths.resources() / "samples"
+FILES = ("pictures/scene_004_dog_chair.webp", "pictures/cat.webp", "pictures/bird.webp", "pictures/bell.webp",
+         "sounds/dog_1.ogg", "sounds/cat_1.ogg", "texts/dog.txt", "texts/cat.txt", "texts/bell.txt")
+Open = Callable[[str, str], Any]
+
+
+@pytest.fixture
+def page(window: MainWindow, starter: Encoder, use: Callable[[Encoder], None], qtbot: QtBot) -> Open:
+    """The window with ten samples: bring a page forward and open an item on it."""
+    session = window.session
+    session.add([SAMPLES / name for name in FILES])
+    qtbot.waitUntil(lambda: len(session.items) == len(FILES) and not session.jobs.running)
+    use(starter)
+    qtbot.waitUntil(lambda: session.view is not None and len(session.view) == len(FILES))
+
+    def show(name: str, stem: str = "") -> Any:
+        window.actions_.by_id[f"why_{name}"].trigger()
+        qtbot.waitUntil(lambda: window.why.made is not None and window.why.made.isVisible())
+        made = window.why.made.pages[name].made  # type: ignore[union-attr]
+        qtbot.waitUntil(made.isVisible)
+        if stem:
+            window._open(key_of(window, stem))
+        return made
+    return show
+
+
+def key_of(window: MainWindow, name: str) -> int:
+    return next(key for key, item in window.session.items.items() if item.path.match(f"{name}*"))
+
+
+def test_every_page_says_what_it_is_for_before_anything_is_chosen(page: Open) -> None:
+    for one in PAGES:
+        told = page(one.id, "").told.text()
+        assert len(told) > 20
+        assert "error" not in told.lower()
+
+
+def test_words_show_where_in_the_picture_they_are_and_which_of_them_count(
+    window: MainWindow, page: Open, qtbot: QtBot,
+) -> None:
+    made = page("score", "scene_004")
+    made.words.setText("a dog and a chair")
+    qtbot.waitUntil(lambda: not made._work.busy and made._maps[1] is not None)
+    assert made.score.text().startswith("Cosine 0.")
+    shares = dict(made.shares.rows)
+    assert max(shares, key=shares.get) in ("dog", "chair")  # type: ignore[arg-type]
+    words = made._maps[1].positions
+    chair = next(at for at in range(len(words)) if words.label(at).strip() == "chair")
+    made.faces[1].hovered.emit(chair)
+    there = made.faces[0].face.map
+    assert there.positions.extents[int(there.weights.argmax()), 1] >= 0.5
+    made.faces[1].hovered.emit(None)
+    assert made.faces[0].face.map is made._maps[0]
+
+
+def test_the_badge_tells_whether_a_map_is_true(page: Open, qtbot: QtBot) -> None:
+    made = page("score", "scene_004")
+    made.words.setText("a dog")
+    qtbot.waitUntil(lambda: not made._work.busy and made.judge.isEnabled())
+    made.judge.click()
+    qtbot.waitUntil(lambda: bool(made.badge.text()))
+    assert made.badge.text().startswith("✓ better than random")
+    assert "random weights" in made.told.text()
+
+
+def test_two_methods_stand_side_by_side_with_their_rank_correlation(page: Open, qtbot: QtBot) -> None:
+    made = page("score", "scene_004")
+    made.beside.setCurrentIndex(made.beside.findData("chefer"))
+    made.words.setText("a dog")
+    qtbot.waitUntil(lambda: not made._work.busy and made.badge.text().startswith("Rank correlation"))
+    assert made.faces[0].shown == made.faces[1].shown
+    assert made.faces[1].face.map.title == "Gradient-weighted attention"
+
+
+def test_two_selected_items_are_a_pair_and_a_slow_method_can_be_stopped(
+    window: MainWindow, page: Open, qtbot: QtBot,
+) -> None:
+    made = page("score", "dog_1")
+    window.session.select([window.session.current, key_of(window, "cat.webp")])
+    qtbot.waitUntil(lambda: not made._work.busy and made._maps[1] is not None)
+    assert made.faces[1].shown.path.name == "cat.webp"
+    made.method.setCurrentIndex(made.method.findData("rise"))
+    made.method.activated.emit(0)
+    qtbot.waitUntil(lambda: made._maps[0] is not None and made._maps[0].title == "RISE")
+    assert made._work.busy
+    made.cancel.click()
+    assert not made._work.busy
+    assert made._maps[0].title == "RISE"
+
+
+def test_a_sample_tells_which_modality_carries_its_score(window: MainWindow, page: Open, qtbot: QtBot) -> None:
+    session = window.session
+    session.group([key_of(window, "scene_004"), key_of(window, "dog_1"), key_of(window, "dog.txt")])
+    qtbot.waitUntil(lambda: bool(session.samples) and session.current is not None and session.current < 0)
+    made = page("score", "")
+    made.words.setText("a dog")
+    qtbot.waitUntil(lambda: len(made.shares.rows) == 3)
+    assert float(made.score.text().split()[1]) == pytest.approx(sum(value for _, value in made.shares.rows), abs=1e-3)
+
+
+def test_attention_is_browsed_by_layer_head_and_position(page: Open, qtbot: QtBot) -> None:
+    made = page("attention", "scene_004")
+    qtbot.waitUntil(lambda: len(made.heads._images) == 5)
+    assert made.layer.count() == 3  # two layers and rollout
+    assert all(0 <= value <= 1 for value in made.heads._entropies)
+    QTest.mouseClick(made.heads, Qt.MouseButton.LeftButton, pos=made.heads.box_of(2).center())
+    qtbot.waitUntil(lambda: made.face.face.map.title.endswith("head 2"))
+    made.pick(9)
+    qtbot.waitUntil(lambda: made.face.face.map.title.startswith("Attention of position 10"))
+    assert made.face.face.map.weights.sum() == pytest.approx(1, abs=1e-4)
+    made.layer.setCurrentIndex(2)
+    made.layer.activated.emit(2)
+    qtbot.waitUntil(lambda: made.face.face.map.title == "Attention rollout")
+
+
+def test_attention_of_a_text_has_lines_between_its_tokens(page: Open, qtbot: QtBot) -> None:
+    made = page("attention", "dog.txt")
+    qtbot.waitUntil(lambda: made.arcs.isVisible() and len(made.arcs._names) == 3)
+    assert np.allclose(made.arcs._weights.sum(axis=1), 1, atol=1e-4)
+
+
+def test_painting_the_dog_away_lowers_its_score_and_putting_it_back_restores_it(
+    page: Open, qtbot: QtBot,
+) -> None:
+    made = page("change", "scene_004")
+    made.words.setText("a dog")
+    qtbot.waitUntil(lambda: made.score.text().endswith("(+0.000)"))
+    rows, columns = made._parts.shape
+    for cell in range(rows * columns // 2):
+        made.stroke(cell)
+    qtbot.waitUntil(lambda: not made._work.busy and made._tried.score < made._tried.before - 0.1)
+    made.back.click()
+    qtbot.waitUntil(lambda: made.score.text().endswith("(+0.000)"))
+
+
+def test_dragging_over_the_picture_takes_cells_away_and_does_not_move_it(page: Open, qtbot: QtBot) -> None:
+    made = page("change", "scene_004")
+    qtbot.waitUntil(lambda: made._tried is not None and made.face.face.map is not None)
+    face = made.face.picture
+    QTest.mousePress(face, Qt.MouseButton.LeftButton, pos=face.box().center().toPoint())
+    QTest.mouseRelease(face, Qt.MouseButton.LeftButton, pos=face.box().center().toPoint() + QPoint(1, 1))
+    assert 0 < made._gone.sum() <= 9
+
+
+def test_a_text_written_anew_changes_its_score_as_one_types(page: Open, qtbot: QtBot) -> None:
+    made = page("change", "cat.txt")
+    made.words.setText("a puppy")
+    qtbot.waitUntil(lambda: made.score.text().endswith("(+0.000)"))
+    made.text.setPlainText("a little dog")
+    qtbot.waitUntil(lambda: not made._work.busy and made._tried.score > made._tried.before + 0.1)
+
+
+def test_what_flips_the_nearest_is_found(page: Open, qtbot: QtBot) -> None:
+    made = page("change", "scene_004")
+    qtbot.waitUntil(lambda: made._tried is not None)
+    made.flip.click()
+    qtbot.waitUntil(lambda: not made._search.busy and "the nearest" in made.told.text())
+    qtbot.waitUntil(lambda: not made._work.busy)
+    assert made._gone.any() == ("Without" in made.told.text())
+    assert made.flip.isEnabled()
+
+
+def test_a_concept_is_made_from_the_selection(window: MainWindow, page: Open, qtbot: QtBot) -> None:
+    made = page("concepts", "")
+    window.session.select([key_of(window, name) for name in ("cat.webp", "cat_1", "cat.txt")])
+    made.take[0].click()
+    qtbot.waitUntil(lambda: bool(made.words.rows))
+    assert made.words.rows[0][0] == "A cat"
+    assert "p = " in made.verdict.text()
+    opened: list[int] = []
+    made.opened.connect(opened.append)
+    made.words.chosen.emit(0)
+    assert opened == [key_of(window, "cat.txt")]
+
+
+def test_too_small_a_concept_says_so(window: MainWindow, page: Open, qtbot: QtBot) -> None:
+    made = page("concepts", "")
+    window.session.select([key_of(window, "cat.webp")])
+    made.take[0].click()
+    qtbot.waitUntil(lambda: "at least 3" in made.told.text())
+
+
+def test_neighbours_change_from_layer_to_layer(window: MainWindow, page: Open, qtbot: QtBot) -> None:
+    made = page("layers", "scene_004")
+    made.look.click()
+    qtbot.waitUntil(lambda: made.table.rowCount() == 4)
+    assert made.table.item(3, made.table.columnCount() - 1).text() == "1.00"
+    opened: list[int] = []
+    made.opened.connect(opened.append)
+    made.table.cellClicked.emit(3, 1)
+    assert window.session.items[opened[0]].modality == "image"
+
+
+def test_arcs_and_heads_take_any_number_of_tokens(qtbot: QtBot) -> None:
+    arcs, heads = Arcs(), HeadGrid()
+    for widget in (arcs, heads):
+        qtbot.addWidget(widget)
+        widget.resize(400, 200)
+        widget.show()
+    arcs.show_weights(np.full((300, 300), 1 / 300, np.float32), ["word"] * 300)
+    heads.show_heads([np.zeros((4, 4), np.float32)] * 30, [0.5] * 29)
+    heads.grab()
+    arcs.grab()
+    assert heads.height() > 3 * 76
+    QTest.keyClick(heads, Qt.Key.Key_Right)
+    assert heads.chosen == 0
+
+
+def test_thousands_of_positions_are_reckoned_behind_the_inspector(qtbot: QtBot) -> None:
+    asked: list[tuple[Any, ...]] = []
+    view, drawn = AttentionView(lambda *question: asked.append(question)), list[Any]()
+    qtbot.addWidget(view)
+    view.mapChanged.connect(drawn.append)
+    count = AT_ONCE + 1
+    spans = np.stack([np.arange(count), np.arange(count) + 1], axis=1).astype(np.float32)
+    layer = AttentionLayer.dense(np.full((2, count, count), 1 / count, np.float32), Positions("time", spans))
+    view.show_explanation(Explanation(np.ones(3, np.float32), attention=(layer,)), None)
+    view.show_position(7)
+    assert not drawn
+    for question, then, _ in asked:
+        then(question())
+    assert [found.title for found in drawn] == ["Attention of position 8 · layer 1 · mean of heads"]
+
+
+def test_a_face_shows_media_of_any_kind(window: MainWindow, qtbot: QtBot) -> None:
+    face = ItemFace(window.session)
+    qtbot.addWidget(face)
+    for media, kind in ((Image.new("RGB", (8, 8)), face.picture), ("words", face.passage)):
+        face.show_media(media)
+        assert face.face is kind

@@ -1,0 +1,86 @@
+"""Methods that leave parts out, against computations by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from mmstudio.encoders import Encoder
+from mmstudio.encoders.base import Vectors, encode
+from mmstudio.errors import SpaceMismatch, StudioError
+from mmstudio.explain import leaving_out, shapley
+from mmstudio.explain.methods import METHODS, named, relevance
+from mmstudio.explain.subject import Subject
+from mmstudio.media import AudioClip
+from mmstudio.progress import finish
+
+TEXT = "a dog on a chair"
+
+
+@pytest.fixture
+def subject(starter: Encoder, words: Callable[[str], Vectors]) -> Subject:
+    return Subject(starter, TEXT, "text", words("a puppy"))
+
+
+def test_occlusion_of_a_text_is_what_each_word_takes_with_it(subject: Subject) -> None:
+    found = finish(leaving_out.occlusion(subject))
+    without = ["dog on a chair", "a on a chair", "a dog a chair", "a dog on chair", "a dog on a"]
+    wanted = subject.score - encode(subject.encoder, without, "text") @ subject.target
+    assert np.allclose(found.weights, wanted, atol=1e-5)
+    assert found.positions.label(int(found.weights.argmax())) == "dog"
+
+
+def test_rise_is_the_mean_of_masks_weighted_by_their_scores(subject: Subject) -> None:
+    found = finish(leaving_out.rise(subject, masks=40, seed=5))
+    rng = np.random.default_rng(5)
+    masks = np.concatenate([leaving_out.random_masks((5,), count, rng) for count in (32, 8)])
+    scores = subject.scores([subject.parts.kept(mask) for mask in masks])
+    assert np.allclose(found.weights, masks.T @ scores / masks.sum(axis=0) - scores.mean(), atol=1e-5)
+
+
+def test_random_masks_are_smooth_half_there_and_never_alike() -> None:
+    masks = leaving_out.random_masks((20, 28), 200, np.random.default_rng(0)).reshape(200, 20, 28)
+    assert masks.min() >= 0
+    assert masks.max() <= 1
+    assert masks.mean() == pytest.approx(0.5, abs=0.03)
+    assert np.abs(np.diff(masks, axis=2)).max() <= 0.26
+    assert len(np.unique(masks.reshape(200, -1), axis=0)) == 200
+
+
+def test_kernel_shap_of_a_text_is_exact_and_sums_to_the_score_gained(subject: Subject) -> None:
+    found = finish(leaving_out.kernel_shap(subject))
+    exact = shapley.exact(lambda there: subject.scores([subject.parts.with_regions(row) for row in there]), 5)
+    assert np.allclose(found.weights, exact, atol=1e-6)
+    assert found.weights.sum() == pytest.approx(subject.score - subject.scores(["…"])[0], abs=1e-5)
+
+
+def test_a_slow_method_shows_maps_on_the_way_and_can_be_left(subject: Subject) -> None:
+    work = leaving_out.rise(subject, masks=1000)
+    first = next(work)
+    assert first.fresh.weights.shape == (5,)
+    assert (first.done, first.total) == (32, 1000)
+    work.close()
+
+
+def test_a_burst_among_silence_is_found_in_time_and_frequency(starter: Encoder) -> None:
+    rate = 16_000
+    at = np.arange(2 * rate) / rate
+    burst = np.where((at >= 1.2) & (at < 1.5), np.sin(2 * np.pi * 2000 * at), 0).astype(np.float32) * 0.5
+    clip = AudioClip((burst,), rate)
+    target = encode(starter, [clip], "audio")[0]
+    found = finish(leaving_out.occlusion(Subject(starter, clip, "audio", target)))
+    start, end, low, high = found.positions.extents[int(found.weights.argmax())]
+    assert start >= 1.0
+    assert end <= 1.7
+    assert low <= 2000 * 1.5
+    assert high >= 2000 / 1.5
+
+
+def test_an_unknown_method_and_another_space_are_errors(starter: Encoder) -> None:
+    with pytest.raises(StudioError, match="no method named"):
+        named("magic")
+    with pytest.raises(SpaceMismatch):
+        finish(relevance("rise", starter, "a dog", "text", np.ones(3, np.float32)))
+    assert len({method.name for method in METHODS}) == len(METHODS)

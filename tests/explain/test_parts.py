@@ -1,0 +1,89 @@
+"""Items cut into cells: what is left when cells go, and relevance carried from one cutting to another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmstudio.encoders.base import Positions
+from mmstudio.errors import AttentionUnavailable
+from mmstudio.explain.maps import RelevanceMap
+from mmstudio.explain.parts import parts_of, superpixels, words_of
+from mmstudio.media import AudioClip
+
+RATE = 16_000
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("a red  dog", ["a", "red", "dog"]),
+    ("cafe\u0301 noir", ["cafe\u0301", "noir"]),
+    ("👩\u200d👩\u200d👧 sits 🏳️\u200d🌈", ["👩\u200d👩\u200d👧", "sits", "🏳️\u200d🌈"]),
+    ("一只狗", ["一", "只", "狗"]),
+    ("か\u3099 go狗", ["か\u3099", "go", "狗"]),
+    ("", []),
+])
+def test_words_are_where_they_stand_in_the_text(text: str, words: list[str]) -> None:
+    assert [text[start:end] for start, end in words_of(text)] == words
+
+
+def test_a_text_loses_words_and_never_all_letters() -> None:
+    parts = parts_of("a red dog")
+    assert parts.kept(np.ones(3, np.float32)) == "a red dog"
+    assert parts.kept(np.array([1, 0, 1], np.float32)) == "a dog"
+    assert parts.kept(np.zeros(3, np.float32)) == "…"
+    with pytest.raises(AttentionUnavailable):
+        parts_of("  ")
+
+
+def test_a_picture_keeps_what_is_kept_and_turns_to_its_mean_colour_elsewhere() -> None:
+    pixels = np.zeros((56, 112, 3), np.uint8)
+    pixels[:, 56:] = (200, 100, 0)
+    parts = parts_of(Image.fromarray(pixels))
+    assert parts.shape == (14, 28)
+    left = np.asarray(parts.kept((parts.positions.extents[:, 0] < 0.5).astype(np.float32)))
+    assert (left[:, :56] == 0).all()
+    assert np.abs(left[:, 56:].astype(int) - (100, 50, 0)).max() <= 1
+    assert np.array_equal(np.asarray(parts.kept(np.ones(14 * 28, np.float32))), pixels)
+
+
+def test_superpixels_do_not_cross_the_border_of_two_colours() -> None:
+    cells = np.zeros((12, 20, 3), np.float32)
+    cells[:, 7:] = 255
+    regions = superpixels(cells, 12).reshape(12, 20)
+    assert not set(regions[:, :7].ravel()) & set(regions[:, 7:].ravel())
+    assert 4 <= regions.max() + 1 <= 20
+
+
+def test_a_muted_band_is_silent_and_the_other_tone_stays() -> None:
+    at = np.arange(RATE) / RATE
+    clip = AudioClip((np.float32(0.3) * np.sin(2 * np.pi * 300 * at).astype(np.float32)
+                      + np.float32(0.3) * np.sin(2 * np.pi * 3000 * at).astype(np.float32),), RATE)
+    parts = parts_of(clip)
+    high = parts.positions.extents[:, 2] > 1500
+    left = parts.kept((~high).astype(np.float32))
+    spectrum = np.abs(np.fft.rfft(left.windows[0]))  # type: ignore[union-attr]
+    assert 20 * np.log10(spectrum[300] / spectrum[3000]) > 40
+    assert parts.kept(np.ones(len(high), np.float32)) is clip
+    early = parts.positions.extents[:, 1] <= 0.5
+    half = parts.kept((~early).astype(np.float32)).windows[0]  # type: ignore[union-attr]
+    assert np.abs(half[: RATE // 2 - 800]).max() < 0.02
+    assert np.abs(half[RATE // 2 + 800 :]).max() > 0.3
+
+
+def test_relevance_of_patches_becomes_that_of_the_cells_they_share_area_with() -> None:
+    parts = parts_of(Image.new("RGB", (64, 64)))
+    boxes = np.array([[np.nan] * 4, [0, 0, 0.5, 1], [0.5, 0, 1, 1]], np.float32)
+    found = RelevanceMap(np.array([9, 1, 3], np.float32), Positions("patch", boxes), "", "")
+    cells = parts.on_cells(found).reshape(parts.shape)
+    assert (cells[:, :14] == 1).all()
+    assert (cells[:, 14:] == 3).all()
+
+
+def test_relevance_over_time_holds_for_all_frequencies() -> None:
+    parts = parts_of(AudioClip((np.zeros(RATE, np.float32),), RATE))
+    found = RelevanceMap(np.array([1, 3], np.float32), Positions("time", np.array([[0, 0.5], [0.5, 1]], np.float32)),
+                         "", "")
+    cells = parts.on_cells(found).reshape(parts.shape)
+    assert np.allclose(cells[:, :5], 1)
+    assert np.allclose(cells[:, 5:], 3)
