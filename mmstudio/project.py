@@ -329,6 +329,9 @@ class Project:
         if job.reads_media and job.trains != "scratch" and encoder.name.startswith(RUN):
             raise TrainingError("A run cannot train the encoder that another run became.",
                                 hint="Choose the model that it started from, or train a head.")
+        if job.fusion == "tokens" and job.trains != "scratch" and not getattr(encoder, "gives_tokens", False):
+            raise TrainingError(f"The tokens of “{encoder.name}” cannot be learned from.",
+                                hint="Take another fusion, the starter, or encoders from scratch.")
         anchors = encode(encoder, [job.prompt.replace("{}", name) for name in job.classes], "text") if (
             job.trains in ADAPTERS) else None
         return job, (yield from examples(job, self._items, self.samples(), self.vectors(encoder), keys, anchors))

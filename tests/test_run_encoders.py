@@ -166,6 +166,15 @@ def test_a_rehearsal_tells_time_memory_and_the_first_batch_and_leaves_nothing(
         finish(rehearsed(folder))
 
 
+def test_a_model_without_tokens_is_refused_before_a_run_is_written(project: Project, starter: Encoder) -> None:
+    job = TrainingJob(target="colour", modalities=("image", "text"), fusion="tokens", split=SPLIT)
+    silent = _Broken(starter)
+    silent.gives_tokens = False
+    with pytest.raises(TrainingError, match="tokens of"):
+        finish(project.make_run(job, silent))  # type: ignore[arg-type]
+    assert not project.runs.exists()
+
+
 class _Broken:
     """A model whose name no process can load."""
 

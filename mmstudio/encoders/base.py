@@ -264,10 +264,11 @@ class Encoder(Protocol):
 
 class Trainable(Encoder, Protocol):
     """An encoder whose weights can learn: after ``make_trainable`` its ``model``, a ``torch.nn.Module``, is float32 and
-    ``tensors`` keep gradients.
+    ``tensors`` keep gradients. ``gives_tokens`` says whether ``tokens`` can be asked for.
     """
 
     model: Any
+    gives_tokens: bool
 
     def make_trainable(self) -> None:
         """Weights in float32, each with a gradient. Raises OutOfMemory."""

@@ -72,6 +72,8 @@ class Placed:
 class HubEncoder:
     """An encoder whose model, tokenizer and feature extraction are transformers' own. See the Encoder protocol."""
 
+    gives_tokens = False
+
     def __init__(self, name: str, folder: Path, build: Build, placed: Placed, readers: Mapping[Modality, Reader],
                  dim: int, preprocessing: str, sample_rate_hz: int = 16_000, window_seconds: float = 10.0) -> None:
         self.name = self.space = name

@@ -61,6 +61,7 @@ class StarterEncoder:
     """The starter as an Encoder; see ``mmstudio.encoders.base.Encoder``."""
 
     preprocessing = "starter-1"
+    gives_tokens = True
     modalities: frozenset[Modality] = frozenset({"image", "audio", "text"})
 
     def __init__(self, model: StarterModel, name: str, digest: str) -> None:

@@ -19,7 +19,8 @@ LEAST = 30
 """Scores: from fewer no spread can be told."""
 TAIL = 250
 """So many of the largest deviations tell how fast the tail falls."""
-MOST_LEANING = 1.5
+MOST_LEANING = 1.15
+"""A tail is stretched by no more: what is clearly a match must not be lost among what leans."""
 _FAR = 0.02
 _BELOW, _ABOVE = 0.158655, 0.841345  # one standard deviation of a normal distribution
 

@@ -17,7 +17,7 @@ from mmstudio.explore.similarity import Measure
 from mmstudio.media import MODALITIES, Modality
 from mmstudio.searching import Found
 
-FAINT = 0.4
+FAINT = 0.55
 """How much is seen of a hit that chance explains."""
 
 
