@@ -314,3 +314,13 @@ def test_pixels_and_places_are_inverse() -> None:
     place = transform.to_place(123, 45, 600, 400)
     back = transform.to_pixels(np.array([place], np.float32), 600, 400)[0]
     assert np.allclose(back, (123, 45), atol=1e-2)
+
+
+def test_loops_whose_answer_was_lost_with_a_window_are_made_by_the_next_who_waits() -> None:
+    from mmstudio.desktop.plots.density import Compiled
+
+    made = Compiled()
+    made.want(lambda question, then: None)
+    assert not made.ready
+    made.want(None)
+    assert made.ready

@@ -26,14 +26,13 @@ def test_a_removal_is_undone_in_library_map_and_search_and_redone(
     qtbot.waitUntil(lambda: len(session.items) == 20, timeout=20_000)
     window.actions_.by_id["undo"].trigger()
     qtbot.waitUntil(lambda: len(session.items) == 24 and window.library.items.rowCount() == 24, timeout=20_000)
-    settled()
-    assert session.layout is not None
-    assert set(gone) <= set(session.layout.keys.tolist())
+    qtbot.waitUntil(lambda: session.layout is not None and set(gone) <= set(session.layout.keys.tolist()),
+                    timeout=20_000)
     assert "Undone" in window.banner.text.text()
     window.actions_.by_id["redo"].trigger()
     qtbot.waitUntil(lambda: len(session.items) == 20, timeout=20_000)
-    settled()
-    assert not set(gone) & set(session.layout.keys.tolist())
+    qtbot.waitUntil(lambda: session.layout is not None and not set(gone) & set(session.layout.keys.tolist()),
+                    timeout=20_000)
 
 
 def test_tags_and_columns_are_undone_step_by_step(window: MainWindow, mixed_folder: Path, qtbot: QtBot) -> None:

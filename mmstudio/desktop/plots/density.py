@@ -46,11 +46,13 @@ class Compiled:
 
     def __init__(self) -> None:
         self.loops: Loops = NumpyLoops()
-        self._asked = False
+        self._asked = self._taken = False
 
     def want(self, behind: Behind | None) -> None:
-        """Compile behind the window; at once where there is nothing behind."""
-        if not self._asked:
+        """Compile behind the window; at once where there is nothing behind, also where an answer never came because
+        its window was closed.
+        """
+        if not self._taken and (behind is None or not self._asked):
             self._asked = True
             if behind is None:
                 self._take(_compile())
@@ -58,7 +60,7 @@ class Compiled:
                 behind(_compile, self._take)
 
     def _take(self, loops: Loops) -> None:
-        self.loops = loops
+        self.loops, self._taken = loops, True
 
     @property
     def ready(self) -> bool:
