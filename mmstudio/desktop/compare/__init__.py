@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page of the comparisons: ``id`` is also the name of its module."""
-
-    id: str
-    title: str
-
+from mmstudio.desktop.widgets.later import Page
 
 PAGES = (
     Page("matrix", "Similarity matrix"),

@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from mmstudio.desktop.compare import PAGES
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
-from mmstudio.desktop.text import tr
-from mmstudio.desktop.widgets.later import Later
+from mmstudio.desktop.widgets.later import LaterPages
 
 
-class ComparePanel(QWidget):
+class ComparePanel(LaterPages):
     """The pages as tabs."""
 
     opened = Signal(int)
     """An item was chosen on a page."""
 
     def __init__(self, session: Session, previews: Previews) -> None:
-        super().__init__()
         self._session, self._previews = session, previews
-        self._tabs = QTabWidget(documentMode=True)
-        self.pages: dict[str, Later] = {}
-        for page in PAGES:
-            self.pages[page.id] = Later(partial(self._make, page.id))
-            self._tabs.addTab(self.pages[page.id], tr(page.title))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._tabs)
-        self._tabs.currentChanged.connect(self._want)
-        self._want(0)
-
-    def show_page(self, name: str) -> None:
-        """Bring a page forward."""
-        self._tabs.setCurrentWidget(self.pages[name])
-
-    def _want(self, at: int) -> None:
-        self.pages[PAGES[at].id].want()
+        super().__init__(PAGES, self._make)
 
     def _make(self, name: str) -> QWidget:
         if name == "matrix":

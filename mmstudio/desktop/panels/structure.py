@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-from functools import partial
 from importlib import import_module
 
-from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from mmstudio.desktop.panels.map import MapPanel
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.structure import PAGES
-from mmstudio.desktop.text import tr
-from mmstudio.desktop.widgets.later import Later
+from mmstudio.desktop.widgets.later import LaterPages
 
 
-class StructurePanel(QWidget):
+class StructurePanel(LaterPages):
     """The pages as tabs."""
 
     def __init__(self, session: Session, previews: Previews, map_: MapPanel) -> None:
-        super().__init__()
-        self._tabs = QTabWidget(documentMode=True)
-        self.pages: dict[str, Later] = {}
-        for page in PAGES:
-            self.pages[page.id] = Later(partial(_made, page.id, session, previews, map_))
-            self._tabs.addTab(self.pages[page.id], tr(page.title))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._tabs)
-        self._tabs.currentChanged.connect(lambda at: self.pages[PAGES[at].id].want())
-        self.pages[PAGES[0].id].want()
-
-    def show_page(self, name: str) -> None:
-        """Bring a page forward."""
-        self._tabs.setCurrentWidget(self.pages[name])
+        super().__init__(PAGES, lambda name: _made(name, session, previews, map_))
 
 
 def _made(name: str, session: Session, previews: Previews, map_: MapPanel) -> QWidget:

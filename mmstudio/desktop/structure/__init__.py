@@ -1,17 +1,11 @@
-"""The structure of a project's vectors: how the map is made, what it hides, and what is grouped, fused or unusual."""
+"""The structure of a project's vectors: how the map is made, what it hides, and what is grouped, fused or unusual.
+
+Each page's module has a ``make(session, previews, map)``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page: ``id`` is also the name of its module, which has a ``make(session, previews, map)``."""
-
-    id: str
-    title: str
-
+from mmstudio.desktop.widgets.later import Page
 
 PAGES = (
     Page("arrange", "Projection"),

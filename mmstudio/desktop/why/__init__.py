@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page of the explanations: ``id`` is also the name of its module."""
-
-    id: str
-    title: str
-    shortcut: str = ""
-
+from mmstudio.desktop.widgets.later import Page
 
 PAGES = (
     Page("score", "Why this score?", "Alt+8"),
