@@ -25,6 +25,9 @@ from mmstudio.media import MODALITIES, Limits
 from mmstudio.media.scan import printable
 from mmstudio.progress import Progress, Work
 
+Command = Callable[[str, str, Callable[[argparse.Namespace], int]], argparse.ArgumentParser]
+"""Adds a command of a name, what it is for, and what it does."""
+
 
 def parser() -> argparse.ArgumentParser:
     """The commands and their arguments."""
@@ -39,20 +42,29 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(run=run)
         return made
 
-    def with_model(made: argparse.ArgumentParser) -> None:
-        made.add_argument("--model", default="starter", help="“starter”, a folder, or a hub name in the local cache")
-        made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    _of_media(command)
+    _of_projects(command)
+    _of_runs(command)
+    _of_whole_projects(command)
+    return top
 
+
+def _with_model(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--model", default="starter", help="“starter”, a folder, or a hub name in the local cache")
+    made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+
+
+def _of_media(command: Command) -> None:
     made = command("encode", "Turn files into vectors, one row per input.", encode)
     made.add_argument("paths", nargs="+", type=Path)
-    with_model(made)
+    _with_model(made)
     made.add_argument("--batch", default="auto", type=_batch, help="items per model call, or “auto”")
     made.add_argument("--out", required=True, type=Path, help="a .parquet, .npz or .jsonl file")
 
     made = command("search", "Find the items of a project that are nearest to a text or a file.", search)
     made.add_argument("project", type=Path)
     made.add_argument("query", help="a text, or the path of a picture, sound or text file")
-    with_model(made)
+    _with_model(made)
     made.add_argument("-k", type=int, default=5, help="hits per modality")
     made.add_argument("--measure", default="cosine", choices=("cosine", "dot", "euclid", "pearson"))
 
@@ -63,18 +75,21 @@ def parser() -> argparse.ArgumentParser:
                       "similarity, attention, rollout, chefer, integrated-gradients, occlusion, rise, ...")
     made.add_argument("--layer", type=int, default=0, help="layer of “attention”, from 1; 0 is the last")
     made.add_argument("--out", required=True, type=Path, help="a .npz or .png file")
-    with_model(made)
+    _with_model(made)
 
     made = command("models", "List the models the studio knows, and which are on this computer.", models)
     change = made.add_mutually_exclusive_group()
     change.add_argument("--download", metavar="NAME", help="bring this model onto this computer")
     change.add_argument("--remove", metavar="NAME", help="delete this model from this computer")
+
+
+def _of_projects(command: Command) -> None:
     made = command("new", "Make an empty project.", new)
     made.add_argument("project", type=Path)
     made = command("add", "Add files to a project and encode them.", add)
     made.add_argument("project", type=Path)
     made.add_argument("paths", nargs="+", type=Path)
-    with_model(made)
+    _with_model(made)
     made.add_argument("--batch", default="auto", type=_batch)
     made = command("export", "Write a project's items as files that other programs read.", export)
     made.add_argument("project", type=Path)
@@ -82,8 +97,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--kind", choices=("parquet", "csv", "jsonl", "npz", "datasets", "projector", "media"),
                       help="the format; by default what the file's ending says")
     made.add_argument("--filter", default="", help="only items that this lets pass: “modality:image tag:dog”")
-    with_model(made)
+    _with_model(made)
 
+
+def _of_runs(command: Command) -> None:
     made = command("train", "Learn from a project's items, or go on with a run.", train)
     made.add_argument("job", type=Path, help="a .toml or .json file that says what to learn, or a run's folder; “-” "
                       "reads a run's folder from standard input")
@@ -92,13 +109,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rehearse", action="store_true",
                       help="make a few steps only and print how long it would take, how much memory, and on what")
     made.add_argument("--again", action="store_true", help="repeat a run from its beginning, as a new run beside it")
-    with_model(made)
+    _with_model(made)
     made = command("sweep", "Look for good settings: train a run with each of several, or go on with a sweep.", sweep)
     made.add_argument("sweep", type=Path, help="a .toml or .json file that says what to learn and which settings vary, "
                       "or a sweep's folder")
     made.add_argument("--project", type=Path, help="the project to learn from, with a file")
     made.add_argument("--filter", default="", help="only items that this lets pass: “modality:image tag:dog”")
-    with_model(made)
+    _with_model(made)
     made = command("predict", "Let a finished run tell of files.", predict)
     made.add_argument("folder", type=Path, help="the run's folder")
     made.add_argument("paths", nargs="+", type=Path)
@@ -110,6 +127,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("folder", type=Path, help="the run's folder")
     made.add_argument("--out", required=True, type=Path, help="a new folder")
 
+
+def _of_whole_projects(command: Command) -> None:
     whole = command("project", "Save a whole project as one file, or unpack such a file.", lambda _: 2)
     ways = whole.add_subparsers(dest="way", required=True)
     made = ways.add_parser("export", help="save a project as one .mmproject file")
@@ -120,8 +139,6 @@ def parser() -> argparse.ArgumentParser:
     made.set_defaults(run=unpack_project)
     made.add_argument("file", type=Path)
     made.add_argument("project", type=Path)
-    return top
-
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command and give its exit code."""

@@ -18,7 +18,7 @@ from mmstudio.library import Item, Items, Sample, SpaceKey, VectorView
 from mmstudio.media import MODALITIES, Modality
 from mmstudio.progress import Progress, Work
 from mmstudio.training import leaks, splits
-from mmstudio.training.examples import TRAIN, Examples
+from mmstudio.training.examples import TRAIN, Examples, Readable
 from mmstudio.training.job import TrainingJob
 from mmstudio.training.words import END, MOST_TOKENS, numbers, vocabulary
 
@@ -145,11 +145,20 @@ def _captioned(made: Examples, captions: list[str]) -> Examples:
     return replace(made, targets=targets, words=words)
 
 
+def _places(job: TrainingJob) -> dict[Modality, int]:
+    return {modality: m for m, modality in enumerate(job.modalities)}
+
+
+def _readable(job: TrainingJob, members: Iterable[Sequence[Item]]) -> tuple[Readable, ...]:
+    """Where the media of each example lie, with the places of their modalities."""
+    place_of = _places(job)
+    return tuple(tuple((place_of[item.modality], item.ref) for item in unit) for unit in members)
+
+
 def _with_media(job: TrainingJob, made: Examples, members: list[list[Item]]) -> Examples:
     """With where the media of each example lie and, for text towers from scratch, the vocabulary of the training part.
     """
-    place_of: dict[Modality, int] = {modality: m for m, modality in enumerate(job.modalities)}
-    media = tuple(tuple((place_of[item.modality], item.ref) for item in unit) for unit in members)
+    media = _readable(job, members)
     words = made.words
     if job.trains == "scratch" and "text" in job.modalities:
         words = vocabulary(ref.text for row in made.rows(TRAIN) for _, ref in media[row] if ref.modality == "text")
@@ -215,7 +224,7 @@ def _word(value: str | float) -> str:
 def _vectors(job: TrainingJob, items: Items, view: VectorView, units: list[list[int]]) -> tuple[
         NDArray[np.float32], NDArray[np.bool_]]:
     made = np.zeros((len(units), len(job.modalities), view.key.dim), np.float32)
-    place_of: dict[Modality, int] = {modality: m for m, modality in enumerate(job.modalities)}
+    place_of = _places(job)
     counts = np.zeros(made.shape[:2], np.int64)
     flat = [(n, place_of[items[i].modality], view.rows[i]) for n, unit in enumerate(units) for i in unit]
     n, m, rows = (np.array(column, np.int64) for column in zip(*flat, strict=True))
@@ -242,7 +251,6 @@ def predictions(run: Path, key: SpaceKey, items: Items, samples: Sequence[Sample
         raise SpaceMismatch(f"The run reads vectors of {job.space}, not of {key.space}.",
                             hint="Choose the model that it was trained with.")
     units = _units(job, items, samples, view, None if item_ids is None else set(item_ids), learning=False)
-    place_of: dict[Modality, int] = {modality: m for m, modality in enumerate(job.modalities)}
     made: dict[int, dict[str, str | float | None]] = {}
     for start in range(0, len(units), PREDICTED):
         yield Progress(start, len(units), "predicting")
@@ -250,7 +258,7 @@ def predictions(run: Path, key: SpaceKey, items: Items, samples: Sequence[Sample
         members = [[items[i] for i in unit] for unit in some]
         if job.reads_media:
             members = [there for unit in members if (there := [one for one in unit if _is_there(one)])]
-            predictor.read([tuple((place_of[item.modality], item.ref) for item in unit) for unit in members])
+            predictor.read(_readable(job, members))
         else:
             predictor.see(*_vectors(job, items, view, some))
         for unit, said in zip(members, _said(predictor), strict=True):

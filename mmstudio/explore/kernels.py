@@ -1,30 +1,15 @@
-"""The inner loops of neighbours, trust and projections as machine code, each compiled by numba (LLVM) at its first
-call, or read from what was compiled before. They hold no lock of the interpreter.
-"""
+"""The inner loops of neighbours, trust and projections as machine code, each compiled at its first call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 
-from mmstudio import paths
+from mmstudio.explore.machine_code import compiled
 
-
-def _compiled(function: Callable[..., None]) -> Any:
-    try:
-        return numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # nowhere to keep what is compiled, or no source to know it by
-        return numba.njit(nogil=True)(function)
-
-
-numba.config.CACHE_DIR = str(paths.compiled_code())
 _TWO = np.float32(2)  # a plain 2 would make what it is multiplied with twice as wide, and unequal to what is kept
 
 
-@_compiled
+@compiled()
 def least(dots, squares, own, columns, values):  # type: ignore[no-untyped-def]
     """Of each row of ``squares - 2 dots``, the ``k`` least ``values (b, k)`` and their ``columns``, the column ``own``
     left out.
@@ -43,7 +28,29 @@ def least(dots, squares, own, columns, values):  # type: ignore[no-untyped-def]
                 worst = values[row, k - 1]
 
 
-@_compiled
+@compiled()
+def _count_below(value, limits, order, found):  # type: ignore[no-untyped-def]
+    """Count a value that is less than the greatest limit, at the least limit above it; ``order`` sorts the limits."""
+    low, high = 0, len(order) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if value < limits[order[middle]]:
+            high = middle
+        else:
+            low = middle + 1
+    found[low] += 1
+
+
+@compiled()
+def _write_places(found, order, out):  # type: ignore[no-untyped-def]
+    """The place of each partner, from 1: one more than all that was counted up to it."""
+    closer = 0
+    for m in range(len(order)):
+        closer += found[m]
+        out[order[m]] = closer + 1
+
+
+@compiled()
 def ranks(dots, squares, own, partners, out):  # type: ignore[no-untyped-def]
     """The place ``out (b, k)``, from 1, of each row's ``partners`` by ``squares - 2 dots``, the column ``own`` left
     out.
@@ -59,21 +66,11 @@ def ranks(dots, squares, own, partners, out):  # type: ignore[no-untyped-def]
         for j in range(dots.shape[1]):
             value = squares[j] - _TWO * dots[row, j]
             if value < last and j != own[row]:
-                low, high = 0, k - 1
-                while low < high:
-                    middle = (low + high) // 2
-                    if value < limits[order[middle]]:
-                        high = middle
-                    else:
-                        low = middle + 1
-                found[low] += 1
-        closer = 0
-        for m in range(k):
-            closer += found[m]
-            out[row, order[m]] = closer + 1
+                _count_below(value, limits, order, found)
+        _write_places(found, order, out[row])
 
 
-@_compiled
+@compiled()
 def map_ranks(places, rows, partners, out):  # type: ignore[no-untyped-def]
     """The same on a map ``(n, 2 or 3)``, of the points ``rows (b,)``."""
     k, axes = partners.shape[1], places.shape[1]
@@ -95,21 +92,11 @@ def map_ranks(places, rows, partners, out):  # type: ignore[no-untyped-def]
                 step = places[row, axis] - places[j, axis]
                 value += step * step
             if value < last and j != row:
-                low, high = 0, k - 1
-                while low < high:
-                    middle = (low + high) // 2
-                    if value < limits[order[middle]]:
-                        high = middle
-                    else:
-                        low = middle + 1
-                found[low] += 1
-        closer = 0
-        for m in range(k):
-            closer += found[m]
-            out[at, order[m]] = closer + 1
+                _count_below(value, limits, order, found)
+        _write_places(found, order, out[at])
 
 
-@_compiled
+@compiled()
 def umap_epochs(y, heads, tails, every, due, due_against, state, a, b, least_sum, gamma, rate, first, last, total):  # type: ignore[no-untyped-def]
     """Epochs ``first`` to ``last`` of ``total`` of UMAP's stochastic gradient descent; see ``umap``."""
     n, axes = y.shape
@@ -150,7 +137,7 @@ def umap_epochs(y, heads, tails, every, due, due_against, state, a, b, least_sum
     state[0] = word
 
 
-@_compiled
+@compiled()
 def pacmap_forces(y, partners, kind, weight, total):  # type: ignore[no-untyped-def]
     """Adds to ``total (n, axes)`` the gradient of one kind of pairs; see ``projection.pacmap``."""
     axes = y.shape[1]

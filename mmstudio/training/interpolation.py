@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from mmstudio.errors import TrainingError
 from mmstudio.training import measured, runs
 from mmstudio.training.examples import TEST, TRAIN, VALIDATION, Examples
-from mmstudio.training.job import TrainingJob
+from mmstudio.training.job import TrainingJob, read
 from mmstudio.training.learner import Learner, learn_from
 
 MOST = 1000
@@ -34,6 +36,17 @@ def load(folder: Path) -> dict[str, Tensor]:
     if share == 1 or not (folder / "start.safetensors").is_file():
         return best
     return between(load_file(folder / "start.safetensors"), best, share)
+
+
+def restored(folder: Path, examples: Examples, device: str) -> Learner:
+    """A run's model with the weights that it tells with. Raises TrainingError where it has none yet."""
+    learner = Learner(read(folder / "job.json"), examples, torch.device(device))
+    try:
+        learn_from(learner.model, load(folder))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise TrainingError("The run has no weights that can be read yet.", path=folder,
+                            hint="Let it train until it was validated once.") from error
+    return learner
 
 
 def curve(job: TrainingJob, learner: Learner, model: nn.Module, examples: Examples, folder: Path,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mmstudio.errors import TrainingError
 from mmstudio.training.examples import Examples, Readable
-from mmstudio.training.job import TrainingJob, read
+from mmstudio.training.job import TrainingJob
 
 if TYPE_CHECKING:
     from mmstudio.training.learner import Learner
@@ -24,21 +24,13 @@ class Predictor:
     """
 
     def __init__(self, folder: Path) -> None:
-        import torch
-
         from mmstudio.training import interpolation
-        from mmstudio.training.learner import Learner, learn_from
 
-        self.job: TrainingJob = read(folder / "job.json")
         examples = Examples.load(folder / "examples")
         self.dim = int(examples.vectors.shape[2])
-        self._learner = Learner(self.job, replace(examples, vectors=np.asarray(examples.vectors)), torch.device("cpu"))
+        self._learner = interpolation.restored(folder, replace(examples, vectors=np.asarray(examples.vectors)), "cpu")
+        self.job: TrainingJob = self._learner.job
         self._count = 0
-        try:
-            learn_from(self._learner.model, interpolation.load(folder))
-        except (OSError, RuntimeError, ValueError) as error:
-            raise TrainingError("The run has no weights that can be read yet.", path=folder,
-                                hint="Let it train until it was validated once.") from error
 
     @property
     def learner(self) -> Learner:

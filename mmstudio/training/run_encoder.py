@@ -26,25 +26,17 @@ if TYPE_CHECKING:
 
 def load(folder: Path, name: str, device: str = "auto") -> Encoder:
     """The encoder that a run became. Raises TrainingError where it learned no space or has no weights yet."""
-    import torch
-
     from mmstudio.training.examples import Examples
-    from mmstudio.training.learner import Learner, learn_from
 
     job = read(folder / "job.json")
     if not job.makes_vectors:
         raise TrainingError("The run tells classes or amounts and learned no space of its own.", path=folder,
                             hint="Align modalities, or train the encoder, to get one.")
     place = pick_device(device)
-    learner = Learner(job, Examples.load(folder / "examples"), torch.device(place))
+    learner = interpolation.restored(folder, Examples.load(folder / "examples"), place)
     if learner.feed is not None:
         learner.feed.close()
-    try:
-        learn_from(learner.model, interpolation.load(folder))
-        revision = _revision(folder)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise TrainingError("The run has no weights that can be read yet.", path=folder,
-                            hint="Let it train until it was validated once.") from error
+    revision = _revision(folder)
     model = learner.model.eval().requires_grad_(False)
     if job.trains == "scratch":
         return _FromScratch(name, cast(Any, model).towers.reads, job, revision, place)

@@ -28,7 +28,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from mmstudio.desktop.compare.behind import Behind
+from mmstudio.desktop.behind import Behind
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, tr
 from mmstudio.desktop.widgets.confusion import ConfusionMatrix

@@ -9,18 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QPushButton,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
-from mmstudio.desktop.compare.behind import Behind
+from mmstudio.desktop.behind import Behind
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, tr
+from mmstudio.desktop.widgets.plain_table import plain_table
 from mmstudio.explore.metric_axioms import AXIOMS, Axiom, Counterexample, broken, distances
 from mmstudio.library import VectorView
 
@@ -50,13 +49,9 @@ class MeasuresPage(QWidget):
         self.look_button = QPushButton(tr("Look"))
         self.told = QLabel(wordWrap=True)
         self.told.setProperty("faint", True)
-        self.table = QTableWidget(0, 1 + len(AXIOMS))
-        self.table.setHorizontalHeaderLabels([tr("As a distance"), *(tr(axiom.capitalize()) for axiom in AXIOMS)])
-        self.table.verticalHeader().hide()
-        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.table = plain_table([tr("As a distance"), *(tr(axiom.capitalize()) for axiom in AXIOMS)],
+                                 tr("Measures and the axioms of a metric"), stretch=True)
         self.table.setWordWrap(True)
-        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        self.table.setAccessibleName(tr("Measures and the axioms of a metric"))
         top = QHBoxLayout()
         top.addWidget(self.look_button)
         top.addWidget(self.told, 1)

@@ -7,18 +7,17 @@ from functools import partial
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QPushButton,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
-from mmstudio.desktop.compare.behind import Behind
+from mmstudio.desktop.behind import Behind
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, modality_name, tr
+from mmstudio.desktop.widgets.plain_table import plain_table
 from mmstudio.explore.retrieval import KS, Direction, Estimate, report
 from mmstudio.library import Sample, VectorView
 from mmstudio.progress import finish
@@ -36,14 +35,9 @@ class RetrievalPage(QWidget):
         self.reckon_button = QPushButton(tr("Reckon"))
         self.told = QLabel(wordWrap=True)
         self.told.setProperty("faint", True)
-        self.table = QTableWidget(0, 2 + len(KS) + 2)
-        self.table.setHorizontalHeaderLabels([
+        self.table = plain_table([
             tr("Asked with → found"), tr("Questions"), *(tr("Recall@{}").format(k) for k in KS),
-            tr("Mean reciprocal rank"), tr("Median rank")])
-        self.table.verticalHeader().hide()
-        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        self.table.setAccessibleName(tr("Retrieval report"))
+            tr("Mean reciprocal rank"), tr("Median rank")], tr("Retrieval report"))
         top = QHBoxLayout()
         top.addWidget(self.reckon_button)
         top.addWidget(self.told, 1)

@@ -145,20 +145,18 @@ class HistogramsPanel(QWidget):
         self._chosen, self._fills = list(ALWAYS), True
         self._logs: set[str] = set()
         self._names: dict[str, Kind] = {}
-        self._built = self._counting = self._stale = False
+        self._counting = self._stale = False
         self._project = 0
         self._select_later: tuple[str, frozenset[int]] | None = None
         self._soon = QTimer(self, singleShot=True)
         self._soon.timeout.connect(self._count)
+        self._build()
+        self._connect()
 
-    # ---- building, when it is first shown ---------------------------------------------------------------------
+    # ---- building ---------------------------------------------------------------------------------------------
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
-        if not self._built:
-            self._built = True
-            self._build()
-            self._connect()
         self._soon.start(0)
 
     def _build(self) -> None:

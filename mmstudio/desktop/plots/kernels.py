@@ -4,32 +4,14 @@ compiled before. ``raster`` says what they do and has the same in numpy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
-
-from mmstudio import paths
+from mmstudio.explore.machine_code import compiled
 
 _SPLAT = ("void(float32[:, ::1], uint16[::1], uint8[::1], int64[::1], int64[::1], int64, float64, float64, float64,"
           "int64[:, ::1], uint8[:, :, ::1], int64[:, :, :, ::1])")
 _SHADE = "void(int64[:, :, ::1], float32[::1], uint32[:, ::1])"
 
 
-def _compiled(signature: str) -> Callable[[Callable[..., None]], Any]:
-    def compile_(function: Callable[..., None]) -> Any:
-        try:
-            return numba.njit(signature, nogil=True, cache=True)(function)
-        except RuntimeError:  # nowhere to keep what is compiled, or no source to know it by
-            return numba.njit(signature, nogil=True)(function)
-
-    return compile_
-
-
-numba.config.CACHE_DIR = str(paths.compiled_code())
-
-
-@_compiled(_SPLAT)
+@compiled(_SPLAT)
 def splat(places, codes, shapes, firsts, lasts, step, left, top, scale, palette, masks, sums):  # type: ignore[no-untyped-def]
     height, width, side = sums.shape[1], sums.shape[2], masks.shape[1]
     half = side // 2
@@ -55,7 +37,7 @@ def splat(places, codes, shapes, firsts, lasts, step, left, top, scale, palette,
                     sums[layer, y + row - half, x + column - half, 1] += share * second
 
 
-@_compiled(_SHADE)
+@compiled(_SHADE)
 def shade(sums, opacities, out):  # type: ignore[no-untyped-def]
     most = len(opacities) - 1
     for y in range(sums.shape[0]):

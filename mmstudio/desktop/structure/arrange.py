@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 )
 
 from mmstudio.desktop.arranging import KINDS, QUICK, Arrangement, Layout, seen_from
-from mmstudio.desktop.compare.behind import Behind
+from mmstudio.desktop.behind import Behind
 from mmstudio.desktop.filtering import Rows
 from mmstudio.desktop.panels.map import MapPanel
 from mmstudio.desktop.plots.marks import Overlay

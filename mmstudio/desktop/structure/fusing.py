@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from mmstudio.desktop.arranging import Layout
-from mmstudio.desktop.compare.behind import Behind
+from mmstudio.desktop.behind import Behind
 from mmstudio.desktop.panels.map import MapPanel
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session

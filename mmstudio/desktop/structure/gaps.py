@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from PySide6.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QPushButton,
     QTableWidget,
@@ -20,12 +19,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from mmstudio.desktop.compare.behind import Behind
+from mmstudio.desktop.behind import Behind
 from mmstudio.desktop.panels.map import MapPanel
 from mmstudio.desktop.plots.marks import Overlay
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, modality_name, tr
+from mmstudio.desktop.widgets.plain_table import plain_table
 from mmstudio.explore.gap import Between, Closing, Modal, between, closing, joint_recall, modal
 from mmstudio.library import Sample, VectorView
 
@@ -62,7 +62,7 @@ class GapPage(QWidget):
         self.searched = QCheckBox(tr("Close the gap in searches"), checked=session.asking.closes_gap)
         self.told, self.joint = QLabel(tr(NOTE), wordWrap=True), QLabel(wordWrap=True)
         self.told.setProperty("faint", True)
-        self.modal, self.pairs = _table(MODAL), _table(PAIRS)
+        self.modal, self.pairs = (plain_table([tr(title) for title in titles]) for titles in (MODAL, PAIRS))
         self.modal.setAccessibleName(tr("Modalities"))
         self.pairs.setAccessibleName(tr("Pairs of modalities"))
         left = QVBoxLayout()
@@ -147,15 +147,6 @@ def _links(samples: list[Sample], session: Session) -> NDArray[np.int64]:
     pairs = [(a, b) for sample in samples for a, b in combinations(sample.item_ids, 2)
              if (one := session.items.get(a)) and (other := session.items.get(b)) and one.modality != other.modality]
     return np.array(pairs, np.int64).reshape(-1, 2)
-
-
-def _table(columns: tuple[str, ...]) -> QTableWidget:
-    table = QTableWidget(0, len(columns))
-    table.setHorizontalHeaderLabels([tr(title) for title in columns])
-    table.verticalHeader().hide()
-    table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-    table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-    return table
 
 
 def _fill(table: QTableWidget, row: int, cells: list[str]) -> None:

@@ -25,7 +25,7 @@ from PySide6.QtWidgets import (
 
 from mmstudio import paths
 from mmstudio.desktop.arranging import Layout
-from mmstudio.desktop.compare.behind import Behind
+from mmstudio.desktop.behind import Behind
 from mmstudio.desktop.filtering import Rows
 from mmstudio.desktop.panels.map import MapPanel
 from mmstudio.desktop.plots.colouring import MOST_CATEGORIES, Colouring

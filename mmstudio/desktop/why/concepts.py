@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from mmstudio.desktop.compare.behind import Behind
+from mmstudio.desktop.behind import Behind
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, tr
 from mmstudio.desktop.widgets.shares import Shares

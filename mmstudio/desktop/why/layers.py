@@ -9,11 +9,9 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QProgressBar,
     QPushButton,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -22,6 +20,7 @@ from PySide6.QtWidgets import (
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, tr
 from mmstudio.desktop.why.newest import Newest
+from mmstudio.desktop.widgets.plain_table import plain_table
 from mmstudio.encoders.base import Encoder, Vectors, encode
 from mmstudio.encoders.registry import catalog, load_encoder
 from mmstudio.errors import StudioError
@@ -54,7 +53,9 @@ class LayersPage(QWidget):
         self._seen: Seen | None = None
         self.look, self.stop, self.compare = (QPushButton(tr("Look into the layers")), QPushButton(tr("Stop")),
                                               QPushButton(tr("Compare")))
-        self.other, self.table = QComboBox(), QTableWidget(0, 2 + NEIGHBOURS)
+        numbers = (str(number + 1) for number in range(NEIGHBOURS))
+        self.other, self.table = QComboBox(), plain_table(
+            [tr("After"), *numbers, tr("CKA")], tr("Nearest items, layer by layer"), stretch=True)
         self.progress = QProgressBar(textVisible=False)
         self.alike, self.told = QLabel(wordWrap=True), QLabel(wordWrap=True)
         self._build()
@@ -66,12 +67,6 @@ class LayersPage(QWidget):
         session.encoderChanged.connect(self._clear)
 
     def _build(self) -> None:
-        numbers = (str(number + 1) for number in range(NEIGHBOURS))
-        self.table.setHorizontalHeaderLabels([tr("After"), *numbers, tr("CKA")])
-        self.table.verticalHeader().hide()
-        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        self.table.setAccessibleName(tr("Nearest items, layer by layer"))
         self.other.setAccessibleName(tr("Model to compare with"))
         for label in (self.alike, self.told):
             label.setTextFormat(Qt.TextFormat.PlainText)
