@@ -233,6 +233,7 @@ class Session(QObject):
         """Load another encoder behind the window, and encode what it has not seen."""
         generation, project = self._next("model"), self.project
         self.model = name
+        self._garbage.resting = True
 
         def load() -> Encoder:
             from mmstudio.encoders import load_encoder
@@ -246,6 +247,7 @@ class Session(QObject):
         def loaded(encoder: Encoder) -> None:
             if generation != self._generation["model"]:
                 return
+            self._garbage.resting = False
             for job in self.jobs.running:
                 if job.title == tr("Encoding"):
                     job.cancel()
@@ -260,6 +262,8 @@ class Session(QObject):
             self.encode()
 
         def failed(error: StudioError) -> None:
+            if generation == self._generation["model"]:
+                self._garbage.resting = False
             self.encoder_error = error
             self.encoderChanged.emit()
             self.failed.emit(error)

@@ -273,17 +273,24 @@ class Pool(QObject):
 
 
 class Garbage(QObject):
-    """Python's garbage is collected in the GUI thread alone, because there may be QObjects in it."""
+    """Python's garbage is collected in the GUI thread alone, because there may be QObjects in it.
+
+    While ``resting`` it lies: an import makes a million objects, among which there is none, and looking through them
+    again and again made torch's half a second longer.
+    """
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         gc.disable()
+        self.resting = False
         self._timer = QTimer(self, interval=GARBAGE_EVERY_MS)
         self._timer.timeout.connect(self._collect)
         self._timer.start()
 
     def _collect(self) -> None:
         """As the interpreter would by itself: the young often, the old seldom."""
+        if self.resting:
+            return
         young, middle, old = gc.get_count()
         many, some, _ = gc.get_threshold()
         if young > many:

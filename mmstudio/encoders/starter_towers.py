@@ -19,6 +19,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 
 @dataclass(frozen=True)
@@ -337,6 +338,15 @@ def mel_filters(config: StarterConfig) -> Tensor:
     return torch.minimum(rising, falling).clamp(min=0.0)
 
 
+class _Unfilled(TorchFunctionMode):
+    """New parameters get no random numbers: those of the file take their place a moment later."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (nn.init.kaiming_uniform_, nn.init.uniform_, nn.init.normal_):
+            return None
+        return func(*args, **(kwargs or {}))
+
+
 class StarterModel(nn.Module):
     """The three towers with their tokenizer and mel constants."""
 
@@ -358,7 +368,9 @@ class StarterModel(nn.Module):
         from tokenizers import Tokenizer
 
         config = StarterConfig.read(folder / "config.json")
-        model = cls(config, Tokenizer.from_file(str(folder / "tokenizer.json")))
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        with _Unfilled():
+            model = cls(config, tokenizer)
         stored = load_file(folder / "model.safetensors")
         model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in stored.items()}, assign=True)
         return model.eval().requires_grad_(False)
