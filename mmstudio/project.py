@@ -43,9 +43,9 @@ from mmstudio.library import (
 )
 from mmstudio.library.folder import came_from
 from mmstudio.library.history import Edit, History, Standing
+from mmstudio.library.ids import id_array, union
 from mmstudio.library.project_settings import ProjectSettings
 from mmstudio.library.runs_table import RunsTable
-from mmstudio.library.store import id_array
 from mmstudio.media import Limits, MediaRef, describe, load
 from mmstudio.preparing import completed, examples, predictions
 from mmstudio.progress import Progress, Work
@@ -404,7 +404,7 @@ class Project:
     def _revert(self, title: str, standing: Standing, instead_of: Standing, told: Callable[[], None]) -> Reverted:
         self._store.put(standing, instead_of)
         told()
-        ids = np.union1d(np.asarray(standing.rows.column("id"), np.int64), standing.gone)
+        ids = union(np.asarray(standing.rows.column("id"), np.int64), standing.gone)
         gone = self._not_here(ids)
         self._tables = {key: table.without(gone) for key, table in self._tables.items()}
         return Reverted(title, np.setdiff1d(ids, gone, assume_unique=True), gone, tuple(self._store.samples()))

@@ -25,14 +25,52 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Wish:
-    """A filter: a query of the filter bar's language and a modality ("" for all)."""
+    """A filter: a query of the filter bar's language and a modality ("" for all); and the column to sort by ("" for
+    the order of adding).
+    """
 
     text: str = ""
     modality: str = ""
+    sort: str = ""
+    descending: bool = False
 
     @property
     def lets_all_pass(self) -> bool:
         return not self.text.strip() and not self.modality
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether everything is shown as it was added, so that nothing needs to be asked."""
+        return self.lets_all_pass and not self.sort and not self.descending
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """The items that are shown: ``ids (n,)`` int64 as the rows come, the same ``ascending``, and of each of these its
+    ``row`` where the two differ.
+    """
+
+    ids: NDArray[np.int64]
+    ascending: NDArray[np.int64]
+    row: NDArray[np.intp] | None = None
+
+    @classmethod
+    def of(cls, ids: NDArray[np.int64]) -> Shown:
+        """Of a million in another order it takes a moment."""
+        if not np.any(ids[1:] <= ids[:-1]):
+            return cls(ids, ids)
+        row = np.argsort(ids)
+        return cls(ids, ids[row], row)
+
+    def without(self, gone: list[int]) -> Shown:
+        """The rows that are left move up."""
+        stays = ~np.isin(self.ids, gone)
+        ids = self.ids[stays]
+        if self.row is None:
+            return Shown(ids, ids)
+        row = self.row[stays[self.row]]
+        row = row - np.cumsum(~stays)[row]
+        return Shown(ids, ids[row], row)
 
 
 class Rows(QObject):
@@ -70,7 +108,7 @@ class Filter(QObject):
     """Answers the newest wish, and again when the items change, or the selection where the wish is about it."""
 
     passed = Signal(object)
-    """The ids that pass, ``(n,)`` int64 in the order of adding."""
+    """What passes, as Shown."""
     refused = Signal(object)
     """The query's error; what was shown stays."""
     completed = Signal(object)
@@ -101,7 +139,7 @@ class Filter(QObject):
         self._again.start()
 
     def _items_changed(self) -> None:
-        if not self.wish.lets_all_pass:
+        if not self.wish.is_plain:
             self._again.start()
 
     def _selection_changed(self) -> None:
@@ -113,11 +151,11 @@ class Filter(QObject):
         asked, wish, selection = self._asked, self.wish, self._session.selection
         samples, missing = list(self._session.samples.values()), self._session.places.missing
 
-        def done(found: tuple[NDArray[np.int64], bool]) -> None:
+        def done(found: tuple[Shown, bool]) -> None:
             if asked == self._asked:
                 self._answered = asked
-                ids, self.about_selection = found
-                self.passed.emit(ids)
+                shown, self.about_selection = found
+                self.passed.emit(shown)
                 if selection is not self._session.selection:
                     self._selection_changed()  # it changed before it was known to matter
 
@@ -146,10 +184,11 @@ def _prepare(items: Items) -> None:
 
 
 def passing(items: Items, wish: Wish, samples: list[Sample], selection: Selection,
-             missing: Selection) -> tuple[NDArray[np.int64], bool]:
-    """The ids that pass, and whether that depends on the selection."""
+             missing: Selection) -> tuple[Shown, bool]:
+    """What passes, in the order wished, and whether that depends on the selection."""
     from mmstudio.library.query import names_flag, parse  # here, for the window paints before they are loaded
     from mmstudio.library.query_match import matches
+    from mmstudio.library.sorting import in_order
 
     query = parse(wish.text)
     about_selection = names_flag(query, "selected")
@@ -160,7 +199,7 @@ def passing(items: Items, wish: Wish, samples: list[Sample], selection: Selectio
         import pyarrow.compute as pc
 
         mask = mask & np.asarray(pc.equal(columns.column("modality"), wish.modality))
-    return items.ids()[mask], about_selection
+    return Shown.of(items.ids()[in_order(columns, mask, wish.sort, wish.descending)]), about_selection
 
 
 def _members(items: Items, samples: list[Sample]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

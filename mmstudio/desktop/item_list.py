@@ -19,10 +19,11 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QPainter, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
-from mmstudio.desktop.filtering import Filter
+from mmstudio.desktop.filtering import Filter, Shown
 from mmstudio.desktop.paint import draw_item
 from mmstudio.desktop.places import Places
 from mmstudio.desktop.previews import Previews
+from mmstudio.desktop.selection import Selection
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.theme import MODALITY_COLOURS, colours, icon
 from mmstudio.library import Item
@@ -34,13 +35,13 @@ NO_INDEX = QModelIndex()
 
 
 class ItemList(QAbstractListModel):
-    """The items that pass the filter, in the order of adding."""
+    """The items that pass the filter, in the order of adding or as they were sorted."""
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self.filter = Filter(session, self)
-        self._shown = np.zeros(0, np.int64)
+        self._shown = Shown.of(np.zeros(0, np.int64))
         self._read: dict[int, Item] = {}  # those that are near what is seen
         session.projectOpened.connect(self._opened)
         session.itemsAdded.connect(lambda _: self._show_all())
@@ -50,58 +51,63 @@ class ItemList(QAbstractListModel):
 
     def _opened(self) -> None:
         """Ids of another project mean nothing in this one: with a filter, nothing is shown until it is answered."""
-        self._show(np.zeros(0, np.int64))
+        self._show(Shown.of(np.zeros(0, np.int64)))
         self._show_all()
 
     def _show_all(self) -> None:
-        if self.filter.wish.lets_all_pass:
-            self._show(self._session.items.ids())
+        if self.filter.wish.is_plain:
+            self._show(Shown.of(self._session.items.ids()))
 
-    def _show(self, ids: NDArray[np.int64]) -> None:
+    def _show(self, shown: Shown) -> None:
         """Rows that only come behind the others do not disturb what is scrolled to and selected."""
-        before, self._read = len(self._shown), {}
-        if len(ids) > before and np.array_equal(ids[:before], self._shown):
-            self.beginInsertRows(QModelIndex(), before, len(ids) - 1)
-            self._shown = ids
+        now, count = self._shown.ids, len(shown.ids)
+        self._read = {}
+        if count > len(now) and np.array_equal(shown.ids[: len(now)], now):
+            self.beginInsertRows(QModelIndex(), len(now), count - 1)
+            self._shown = shown
             self.endInsertRows()
-        elif not np.array_equal(ids, self._shown):
+        elif not np.array_equal(shown.ids, now):
             self.beginResetModel()
-            self._shown = ids
+            self._shown = shown
             self.endResetModel()
 
     def _forget(self, gone: list[int]) -> None:
-        self._show(self._shown[~np.isin(self._shown, gone)])
+        self._show(self._shown.without(gone))
 
     def _redraw(self) -> None:
         self._read = {}
-        if len(self._shown):
-            self.dataChanged.emit(self.index(0), self.index(len(self._shown) - 1))
+        if self.rowCount():
+            self.dataChanged.emit(self.index(0), self.index(self.rowCount() - 1))
 
     @property
     def shown(self) -> NDArray[np.int64]:
         """The ids of all rows, ascending."""
-        return self._shown
+        return self._shown.ascending
 
-    def row_of(self, key: int) -> int:
-        """The row of an item, or -1 where the filter hides it."""
-        row = int(np.searchsorted(self._shown, key))
-        return row if row < len(self._shown) and self._shown[row] == key else -1
+    def rows_of(self, selection: Selection) -> NDArray[np.intp]:
+        """The rows, ascending, of what is selected; what the filter hides has none."""
+        places = selection.rows_in(self._shown.ascending)
+        return places if self._shown.row is None else np.sort(self._shown.row[places])
+
+    def keys_of(self, first: int, end: int) -> NDArray[np.int64]:
+        """The ids of the rows from ``first`` up to ``end``."""
+        return self._shown.ids[first:end]
 
     def key_at(self, row: int) -> int:
-        return int(self._shown[row])
+        return int(self._shown.ids[row])
 
     def item_at(self, row: int) -> Item | None:
         """The item of a row. Those around it are read with it, which takes no longer than one alone."""
         found = self._read.get(self.key_at(row))
         if found is None:
             start = row // AT_ONCE * AT_ONCE
-            near = self._session.items.some(self._shown[start : start + AT_ONCE])
+            near = self._session.items.some(np.sort(self._shown.ids[start : start + AT_ONCE]))
             self._read = {**(self._read if len(self._read) < MOST_READ else {}), **{item.id: item for item in near}}
             found = self._read.get(self.key_at(row))
         return found
 
     def rowCount(self, parent: Index = NO_INDEX) -> int:
-        return 0 if parent.isValid() else len(self._shown)
+        return 0 if parent.isValid() else len(self._shown.ids)
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if not index.isValid():

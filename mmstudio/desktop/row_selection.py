@@ -51,13 +51,12 @@ class RowSelection(QItemSelectionModel):
             self._session.select(self._keys(self.selection()).keys)
 
     def _keys(self, ranges: QItemSelection) -> Selection:
-        shown = self._items.shown
-        parts = sorted((part.top(), part.bottom()) for part in ranges)  # type: ignore[attr-defined]
-        return Selection(np.concatenate([np.zeros(0, np.int64), *(shown[top : end + 1] for top, end in parts)]))
+        parts = [self._items.keys_of(part.top(), part.bottom() + 1) for part in ranges]  # type: ignore[attr-defined]
+        return Selection(np.concatenate([np.zeros(0, np.int64), *parts]))
 
     def follow(self) -> None:
         """Show what was selected, wherever that was."""
-        self.rows = self._session.selection.rows_in(self._items.shown)
+        self.rows = self._items.rows_of(self._session.selection)
         self._partly = len(_starts(self.rows)) > MOST_RANGES
         self._tell()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Set
 import numpy as np
 from numpy.typing import NDArray
 
-from mmstudio.library.store import id_array
+from mmstudio.library.ids import id_array, union
 
 FEW = 1000
 
@@ -59,7 +59,8 @@ class Selection(Set[int]):
         return Selection(np.intersect1d(self.keys, Selection(other).keys, assume_unique=True))
 
     def __or__(self, other: Iterable[int]) -> Selection:  # type: ignore[override]
-        return Selection(np.union1d(self.keys, Selection(other).keys))
+        few, many = sorted((self.keys, Selection(other).keys), key=len)
+        return Selection(union(many, few))
 
     def __sub__(self, other: Iterable[int]) -> Selection:
         return Selection(np.setdiff1d(self.keys, Selection(other).keys, assume_unique=True))

@@ -10,6 +10,10 @@ from pathlib import Path
 from mmstudio.errors import ProjectError
 
 FORMAT_VERSION = 1
+_LOG_PAGES, _CACHE_KILOBYTES = 8_000, 16_384
+"""Of what can be made again so many pages of 4 KB are written once more, into their place, at a time; in the cache lies
+the index of a million hashes for the most part.
+"""
 
 
 def connect(file: Path, schema: str, *, can_be_made_again: bool = False) -> sqlite3.Connection:
@@ -21,8 +25,10 @@ def connect(file: Path, schema: str, *, can_be_made_again: bool = False) -> sqli
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(file, check_same_thread=False, isolation_level=None, timeout=30)
-        connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; "
-                                 f"PRAGMA synchronous={'NORMAL' if can_be_made_again else 'FULL'};")
+        way = "FULL"
+        if can_be_made_again:
+            way = f"NORMAL; PRAGMA wal_autocheckpoint={_LOG_PAGES}; PRAGMA cache_size=-{_CACHE_KILOBYTES}"
+        connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; PRAGMA synchronous={way};")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > FORMAT_VERSION:
             connection.close()

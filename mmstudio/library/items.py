@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmstudio.library.ids import union
 from mmstudio.library.item import Item, item_rows, item_schema, items_of
 from mmstudio.library.item_columns import ItemColumns
 from mmstudio.library.splice import Splice
@@ -188,9 +189,7 @@ class Items(Mapping[int, Item]):
                 ids = ids[~np.isin(ids, np.fromiter(self._gone, np.int64, len(self._gone)))]
             if self._new:
                 new = np.sort(np.fromiter(self._changed, np.int64, len(self._changed)))
-                last = ids[-1] if len(ids) else 0
-                behind = new[0] > last  # as those that were added are
-                ids = np.concatenate([ids, new]) if behind else np.union1d(ids, new)
+                ids = union(ids, new)
             self._ids = ids
         return self._ids
 

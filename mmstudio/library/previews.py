@@ -9,7 +9,10 @@ from pathlib import Path
 from mmstudio.errors import ProjectError
 from mmstudio.library.database import connect, transaction
 
-_SCHEMA = "CREATE TABLE IF NOT EXISTS previews(content_hash TEXT PRIMARY KEY, preview BLOB NOT NULL) WITHOUT ROWID"
+_SCHEMA = "CREATE TABLE IF NOT EXISTS previews(content_hash TEXT PRIMARY KEY, preview BLOB NOT NULL)"
+"""With row ids, so that previews are written one behind another: in the order of their hashes each of a thousand would
+change another page of the file, which took five times as long.
+"""
 
 _AT_ONCE = 200
 """Rows of one statement: between statements Python's other threads are waited for, which row by row takes longer than

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmstudio.errors import ProjectError
 from mmstudio.library.bulk import holding, with_tag, with_value, without_tag
 from mmstudio.library.folder import never_below, reserve
 from mmstudio.library.history import EDITABLE, Standing
+from mmstudio.library.ids import id_array
 from mmstudio.library.item import Item, Sample, item_rows, item_schema, sample_rows, sample_schema
 from mmstudio.library.items import Items
 from mmstudio.library.kept import KeptTable
@@ -346,15 +346,6 @@ def failure_schema() -> Any:
     import pyarrow as pa
 
     return pa.schema([("path", pa.binary()), ("reason", pa.string()), ("at", pa.float64())])
-
-
-def id_array(item_ids: Iterable[int]) -> NDArray[np.int64]:
-    """``(n,)``, ascending, each once."""
-    ids = item_ids if isinstance(item_ids, np.ndarray) else np.fromiter(item_ids, np.int64)
-    if np.any(ids[1:] <= ids[:-1]):
-        ids = np.sort(ids)
-        ids = ids[np.diff(ids, prepend=ids[0] - 1) > 0]
-    return ids.astype(np.int64, copy=False)
 
 
 def _whole(rows: Any, name: str) -> Any:

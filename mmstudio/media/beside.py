@@ -102,14 +102,14 @@ def _stem(path: Path) -> str:
 
 def _stems(files: Sequence[Path], named: set[Path]) -> dict[str, tuple[Path, ...]]:
     """Files by stem where a sidecar is among them; beside what was named outright, the disk is asked."""
-    wanted = {_stem(file) for file in files if file.suffix in SIDECAR_SUFFIXES}
-    wanted |= {_stem(path) for path in named if path.name and any(
+    asked = {_stem(path) for path in named if path.name and any(
         os.path.exists(path.with_suffix(s)) for s in SIDECAR_SUFFIXES)}
+    wanted = asked | {_stem(file) for file in files if file.suffix in SIDECAR_SUFFIXES}
     found: dict[str, list[Path]] = {}
     for file in files:
         if (stem := _stem(file)) in wanted:
             found.setdefault(stem, []).append(file)
-    return {stem: tuple(paths) for stem, paths in found.items()}
+    return {stem: tuple(paths) for stem, paths in found.items() if len(paths) > 1 or stem in asked}
 
 
 def _is_media(path: Path) -> bool:

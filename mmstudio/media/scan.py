@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ def _walk(path: Path, walked: set[tuple[int, int]]) -> Iterator[Found]:
         here = stack.pop()
         try:
             status = os.stat(here)
-            if not os.path.isdir(here):
+            if not stat.S_ISDIR(status.st_mode):
                 yield Found(here)
                 continue
             if (status.st_dev, status.st_ino) in walked:

@@ -122,3 +122,55 @@ def test_a_slice_is_kept_with_the_project_and_forgotten(filled: MainWindow, qtbo
     qtbot.waitUntil(lambda: filled.library.items.rowCount() == 6, timeout=10_000)
     slices.keep("small sounds", "")
     qtbot.waitUntil(lambda: "small" not in file.read_text(), timeout=5_000)
+
+
+def test_the_library_is_sorted_and_what_is_clicked_is_what_is_selected(filled: MainWindow, qtbot: QtBot) -> None:
+    session, panel, items = filled.session, filled.library, filled.library.items
+    by_name = [item.id for item in sorted(session.items.values(), key=lambda item: item.title.lower())]
+
+    def rows() -> list[int]:
+        return [items.key_at(row) for row in range(items.rowCount())]
+
+    panel.order._offer()
+    action = next(action for action in panel.order.menu().actions() if action.text() == "Name")
+    action.trigger()
+    qtbot.waitUntil(lambda: rows() == by_name, timeout=10_000)
+    assert items.shown.tolist() == sorted(by_name)
+    view = panel.list
+    QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=view.visualRect(items.index(2)).center())
+    assert session.current == by_name[2]
+    QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ShiftModifier,
+                     view.visualRect(items.index(4)).center())
+    assert session.selection == set(by_name[2:5])
+    session.select([by_name[0], by_name[9]])
+    assert panel.rows.rows.tolist() == [0, 9]
+
+    panel.order.choose("name", True)
+    qtbot.waitUntil(lambda: rows() == by_name[::-1], timeout=10_000)
+    assert panel.rows.rows.tolist() == [14, 23]
+    session.remove([by_name[-1]])
+    qtbot.waitUntil(lambda: rows() == by_name[-2::-1], timeout=10_000)
+    session.undo()
+    qtbot.waitUntil(lambda: rows() == by_name[::-1], timeout=10_000)
+
+
+def test_what_is_added_and_edited_comes_where_it_belongs_in_a_sorted_library(
+    filled: MainWindow, typed: Callable[[str], int], tmp_path: Path, qtbot: QtBot,
+) -> None:
+    session, panel, items = filled.session, filled.library, filled.library.items
+    panel.order.choose("name", False)
+    qtbot.waitUntil(lambda: items.keys_of(0, 24).tolist() != items.shown.tolist(), timeout=10_000)
+    (tmp_path / "aaa.txt").write_text("0 comes before all others")
+    session.add([tmp_path / "aaa.txt"])
+    qtbot.waitUntil(lambda: items.rowCount() == 25 and session.items[items.key_at(0)].text.startswith("0 comes"),
+                    timeout=10_000)
+    session.set_column(items.keys_of(3, 6).tolist(), "grade", 1.0)
+    panel.order.choose("grade", False)
+    graded = sorted(items.keys_of(3, 6).tolist())
+    qtbot.waitUntil(lambda: items.keys_of(0, 3).tolist() == graded, timeout=10_000)
+    qtbot.waitUntil(lambda: not session.jobs.running, timeout=20_000)
+    panel.order._offer()
+    qtbot.waitUntil(lambda: "grade" in [a.text() for a in panel.order.menu().actions()], timeout=10_000)
+    assert typed("modality:audio") == 6
+    panel.order.choose("", False)
+    qtbot.waitUntil(lambda: items.keys_of(0, 6).tolist() == items.shown.tolist(), timeout=10_000)

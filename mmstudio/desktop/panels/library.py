@@ -24,6 +24,7 @@ from mmstudio.desktop.theme import THEME, icon
 from mmstudio.desktop.widgets.empty import EmptyState
 from mmstudio.desktop.widgets.query_edit import QueryEdit
 from mmstudio.desktop.widgets.slices import SlicesButton
+from mmstudio.desktop.widgets.sort_button import SortButton
 from mmstudio.errors import StudioError
 from mmstudio.media import MODALITIES
 
@@ -72,6 +73,9 @@ class LibraryPanel(QWidget):
         top.addWidget(self._words, 1)
         self._slices = SlicesButton(self._session, self._words)
         top.addWidget(self._slices)
+        self.order = SortButton(self._session)
+        self.order.changed.connect(self._filter)
+        top.addWidget(self.order)
         self._as_list = QToolButton(checkable=True, toolTip=tr("Show as list (Ctrl+L)"), shortcut="Ctrl+L")
         self._as_list.toggled.connect(self._show_as_list)
         top.addWidget(self._as_list)
@@ -132,7 +136,8 @@ class LibraryPanel(QWidget):
 
     def _filter(self) -> None:
         chip = self._modalities.checkedButton()
-        self.items.filter.want(Wish(self._words.text(), chip.property("modality") if chip else ""))
+        self.items.filter.want(Wish(self._words.text(), chip.property("modality") if chip else "", self.order.by,
+                                    self.order.descending))
 
     def _answered(self) -> None:
         self._words.show_error("")

@@ -143,6 +143,6 @@ class QuestionBar(QWidget):
         samples, selection, missing = list(session.samples.values()), session.selection, session.places.missing
 
         def ids(items: Items) -> NDArray[np.int64]:
-            return passing(items, Wish(query), samples, selection, Selection(missing))[0]
+            return passing(items, Wish(query), samples, selection, Selection(missing))[0].ascending
 
         self._rows.ask(ids, lambda found: self._asking.look_in(Scope(name, found)), session.failed.emit)
