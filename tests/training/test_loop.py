@@ -16,12 +16,13 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from mmstudio.errors import TrainingError
 from mmstudio.progress import finish
 from mmstudio.training import loop, runs
 from mmstudio.training.examples import Examples
-from mmstudio.training.fusion import build
+from mmstudio.training.fusion import AllTokens, build
 from mmstudio.training.job import LOSSES, Fusion
 from mmstudio.training.learner import Learner
 from mmstudio.training.loop import train
@@ -68,19 +69,44 @@ def test_every_parameter_of_every_fusion_gets_a_gradient_that_is_its_losss_slope
     learner.vectors = learner.vectors.double()
     model = build(job, learner.vectors.shape[2]).double()
     rows = torch.arange(40)
-    loss, _ = learner.loss(model, rows, rows, learner.present[rows], learner.present[rows])
-    loss.backward()
+    check_slopes(model, lambda: learner.loss(model, rows, rows, learner.present[rows], learner.present[rows])[0],
+                 never_flat=("scores",) if fusion == "weighted sum" else ())
+
+
+def test_every_parameter_of_the_transformer_over_all_tokens_gets_a_gradient_that_is_its_losss_slope() -> None:
+    torch.manual_seed(0)
+    model = AllTokens(3, 6, 4, 8, 2, 0.0).double()
+    tokens = [torch.randn(5, count, 6, dtype=torch.double) for count in (3, 7, 2)]
+    there = [torch.arange(one.shape[1]) <= torch.arange(5)[:, None] for one in tokens]
+    present = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], dtype=torch.bool)
+    targets = torch.tensor([0, 1, 2, 3, 0])
+
+    def loss() -> torch.Tensor:
+        told = model(tokens, there, present)
+        return functional.cross_entropy(told.logits, targets) + functional.cross_entropy(
+            told.alone[present], targets[:, None].expand(-1, 3)[present])
+
+    check_slopes(model, loss)
+    elsewhere = [torch.where((mask & present[:, m, None])[..., None], one, 9.0)
+                 for m, (one, mask) in enumerate(zip(tokens, there, strict=True))]
+    told, other = model(tokens, there, present), model(elsewhere, there, present)
+    assert torch.allclose(told.logits, other.logits)  # what is not there is not looked at
+    assert torch.allclose(told.weights.sum(1), torch.ones(5, dtype=torch.double))
+
+
+def check_slopes(model: torch.nn.Module, loss: Callable[[], torch.Tensor], never_flat: tuple[str, ...] = ()) -> None:
+    """The steepest gradient of each parameter is what the loss does when that number is moved."""
+    loss().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         place = int(parameter.grad.abs().argmax())
         slope = float(parameter.grad.flatten()[place])
-        if "scores" in name and fusion == "weighted sum":
-            assert slope != 0
+        assert slope != 0 or name not in never_flat
         told = []
         for step in (1e-5, -1e-5):
             with torch.no_grad():
                 parameter.flatten()[place] += step
-                told.append(float(learner.loss(model, rows, rows, learner.present[rows], learner.present[rows])[0]))
+                told.append(float(loss()))
                 parameter.flatten()[place] -= step
         assert (told[0] - told[1]) / 2e-5 == pytest.approx(slope, rel=1e-4, abs=1e-7), name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -246,6 +246,10 @@ class TrainingPanel(QWidget):
             self.curves.show_runs(titles)
 
     def _grew(self, name: str, lines: list[dict[str, object]], anew: bool) -> None:
+        """The curves grow in a turn of their own: in this one the table did already."""
+        QTimer.singleShot(0, self, lambda: self._draw_more(name, lines, anew))
+
+    def _draw_more(self, name: str, lines: list[dict[str, object]], anew: bool) -> None:
         if anew:
             self.curves.clear(name)
         self.curves.add(name, lines)

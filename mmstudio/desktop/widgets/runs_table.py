@@ -203,9 +203,8 @@ class _Order(QSortFilterProxyModel):
         self.setSortRole(SORT_ROLE)
 
     def pass_only(self, names: frozenset[str] | None) -> None:
-        if names != self.passing:
-            self.passing = names
-            self.invalidate()
+        self.passing = names
+        self.invalidate()
 
     def filterAcceptsRow(self, row: int, parent: Index) -> bool:
         return self.passing is None or self.rows.runs[row].folder.name in self.passing
@@ -273,9 +272,10 @@ class RunsTable(QTableView):
 
     def pass_only(self, names: frozenset[str] | None) -> None:
         """Show these runs alone; None shows all."""
-        with self._change():
-            self._order.pass_only(names)
-        self.viewport().update()
+        if names != self._order.passing:
+            with self._change():
+                self._order.pass_only(names)
+            self.viewport().update()
 
     def hide_columns(self, names: Collection[str]) -> None:
         for name, place in PLACES.items():
