@@ -5,7 +5,9 @@ Each method yields its map so far, and each map is better than the one before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from mmstudio.explain import shapley
 from mmstudio.explain.maps import RelevanceMap
 from mmstudio.explain.parts import Parts
 from mmstudio.explain.subject import BATCH, Subject
+from mmstudio.media import Media
 from mmstudio.progress import Progress, Work
 
 Floats = NDArray[np.float32]
@@ -30,11 +33,11 @@ def occlusion(subject: Subject) -> Work[RelevanceMap]:
     parts = subject.parts
     hidden = _windows(parts.shape)
     fell, covered = np.zeros(len(parts.positions)), np.zeros(len(parts.positions))
-    for start in range(0, len(hidden), BATCH):
-        rows = hidden[start : start + BATCH]
-        fallen = subject.score - subject.scores([parts.kept((~row).astype(np.float32)) for row in rows])
-        fell, covered = fell + fallen @ rows, covered + rows.sum(axis=0)
-        yield Progress(start + len(rows), len(hidden), fresh=_map(parts, fell / np.maximum(covered, 1), "Occlusion"))
+    batches = [hidden[start : start + BATCH] for start in range(0, len(hidden), BATCH)]
+    done = 0
+    for rows, scores in zip(batches, _scores(subject, [~rows for rows in batches]), strict=True):
+        fell, covered, done = fell + (subject.score - scores) @ rows, covered + rows.sum(axis=0), done + len(rows)
+        yield Progress(done, len(hidden), fresh=_map(parts, fell / np.maximum(covered, 1), "Occlusion"))
     return _map(parts, fell / np.maximum(covered, 1), "Occlusion")
 
 
@@ -57,14 +60,21 @@ def rise(subject: Subject, masks: int = RISE_MASKS, seed: int = 0) -> Work[Relev
     """
     parts, rng = subject.parts, np.random.default_rng(seed)
     weighted, summed, total, done = np.zeros(len(parts.positions)), np.zeros(len(parts.positions)), 0.0, 0
-    while done < masks:
-        rows = random_masks(parts.shape, min(BATCH, masks - done), rng)
-        scores = subject.scores([parts.kept(row) for row in rows])
+    batches = [random_masks(parts.shape, min(BATCH, masks - start), rng) for start in range(0, masks, BATCH)]
+    for rows, scores in zip(batches, _scores(subject, batches), strict=True):
         weighted, summed, total = weighted + scores @ rows, summed + rows.sum(axis=0), total + scores.sum()
         done += len(rows)
         found = _map(parts, weighted / np.maximum(summed, 1e-9) - total / done, "RISE")
         yield Progress(done, masks, fresh=found)
     return found
+
+
+def _scores(subject: Subject, batches: Sequence[NDArray[Any]]) -> Iterator[NDArray[np.float64]]:
+    """Of each batch ``(n, k)`` the scores ``(n,)`` of what its shares leave of the item."""
+    def left(rows: NDArray[Any]) -> list[Media]:
+        return [subject.parts.kept(row.astype(np.float32)) for row in rows]
+
+    return subject.scores_in_turn([partial(left, rows) for rows in batches])
 
 
 def random_masks(shape: tuple[int, ...], count: int, rng: np.random.Generator) -> Floats:

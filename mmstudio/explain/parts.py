@@ -101,13 +101,13 @@ def _of_picture(picture: Any) -> Parts:
     height, width = pixels.shape[:2]
     rows, columns = (max(1, round(CELLS * side / max(width, height))) for side in (height, width))
     mean = pixels.reshape(-1, 3).mean(axis=0)
+    nothing = Image.new("RGB", small.size, tuple(np.rint(mean).astype(int).tolist()))
 
     def kept(share: Floats) -> Picture:
-        grid = Image.fromarray(share.reshape(rows, columns).astype(np.float32))
-        hard = bool(np.isin(share, (0, 1)).all())
+        grid = Image.fromarray(np.rint(255 * share.reshape(rows, columns)).astype(np.uint8))
+        hard = bool(((share == 0) | (share == 1)).all())
         way = Image.Resampling.NEAREST if hard else Image.Resampling.BILINEAR
-        mask = np.asarray(grid.resize((width, height), way))[..., None]
-        return Image.fromarray(np.rint(mean + mask * (pixels - mean)).astype(np.uint8))
+        return Image.composite(small, nothing, grid.resize((width, height), way))
 
     cells = np.asarray(small.resize((columns, rows), Image.Resampling.BOX), np.float32)
     return Parts(_grid(rows, columns), (rows, columns), superpixels(cells, REGIONS), kept)
@@ -178,24 +178,28 @@ def words_of(text: str) -> list[tuple[int, int]]:
 
 def _of_sound(clip: AudioClip) -> Parts:
     """Of several windows the first; the others stay whole."""
-    from scipy import signal
+    from scipy import fft, signal
 
     wave, rate = clip.windows[0], clip.rate_hz
     seconds = len(wave) / rate
     columns = int(np.clip(np.ceil(seconds / CELL_SECONDS), 1, MOST_COLUMNS))
     edges = band_edges(rate, BANDS)
-    size = min(FFT, max(16, len(wave)))
-    hertz, at, spectrum = signal.stft(wave, rate, nperseg=size, noverlap=3 * size // 4)
+    size = min(FFT, max(16, len(wave) // 4 * 4))
+    hop = size // 4
+    hertz, at, spectrum = signal.stft(wave, rate, nperseg=size, noverlap=size - hop)
+    spectrum = spectrum.astype(np.complex64)
+    window = signal.get_window("hann", size).astype(np.float32)[:, None]
+    weight = _overlapped(np.repeat(window**2, spectrum.shape[1], axis=1), hop)
+    back = window.sum() / np.maximum(weight, 1e-6)
     band = np.clip(np.searchsorted(edges, hertz, side="right") - 1, 0, BANDS - 1)
     column = np.clip((at / seconds * columns).astype(int), 0, columns - 1)
 
     def kept(share: Floats) -> AudioClip:
         if (share == 1).all():
             return clip
-        gain = share.reshape(BANDS, columns)[band[:, None], column[None]]
-        heard = signal.istft(spectrum * gain, rate, nperseg=size, noverlap=3 * size // 4)[1][: len(wave)]
-        whole = np.pad(heard, (0, len(wave) - len(heard))).astype(np.float32)
-        return AudioClip((whole, *clip.windows[1:]), rate)
+        gain = share.reshape(BANDS, columns).astype(np.float32)[band[:, None], column[None]]
+        heard = _overlapped(fft.irfft(spectrum * gain, size, axis=0) * window, hop) * back
+        return AudioClip((heard[size // 2 : size // 2 + len(wave)], *clip.windows[1:]), rate)
 
     row, cell = np.divmod(np.arange(BANDS * columns), columns)
     long = seconds / columns
@@ -203,6 +207,17 @@ def _of_sound(clip: AudioClip) -> Parts:
     blocks = max(1, min(columns, 2 * REGIONS // BANDS))
     regions = (row // 2) * blocks + cell * blocks // columns
     return Parts(Positions("time-frequency", extents.astype(np.float32)), (BANDS, columns), regions, kept)
+
+
+def _overlapped(frames: Floats, hop: int) -> Floats:
+    """``(size, n)`` frames ``hop`` samples apart, added up: of windowed ones, divided by the same of the squared
+    window, the inverse of a short-time Fourier transform (Griffin & Lim 1984).
+    """
+    size, count = frames.shape
+    out = np.zeros((count - 1) * hop + size, np.float32)
+    for start in range(0, size, hop):
+        out[start : start + count * hop] += frames[start : start + hop].T.ravel()
+    return out
 
 
 def band_edges(rate_hz: int, bands: int) -> NDArray[np.float64]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmstudio.encoders.base import Encoder, Explanation, Positions, Vectors, encode
+from mmstudio.encoders.base import Encoder, Explanation, Positions, Prepared, Vectors, encode
 from mmstudio.errors import AttentionUnavailable, SpaceMismatch
 from mmstudio.explain.parts import Parts, parts_of
 from mmstudio.media import AudioClip, Media, Modality
@@ -51,6 +52,23 @@ class Subject:
         """``(n,)`` cosine of each with the target."""
         rows = [encode(self.encoder, changed[at : at + BATCH], self.modality) for at in range(0, len(changed), BATCH)]
         return np.concatenate(rows).astype(np.float64) @ self.target
+
+    def scores_in_turn(self, batches: Iterable[Callable[[], Sequence[Media]]]) -> Iterator[NDArray[np.float64]]:
+        """The scores of one batch after the other; the next is made and prepared while the model reads one."""
+        def prepared(make: Callable[[], Sequence[Media]]) -> list[Prepared]:
+            return [self.encoder.prepare(media, self.modality) for media in make()]
+
+        with ThreadPoolExecutor(1, "masks") as beside:
+            coming: Future[list[Prepared]] | None = None
+            for make in batches:
+                now, coming = coming, beside.submit(prepared, make)
+                if now:
+                    yield self._near(now.result())
+            if coming:
+                yield self._near(coming.result())
+
+    def _near(self, batch: list[Prepared]) -> NDArray[np.float64]:
+        return self.encoder.forward(batch).astype(np.float64) @ self.target
 
     @property
     def positions(self) -> Positions:

@@ -1,15 +1,15 @@
 """The nearest of very many vectors: a shortlist by few principal components in few cells, then the true scores.
 
-The vectors of each group - a modality, so that none hides another - are kept twice, in half precision: whole, and
-turned into their leading principal components, the *heads*, cut into cells around centres (an inverted file: Sivic and
-Zisserman 2003; Jégou et al. 2011). The heads in the cells nearest to a question choose a shortlist, whose true scores
-are reckoned in float32: approximate, with a recall that is measured. Reading the whole copy is exact, because every row
-that rounding could have hidden is scored again in float32. For vectors of length 1 only, whose order is the same by
-cosine, dot and Euclid.
+The vectors of each group - a modality, so that none hides another - are kept twice: whole, in half precision, and
+turned into their leading principal components, the *heads*, a byte each, cut into cells around centres (an inverted
+file: Sivic and Zisserman 2003; Jégou et al. 2011). The heads in the cells nearest to a question choose a shortlist,
+whose true scores are reckoned in float32: approximate, with a recall that is measured. Reading the whole copy is exact,
+because every row that rounding could have hidden is scored again in float32. For vectors of length 1 only, whose order
+is the same by cosine, dot and Euclid.
 
-In a folder, group by group and cell by cell: ``rows.i64`` ``(n,)``, ``vectors.f16`` ``(n, dim)`` and ``heads.f16``;
-``bases.f32`` and ``centres.f32`` of the groups; ``index.json``, written last, with the fingerprint of the table that
-all are made from.
+In a folder, group by group and cell by cell: ``rows.i64`` ``(n,)``, ``vectors.f16`` ``(n, dim)`` and ``heads.i8``;
+``bases.f32``, ``centres.f32`` and, of the heads, what one step of a byte is, ``steps.f32``, of the groups;
+``index.json``, written last, with the fingerprint of the table that all are made from.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +40,14 @@ ROUNDING = 2 * 1.25e-3
 """No two scores of half-precision vectors of length 1 change places that lie further apart: rounding either factor
 moves a score by up to 2 ** -11, and rounding the sum by up to 2 ** -12."""
 WANTED_RECALL = 0.998
-QUESTIONS, DEEP = 192, 10
+QUESTIONS, DEEP = 256, 10
 """So many questions of each group measure the recall of their nearest ``DEEP``; half choose, the others tell."""
-SHORTLISTS, PROBES = (250, 500, 1000, 2000, 4000), (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
-_GATHERED, _PER_ROW, _PER_CELL = 8, 64, 1 << 17
-"""What things cost, as numbers read in order: a number of the shortlist's rows, a row beside its numbers, a cell."""
-FILES = ("rows.i64", "vectors.f16", "heads.f16", "bases.f32", "centres.f32")
+SHORTLISTS = (250, 500, 1000, 2000, 4000)
+PROBES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+_GATHERED, _PER_ROW, _PER_HEAD = 8, 64, 0.25
+"""What things cost, as half-precision numbers read in order: a number of the shortlist's rows, a row beside its
+numbers, a number of a head."""
+FILES = ("rows.i64", "vectors.f16", "heads.i8", "bases.f32", "centres.f32", "steps.f32")
 _SAMPLE, _ROUNDS, _BLOCK = 50_000, 8, 1 << 14
 
 
@@ -67,25 +69,28 @@ class Group:
 
 @dataclass(frozen=True)
 class _Cells:
-    """A group's ``basis (dim, head)``, its vectors turned by it, ``heads (n, head)`` in half precision, the ``centres
-    (cells, head)`` and ``bounds (cells + 1,)`` of its cells.
+    """A group's ``basis (dim, head)``, its vectors turned by it, ``heads (n, head)`` int8 in ``steps (head,)``, the
+    ``centres (cells, head)`` and ``bounds (cells + 1,)`` of its cells.
     """
 
     basis: Floats
-    heads: torch.Tensor
+    heads: NDArray[np.int8]
+    steps: Floats
     centres: Floats
     bounds: Rows
 
-    def rough(self, query: Floats, probes: int) -> tuple[Rows, Floats]:
-        """The rows of the cells nearest to ``query (dim,)``, counted from the group's first, and their rough scores."""
-        import torch
+    def rough(self, query: Floats, probes: int) -> tuple[Rows, NDArray[np.int32]]:
+        """The rows of the cells nearest to ``query (dim,)``, counted from the group's first, and their rough scores, in
+        a scale of their own.
+        """
+        from mmstudio.explore.kernels import products
 
         head = query @ self.basis
-        half = torch.from_numpy(head).half()
         near = np.sort(np.argpartition(-(self.centres @ head), probes - 1)[:probes])
-        spans = [(int(self.bounds[cell]), int(self.bounds[cell + 1])) for cell in near]
-        rough = torch.cat([torch.mv(self.heads[start:end], half) for start, end in spans])
-        return np.concatenate([np.arange(start, end) for start, end in spans]), rough.float().numpy()
+        starts, ends = self.bounds[near], self.bounds[near + 1]
+        rows, rough = np.empty((ends - starts).sum(), np.int64), np.empty((ends - starts).sum(), np.int32)
+        products(self.heads, starts, ends, _weights(head * self.steps), rows, rough)
+        return rows, rough
 
 
 class Index:
@@ -100,16 +105,16 @@ class Index:
         self.rows: Rows = np.fromfile(folder / "rows.i64", "<i8")
         self.vectors: torch.Tensor = torch.from_numpy(_mapped(folder / "vectors.f16", (self.count, dim)))
         self._cells: dict[str, _Cells] = {}
-        bases, centres = (np.fromfile(folder / name, "<f4") for name in ("bases.f32", "centres.f32"))
-        at = [0, 0, 0]
+        flat = [np.fromfile(folder / name, "<f4") for name in ("bases.f32", "centres.f32", "steps.f32")]
+        at = [0, 0, 0, 0]
         for group, bounds in zip(self.groups.values(), told["bounds"], strict=True):
             rows, cells = group.last - group.first, group.cells
-            shapes = [(rows, group.head), (dim, group.head), (cells, group.head)]
+            shapes = [(rows, group.head), (dim, group.head), (cells, group.head), (1, group.head)]
             if group.shortlist:
-                heads = _mapped(folder / "heads.f16", shapes[0], 2 * at[0])
-                basis, own = (flat[start : start + shape[0] * shape[1]].reshape(shape)
-                              for flat, start, shape in zip((bases, centres), at[1:], shapes[1:], strict=True))
-                self._cells[group.name] = _Cells(basis, torch.from_numpy(heads), own, np.array(bounds, np.int64))
+                heads = _mapped(folder / "heads.i8", shapes[0], at[0], np.int8)
+                basis, centres, steps = (one[start : start + shape[0] * shape[1]].reshape(shape)
+                                         for one, start, shape in zip(flat, at[1:], shapes[1:], strict=True))
+                self._cells[group.name] = _Cells(basis, heads, steps[0], centres, np.array(bounds, np.int64))
             at = [start + shape[0] * shape[1] for start, shape in zip(at, shapes, strict=True)]
 
     def top(self, table: Floats, query: Floats, k: int, group: str, within: NDArray[np.bool_] | None = None,
@@ -126,25 +131,37 @@ class Index:
         cells = None if exact or k > found.shortlist // DEEP else self._cells.get(group)
         if cells is None:
             values = torch.mv(self.vectors[found.first : found.last], torch.from_numpy(query).half()).float().numpy()
-            rows = self.rows[found.first : found.last]
+            places = np.arange(found.first, found.last)
         else:
             places, values = cells.rough(query, found.probes)
-            rows = self.rows[found.first + places]
+            places += found.first
         if within is not None:
-            rows, values = rows[within[rows]], values[within[rows]]
+            allowed = within[self.rows[places]]
+            places, values = places[allowed], values[allowed]
         number = k if cells is None else found.shortlist
-        if len(rows) > number:
-            least = float(torch.from_numpy(values).topk(number).values[-1])  # quicker than numpy's partition
-            rows = rows[values >= (least - ROUNDING if cells is None else least)]
-        rows = np.sort(rows)
+        if len(places) > number:
+            least = torch.from_numpy(values).topk(number).values[-1].item()  # quicker than numpy's partition
+            places = places[values >= (least - ROUNDING if cells is None else least)]
+        rows = np.sort(self.rows[places])
         return [Hit(int(rows[hit.index]), hit.score) for hit in nearest(scores(table[rows], query), k)]
 
 
-def _mapped(file: Path, shape: tuple[int, int], offset: int = 0) -> NDArray[np.float16]:
-    """Half-precision rows of a file; as in ``kept_vectors``, writing would change memory and never the file."""
+def _mapped(file: Path, shape: tuple[int, int], offset: int = 0, dtype: Any = np.float16) -> NDArray[Any]:
+    """Rows of a file; as in ``kept_vectors``, writing would change memory and never the file."""
     if not shape[0] * shape[1]:
-        return np.zeros(shape, np.float16)
-    return np.memmap(file, "<f2", "c", offset, shape).view(np.ndarray)
+        return np.zeros(shape, dtype)
+    return np.memmap(file, np.dtype(dtype).newbyteorder("<"), "c", offset, shape).view(np.ndarray)
+
+
+def _in_steps(heads: Floats, steps: Floats) -> NDArray[np.int8]:
+    """Heads as bytes; what lies further out than all of the sample did is cut off."""
+    return np.clip(np.rint(heads / steps), -127, 127).astype(np.int8)
+
+
+def _weights(query: Floats) -> NDArray[np.int16]:
+    """A question's head as whole numbers, so large that no product with a head in bytes leaves 32 bits."""
+    most = min(32_767.0, (2**31 - 1) / (127 * len(query)))
+    return np.trunc(query * (most / max(float(np.abs(query).max()), 1e-30))).astype(np.int16)
 
 
 def opened(folder: Path) -> Index | None:
@@ -194,9 +211,12 @@ def build(table: Floats, groups: NDArray[np.str_], folder: Path, fingerprint: st
 
 @dataclass(frozen=True)
 class _Cut:
-    """A group's ``basis (dim, head)``, its rows' ``order (n,)`` by cell, the cells' ``bounds`` and ``centres``."""
+    """A group's ``basis (dim, head)``, ``steps (head,)``, its rows' ``order (n,)`` by cell, the cells' ``bounds`` and
+    ``centres``.
+    """
 
     basis: Floats
+    steps: Floats
     order: Rows
     bounds: Rows
     centres: Floats
@@ -206,10 +226,11 @@ def _written(kept: Mapping[str, BinaryIO], table: Floats, rows: Rows, cut: _Cut,
     kept["rows.i64"].write(rows.astype("<i8").tobytes())
     kept["bases.f32"].write(cut.basis.astype("<f4").tobytes())
     kept["centres.f32"].write(cut.centres.astype("<f4").tobytes())
+    kept["steps.f32"].write(cut.steps.astype("<f4").tobytes())
     for start in range(0, len(rows), _BLOCK):
         block = table[rows[start : start + _BLOCK]]
         kept["vectors.f16"].write(block.astype("<f2").tobytes())
-        kept["heads.f16"].write((block @ cut.basis).astype("<f2").tobytes())
+        kept["heads.i8"].write(_in_steps(block @ cut.basis, cut.steps).tobytes())
         yield Progress(step.done + start, step.total, step.text)
 
 
@@ -220,28 +241,29 @@ def _planned(table: Floats, rows: Rows, group: Group, asked: Rows, rng: np.rando
     reading the whole is as cheap, and exact.
     """
     dim = table.shape[1]
-    whole = _Cut(np.zeros((dim, 0), np.float32), np.arange(len(rows)), np.zeros(1, np.int64),
-                 np.zeros((0, 0), np.float32))
+    none = np.zeros((dim, 0), np.float32)
+    whole = _Cut(none, none[0], np.arange(len(rows)), np.zeros(1, np.int64), none[:0])
     best, cut, least = group, whole, 0.7 * (dim + _PER_ROW) * len(rows)
     sample = table[np.sort(rng.choice(rows, min(len(rows), _SAMPLE), replace=False))]
     axes, truth = _principal(sample), (yield from _exactly(table, rows, asked))
     for head in (dim // 8, dim // 4):
         basis = axes[:, :head]
+        steps = np.maximum(np.abs(sample @ basis).max(axis=0), 1e-12) / np.float32(127)
         cell, centres = yield from _cells_of(table, rows, basis, sample @ basis, rng)
-        ranks = yield from _ranks(table, rows, asked, truth, basis)
+        ranks = yield from _ranks(table, rows, asked, truth, basis, steps)
         near = (table[asked] @ basis) @ centres.T
         cell_ranks = np.take_along_axis(np.argsort(np.argsort(-near, axis=1), axis=1),
                                         cell[np.searchsorted(rows, truth)], axis=1)
         for share, size in product(PROBES, SHORTLISTS):
             probes = max(1, round(share * len(centres)))
             found = (cell_ranks < probes) & (ranks < size)
-            cost = (head + _PER_ROW) * len(rows) * share + _PER_CELL * probes + _GATHERED * dim * size
+            cost = (_PER_HEAD * head + _PER_ROW) * len(rows) * share + _GATHERED * dim * size
             if cost < least and len(found) > 1 and found[::2].mean() >= WANTED_RECALL:
                 order = np.argsort(cell, kind="stable")
                 bounds = np.searchsorted(cell[order], np.arange(len(centres) + 1))
                 best = replace(group, head=head, cells=len(centres), probes=probes, shortlist=size,
                                recall=float(found[1::2].mean()))
-                cut, least = _Cut(basis, order, bounds, centres), cost
+                cut, least = _Cut(basis, steps, order, bounds, centres), cost
     return best, cut
 
 
@@ -259,7 +281,7 @@ def _cells_of(table: Floats, rows: Rows, basis: Floats, sample: Floats, rng: np.
     """Each row's cell ``(n,)`` and the ``centres``, by k-means (Lloyd 1982) on a ``sample (m, head)``; an empty cell
     begins anew.
     """
-    number = max(1, round(len(rows) ** 0.5 / 2))
+    number = max(1, round(len(rows) ** 0.5))
     centres = sample[np.sort(rng.choice(len(sample), number, replace=False))].copy()
     for turn in range(_ROUNDS):
         yield Progress(turn, _ROUNDS, "finding cells")
@@ -298,15 +320,15 @@ def _exactly(table: Floats, rows: Rows, asked: Rows) -> Work[Rows]:
     return at
 
 
-def _ranks(table: Floats, rows: Rows, asked: Rows, truth: Rows, basis: Floats) -> Work[Rows]:
-    """``(q, deep)`` how many rows come before each true neighbour by the scores of the heads."""
-    questions = table[asked] @ basis
-    own = np.einsum("qh,qdh->qd", questions, table[truth] @ basis)
+def _ranks(table: Floats, rows: Rows, asked: Rows, truth: Rows, basis: Floats, steps: Floats) -> Work[Rows]:
+    """``(q, deep)`` how many rows come before each true neighbour by the scores of the heads in bytes."""
+    questions = table[asked] @ basis * steps
+    own = np.einsum("qh,qdh->qd", questions, _in_steps(table[truth] @ basis, steps).astype(np.float32))
     order = np.argsort(own, axis=1)
     thresholds = np.take_along_axis(own, order, axis=1)
     above = np.zeros(own.shape, np.int64)
     for start in range(0, len(rows), _BLOCK):
-        near = questions @ (table[rows[start : start + _BLOCK]] @ basis).T
+        near = questions @ _in_steps(table[rows[start : start + _BLOCK]] @ basis, steps).astype(np.float32).T
         for column in range(above.shape[1]):
             above[:, column] += (near > thresholds[:, column, None]).sum(axis=1)
         yield Progress(start, len(rows), "measuring the recall")

@@ -29,6 +29,19 @@ def least(dots, squares, own, columns, values):  # type: ignore[no-untyped-def]
 
 
 @compiled()
+def products(heads, starts, ends, weights, rows, found):  # type: ignore[no-untyped-def]
+    """Of each span of ``heads (n, d)`` int8, its ``rows`` and their products with ``weights (d,)`` int16, as int32."""
+    at = 0
+    for span in range(len(starts)):
+        for row in range(starts[span], ends[span]):
+            total = np.int32(0)
+            for j in range(heads.shape[1]):
+                total = np.int32(total + np.int32(np.int32(heads[row, j]) * np.int32(weights[j])))
+            rows[at], found[at] = row, total
+            at += 1
+
+
+@compiled()
 def _count_below(value, limits, order, found):  # type: ignore[no-untyped-def]
     """Count a value that is less than the greatest limit, at the least limit above it; ``order`` sorts the limits."""
     low, high = 0, len(order) - 1
