@@ -329,9 +329,6 @@ class Project:
         if job.reads_media and job.trains != "scratch" and encoder.name.startswith(RUN):
             raise TrainingError("A run cannot train the encoder that another run became.",
                                 hint="Choose the model that it started from, or train a head.")
-        if job.fusion == "tokens" and job.trains != "scratch" and not getattr(encoder, "gives_tokens", False):
-            raise TrainingError(f"The tokens of “{encoder.name}” cannot be learned from.",
-                                hint="Take another fusion, the starter, or encoders from scratch.")
         anchors = encode(encoder, [job.prompt.replace("{}", name) for name in job.classes], "text") if (
             job.trains in ADAPTERS) else None
         return job, (yield from examples(job, self._items, self.samples(), self.vectors(encoder), keys, anchors))
@@ -475,6 +472,17 @@ class Project:
         if key not in self._tables:
             self._load_table(key, encoder)
         return self._tables[key].view()
+
+    def spaces(self) -> list[SpaceKey]:
+        """All spaces in which items have vectors, whichever model is in use."""
+        return self._cache.spaces()
+
+    def space(self, key: SpaceKey) -> VectorView:
+        """All vectors of one of ``spaces``, whether its model is on this computer or not."""
+        ids = self._items.ids()
+        rows = self._cache.rows(key, self._items.keys_of(ids))
+        ids, rows = ids[rows >= 0], rows[rows >= 0]
+        return VectorTable.of(key, ids, self._items.modalities_of(ids), rows, self._cache, self._room).view()
 
     # ---- looking ----------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from mmstudio import paths
+from mmstudio.bridging import Bridged, extended
 from mmstudio.desktop.arranging import Arrangement, FusedPlace, Layout, arranging, fused_place
 from mmstudio.desktop.asking import Answer as Answer
 from mmstudio.desktop.asking import Asking
@@ -91,6 +92,8 @@ class Session(QObject):
         self.items: Items = Items()
         self.samples: dict[int, Sample] = {}
         self.view: VectorView | None = None
+        self.bridge: Bridged | None = None
+        """What another model reads and this one does not, on its way into ``view``."""
         self.layout: Layout | None = None
         self.selection = Selection()
         self.current: int | None = None
@@ -148,7 +151,7 @@ class Session(QObject):
                 self._stop_jobs()
             self.models.ask(lambda: self._close_others(project))
             self._forget_answers()
-            self.selection, self.current = Selection(), None
+            self.selection, self.current, self.bridge = Selection(), None, None
             self._remember(folder)
             self.projectOpened.emit()
             self._use_the_projects_model(project)
@@ -183,7 +186,8 @@ class Session(QObject):
         self._encode_again = False
         for job in self.jobs.running:
             if job.title in (tr("Adding"), tr("Encoding"), tr("Finding files"), tr("Copying media"),
-                             tr("Preparing a run"), tr("Trying a run"), tr("Preparing a sweep"), tr("Predicting")):
+                             tr("Preparing a run"), tr("Trying a run"), tr("Preparing a sweep"), tr("Predicting"),
+                             tr("Finding features")):
                 job.cancel()
 
     def _forget_answers(self) -> None:
@@ -251,7 +255,7 @@ class Session(QObject):
             for job in self.jobs.running:
                 if job.title == tr("Encoding"):
                     job.cancel()
-            self.encoder, self.encoder_error = encoder, None
+            self.encoder, self.encoder_error, self.bridge = encoder, None, None
             self._forget_answers()
             self.encoderChanged.emit()
             self.maths.ask(import_colour_maps)
@@ -546,9 +550,17 @@ class Session(QObject):
     def _refresh_view(self) -> None:
         if self.project and self.encoder:
             before = self.view
-            self.view = self.project.vectors(self.encoder)
+            view = self.project.vectors(self.encoder)
+            self.view = extended(view, self.bridge, self.items) if self.bridge else view
             self.vectorsChanged.emit()
             self._answer_late(before)
+
+    def use_bridge(self, bridge: Bridged | None) -> None:
+        """Let the items of another space onto the map and into searches, or none."""
+        if bridge is not self.bridge:
+            self.bridge = bridge
+            self._refresh_view()
+            self.rearrange()
 
     def _answer_late(self, before: VectorView | None) -> None:
         """Neighbours of what was opened before it had a vector."""

@@ -160,7 +160,8 @@ class KeptVectors:
 
     def _tell(self, stamp: str, count: int) -> None:
         try:
-            paths.write_atomically(self._told, json.dumps({"stamp": stamp, "rows": count, **self._about}).encode())
+            told = {"stamp": stamp, "rows": count, "dim": self._dim, **self._about}
+            paths.write_atomically(self._told, json.dumps(told).encode())
         except OSError as error:
             raise _unwritten(self._told, error) from error
 

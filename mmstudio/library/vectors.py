@@ -72,6 +72,17 @@ class VectorCache:
         """All contents that have a vector in this space, by the 40 digits of their hash."""
         return {row.tobytes().hex() for row in self._space(key).contents()}
 
+    def spaces(self) -> list[SpaceKey]:
+        """All spaces that have vectors here."""
+        found = []
+        for file in sorted((self._folder / "mirror").glob("vectors-*.json")):
+            with suppress(OSError, ValueError, KeyError, TypeError, ZeroDivisionError):  # made again when it is needed
+                told = json.loads(file.read_text(encoding="utf-8"))
+                dim = told.get("dim") or file.with_suffix(".f32").stat().st_size // 4 // told["rows"]
+                key = SpaceKey(told["space"], told["revision"], told["preprocessing"], dim)
+                found += [key] if file.stem == f"vectors-{key.digest}" else []
+        return found
+
     def compact(self) -> None:
         """Make the tables small and quick again; nothing in them changes."""
         for space in self._spaces.values():

@@ -31,7 +31,8 @@ def questions() -> list[tuple[Any, str, list[float]]]:
     out = []
     for item in (item for item in listed if item.get("boxes")):
         picture: Any = load(MediaRef(folder / item["path"], "image"), Limits())
-        out += [(picture, one["concept"], [edge / side for edge, side in zip(one["box"], picture.size * 2, strict=True)])
+        sides = picture.size * 2
+        out += [(picture, one["concept"], [edge / side for edge, side in zip(one["box"], sides, strict=True)])
                 for one in item["boxes"]]
     return out
 

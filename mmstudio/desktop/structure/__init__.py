@@ -12,6 +12,7 @@ PAGES = (
     Page("trusting", "Trust"),
     Page("groups", "Clusters"),
     Page("gaps", "Modality gap"),
+    Page("bridge", "Bridge"),
     Page("fusing", "Fusion"),
     Page("unusual", "Outliers and duplicates"),
 )

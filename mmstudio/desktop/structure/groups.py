@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -23,10 +20,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from mmstudio import paths
 from mmstudio.desktop.arranging import Layout
 from mmstudio.desktop.behind import Behind
 from mmstudio.desktop.filtering import Rows
+from mmstudio.desktop.naming import SAID, Vocabulary, together, vocabulary, words_of, words_to_try
 from mmstudio.desktop.panels.map import MapPanel
 from mmstudio.desktop.plots.colouring import MOST_CATEGORIES, Colouring
 from mmstudio.desktop.plots.marks import Name, Overlay
@@ -34,25 +31,11 @@ from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.structure.beside import Reckoning
 from mmstudio.desktop.text import count, tr
-from mmstudio.encoders.base import Encoder
 from mmstudio.explore import fusion
 from mmstudio.explore.clustering import hdbscan, k_means
-from mmstudio.explore.naming import distinctive_terms, nearest_words
-from mmstudio.library import Items, VectorView
-from mmstudio.media import Limits, MediaRef
-
-LONGEST_NAME, MOST_WORDS, SAID = 3, 1500, 3
-"""Texts of so many words may name a cluster; so many texts and tags of the project are tried; so many are said."""
-_BATCH = 64
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """Words and their vectors ``(m, dim)``, as one encoder reads them."""
-
-    encoder: Encoder
-    words: tuple[str, ...]
-    vectors: NDArray[np.float32]
+from mmstudio.explore.naming import nearest_words
+from mmstudio.library import VectorView
+from mmstudio.progress import finish
 
 
 class GroupsPage(QWidget):
@@ -149,7 +132,7 @@ class GroupsPage(QWidget):
         self.told.setText(tr("{} clusters; {} items belong to none.").format(count(number), count(rest)))
         self.names = {at: tr("Cluster {}").format(at + 1) for at in range(number)}
         self._show()
-        self._rows.ask(partial(_words_of, keys=keys, labels=labels), self._read, self._session.failed.emit)
+        self._rows.ask(partial(words_of, keys=keys, labels=labels), self._read, self._session.failed.emit)
 
     def _read(self, found: tuple[dict[int, list[str]], list[str]]) -> None:
         """What the texts say is shown at once; the pictures' and sounds' words have to be read by the model first."""
@@ -159,17 +142,17 @@ class GroupsPage(QWidget):
         self._name(terms)
         if project is None or encoder is None or view is None or "text" not in encoder.modalities:
             return
-        words, known = tuple(dict.fromkeys([*own, *_concepts()])), self._vocabulary
+        words, known = words_to_try(own), self._vocabulary
         keys, labels = self.keys, self.labels
 
         def name() -> tuple[Vocabulary, dict[int, list[str]]]:
             used = known if known and known.encoder is encoder and known.words == words else \
-                Vocabulary(encoder, words, _encoded(encoder, words, project.limits))
+                finish(vocabulary(encoder, words, project.limits))
             return used, _nearest(view, keys, labels, used)
 
         def named(answer: tuple[Vocabulary, dict[int, list[str]]]) -> None:
             self._vocabulary, near = answer
-            self._name({at: _together(near.get(at, []), terms.get(at, [])) for at in self.names})
+            self._name({at: together(near.get(at, []), terms.get(at, [])) for at in self.names})
 
         self._behind.ask(name, named, by_model=True)
 
@@ -219,42 +202,6 @@ class GroupsPage(QWidget):
     def _laid_out(self, layout: Layout) -> None:
         if "groups" in self._map.marks.shown:
             self._write()
-
-
-def _together(near: list[str], terms: list[str]) -> list[str]:
-    """The nearest word, then the terms, then the other words, but for what one before has said already."""
-    out = list[str]()
-    for word in [*near[:1], *terms, *near[1:]]:
-        said = set(" ".join(out).lower().split())
-        if not set(word.lower().split()) & said:
-            out.append(word)
-    return out
-
-
-def _words_of(items: Items, keys: NDArray[np.int64], labels: NDArray[np.int64],
-              ) -> tuple[dict[int, list[str]], list[str]]:
-    """In the lane: distinctive terms of the texts of each cluster, and the project's own tags and short texts."""
-    texts = [(item.text, label) for item, label in zip((items.get(int(k)) for k in keys), labels, strict=True)
-             if item is not None and item.modality == "text"]
-    terms = distinctive_terms([text for text, _ in texts], np.array([label for _, label in texts], np.int64))
-    short = [text.strip() for text, _ in texts if 0 < len(text.split()) <= LONGEST_NAME]
-    return terms, [*items.tags_of(items.ids()), *dict.fromkeys(short)][:MOST_WORDS]
-
-
-def _concepts() -> Sequence[str]:
-    """The names that the starter model was taught."""
-    told = json.loads((paths.starter_model() / "concepts.json").read_text(encoding="utf-8"))
-    return [concept["name"] for concept in told]
-
-
-def _encoded(encoder: Encoder, words: Sequence[str], limits: Limits) -> NDArray[np.float32]:
-    """On the models' lane."""
-    from mmstudio.encoders.base import encode
-    from mmstudio.media import load
-
-    media = [load(MediaRef(paths.resources(), "text", text=word), limits) for word in words]
-    return np.concatenate([encode(encoder, media[start : start + _BATCH], "text")
-                           for start in range(0, len(media), _BATCH)])
 
 
 def _nearest(view: VectorView, keys: NDArray[np.int64], labels: NDArray[np.int64], words: Vocabulary,
