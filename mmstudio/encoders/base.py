@@ -42,6 +42,10 @@ class Positions:
         """The name of one position."""
         return self.labels[index] if index < len(self.labels) else ""
 
+    def only(self, keep: NDArray[np.bool_]) -> Positions:
+        """Those of ``keep (k,)``."""
+        return Positions(self.kind, self.extents[keep], tuple(self.label(int(at)) for at in np.flatnonzero(keep)))
+
 
 @dataclass(frozen=True)
 class AttentionLayer:
@@ -110,9 +114,10 @@ class Explanation:
     """What one pass over one item showed.
 
     ``vector`` ``(dim,)`` normalised. ``tokens`` ``(t, dim)`` vectors of positions in the same space, normalised, with
-    ``token_positions``; None where the family has none. ``pooling`` ``(t,)`` weights with which tokens were pooled.
-    ``attention`` per layer, empty where the family has none; ``pooling_query`` is the position that the vector is read
-    from (CLS, end of text) or None where it is a mean over positions.
+    ``token_positions``; None where the family has none there, and then the positions may be told alone. ``pooling``
+    ``(t,)`` weights with which tokens were pooled. ``attention`` per layer, empty where the family has none;
+    ``pooling_query`` is the position that the vector is read from (CLS, end of text) or None where it is a mean over
+    positions.
     """
 
     vector: Vectors
@@ -264,11 +269,10 @@ class Encoder(Protocol):
 
 class Trainable(Encoder, Protocol):
     """An encoder whose weights can learn: after ``make_trainable`` its ``model``, a ``torch.nn.Module``, is float32 and
-    ``tensors`` keep gradients. ``gives_tokens`` says whether ``tokens`` can be asked for.
+    ``tensors`` and ``tokens`` keep gradients.
     """
 
     model: Any
-    gives_tokens: bool
 
     def make_trainable(self) -> None:
         """Weights in float32, each with a gradient. Raises OutOfMemory."""
@@ -279,8 +283,8 @@ class Trainable(Encoder, Protocol):
         ...
 
     def tokens(self, batch: Sequence[Prepared]) -> Any:
-        """``(n, t, dim)`` float32 tensor of one modality's positions with gradients, and ``(n, t)`` bool which of them
-        are there. Raises EncoderError for a family that has none.
+        """``(n, t, dim)`` float32 tensor of one modality's positions, each of length 1, with gradients, and ``(n, t)``
+        bool which of them are there; of an item in several parts the positions of one part after another.
         """
         ...
 
@@ -292,6 +296,16 @@ class Trainable(Encoder, Protocol):
 def encode(encoder: Encoder, media: Sequence[Media], modality: Modality) -> Vectors:
     """``(n, dim)`` float32, L2-normalised: prepare and forward in one call."""
     return encoder.forward([encoder.prepare(m, modality) for m in media])
+
+
+def side_by_side(rows: Sequence[Any]) -> tuple[Any, Any]:
+    """Tensors ``(t, dim)`` of each item, ``t`` its own → ``(n, longest, dim)`` and ``(n, longest)`` bool which of them
+    are there.
+    """
+    from torch.nn.utils.rnn import pad_sequence
+
+    there = [row.new_ones(len(row)).bool() for row in rows]
+    return pad_sequence(list(rows), batch_first=True), pad_sequence(there, batch_first=True)
 
 
 def normalised(vectors: NDArray[Any]) -> Vectors:

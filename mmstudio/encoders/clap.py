@@ -50,17 +50,26 @@ class ClapTexts:
         """See Reader."""
         return model.get_text_features(**self.texts.padded(model, pieces)).pooler_output
 
+    def tokens(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
+        """See Reader: the text's tokens in the joint space."""
+        inputs = self.texts.padded(model, pieces)
+        return hf.kept(self._projected(model, model.text_model(**inputs).last_hidden_state), inputs["attention_mask"])
+
     def explain(self, model: Any, prepared: Prepared, piece: hf.Piece) -> Explanation:
         """Tokens go the way that the first token goes: pooler, then the projection into the joint space."""
         out = model.text_model(**self.texts.padded(model, [piece]), output_attentions=True)
-        tokens = model.text_model.pooler(out.last_hidden_state[0][:, None])  # it reads the first token of each row
+        tokens = hf.unit(self._projected(model, out.last_hidden_state)[0])
         positions = self.texts.positions(prepared)
-        return Explanation(hf.unit(model.text_projection(out.pooler_output))[0], hf.unit(model.text_projection(tokens)),
-                           positions, attention=hf.dense_layers(out.attentions, positions), pooling_query=0)
+        return Explanation(hf.unit(model.text_projection(out.pooler_output))[0], tokens, positions,
+                           attention=hf.dense_layers(out.attentions, positions), pooling_query=0)
 
     def seen(self, prepared: Prepared, piece: hf.Piece) -> SeenText:
         """See Reader."""
         return self.texts.seen(prepared)
+
+    @staticmethod
+    def _projected(model: Any, hidden: Any) -> Any:
+        return model.text_projection(hf.each_pooled(model.text_model.pooler, hidden))
 
 
 class ClapSounds:
@@ -84,6 +93,13 @@ class ClapSounds:
         """See Reader."""
         return model.get_audio_features(**self._inputs(model, pieces)).pooler_output
 
+    def tokens(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
+        """See Reader: patches in the joint space, as ``explain`` tells."""
+        out = model.audio_model(**self._inputs(model, pieces))
+        placed = np.stack([self._last_positions(model, piece).placed for piece in pieces])
+        placed |= ~placed.any(axis=1, keepdims=True)  # a grid whose cells lie nowhere
+        return hf.kept(self._projected(model, out.last_hidden_state), placed)
+
     def explain(self, model: Any, prepared: Prepared, piece: hf.Piece) -> Explanation:
         """Tokens are the last stage's patches through the projection. Their mean is what the projection gets for the
         vector, so each stands for a sound that were all like it.
@@ -92,10 +108,9 @@ class ClapSounds:
             out = model.audio_model(**self._inputs(model, [piece]), output_attentions=True)
         samples = int(piece["samples"])
         layers = [layer for block in blocks if (layer := self._layer(block, samples)) is not None]
-        rows, columns = model.audio_model.audio_encoder.input_resolutions[-1]
-        tokens = hf.unit(model.audio_projection(grid_tokens(out.last_hidden_state[0], self._ratio())))
+        tokens = hf.unit(self._projected(model, out.last_hidden_state)[0])
         vector = hf.unit(model.audio_projection(out.pooler_output))[0]
-        return Explanation(vector, tokens, self.positions(rows, columns, samples),
+        return Explanation(vector, tokens, self._last_positions(model, piece),
                            np.full(len(tokens), 1 / len(tokens), np.float32), tuple(layers))
 
     def positions(self, rows: int, columns: int, samples: int) -> Positions:
@@ -146,6 +161,13 @@ class ClapSounds:
         return {"input_features": hf.stacked(model, pieces, "input_features"),
                 "is_longer": torch.zeros((len(pieces), 1), dtype=torch.bool, device=model.device)}
 
+    def _projected(self, model: Any, hidden: Any) -> Any:
+        return model.audio_projection(grid_tokens(hidden, self._ratio()))
+
+    def _last_positions(self, model: Any, piece: hf.Piece) -> Positions:
+        rows, columns = model.audio_model.audio_encoder.input_resolutions[-1]
+        return self.positions(rows, columns, int(piece["samples"]))
+
     def _ratio(self) -> int:
         return int(self.config.spec_size // self.config.num_mel_bins)
 
@@ -192,8 +214,7 @@ def window_index(rows: int, columns: int, window: int, shift: int) -> NDArray[np
 
 
 def grid_tokens(hidden: Any, ratio: int) -> Any:
-    """``(channels, bins, ratio * columns)``, stretches of time side by side → ``(ratio * bins * columns, channels)`` in
-    the order of the last stage's grid, stretches one under the other.
+    """``(n, channels, bins, ratio * columns)``, stretches of time side by side → ``(n, ratio * bins * columns,
+    channels)`` in the order of the last stage's grid, stretches one under the other.
     """
-    channels, bins, _ = hidden.shape
-    return hidden.reshape(channels, bins, ratio, -1).permute(2, 1, 3, 0).reshape(-1, channels)
+    return hidden.unflatten(3, (ratio, -1)).permute(0, 3, 2, 4, 1).flatten(1, 3)

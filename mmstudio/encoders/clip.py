@@ -48,10 +48,15 @@ class ClipPictures:
         """See Reader."""
         return model.get_image_features(pixel_values=hf.stacked(model, pieces, "pixel_values")).pooler_output
 
+    def tokens(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
+        """See Reader: CLS and patches in the joint space."""
+        out = model.vision_model(pixel_values=hf.stacked(model, pieces, "pixel_values"))
+        return self._projected(model, out.last_hidden_state)
+
     def explain(self, model: Any, prepared: Prepared, piece: hf.Piece) -> Explanation:
         """Tokens go the way that CLS goes: layer norm, then the projection into the joint space."""
         out = model.vision_model(pixel_values=hf.stacked(model, [piece], "pixel_values"), output_attentions=True)
-        tokens = hf.unit(model.visual_projection(model.vision_model.post_layernorm(out.last_hidden_state))[0])
+        tokens = hf.unit(self._projected(model, out.last_hidden_state)[0])
         positions = pixel_positions(self.pictures, prepared, self.patch, ("CLS",))
         vector = hf.unit(model.visual_projection(out.pooler_output))[0]
         return Explanation(vector, tokens, positions, attention=hf.dense_layers(out.attentions, positions),
@@ -60,6 +65,10 @@ class ClipPictures:
     def seen(self, prepared: Prepared, piece: hf.Piece) -> SeenPicture:
         """See Reader."""
         return self.pictures.seen(prepared, self.patch)
+
+    @staticmethod
+    def _projected(model: Any, hidden: Any) -> Any:
+        return model.visual_projection(model.vision_model.post_layernorm(hidden))
 
 
 class ClipTexts:
@@ -75,6 +84,12 @@ class ClipTexts:
     def vectors(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
         """See Reader."""
         return model.get_text_features(**self.texts.padded(model, pieces)).pooler_output
+
+    def tokens(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
+        """See Reader: the text's tokens in the joint space."""
+        inputs = self.texts.padded(model, pieces)
+        hidden = model.text_model(**inputs).last_hidden_state
+        return hf.kept(model.text_projection(hidden), inputs["attention_mask"])
 
     def explain(self, model: Any, prepared: Prepared, piece: hf.Piece) -> Explanation:
         """Tokens are final states, projected; being causal, each stands for the text up to it."""

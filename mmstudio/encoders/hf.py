@@ -11,13 +11,23 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmstudio.encoders.base import AttentionLayer, Explanation, Positions, Prepared, Seen, Vectors, normalised
+from mmstudio.encoders.base import (
+    AttentionLayer,
+    Explanation,
+    Positions,
+    Prepared,
+    Seen,
+    Vectors,
+    normalised,
+    side_by_side,
+)
 from mmstudio.encoders.device import dtype_for, free_memory, memory_errors_translated, pick_device
 from mmstudio.errors import EncoderError, ModelRefused, OutOfMemory, StudioError, WrongModality
 from mmstudio.media import Media, Modality
@@ -51,6 +61,12 @@ class Reader(Protocol):
         """``(n, dim)`` tensor of any dtype and device, not normalised; padding changes nothing."""
         ...
 
+    def tokens(self, model: Any, pieces: Sequence[Piece]) -> Sequence[Any]:
+        """Of each piece a ``(t, dim)`` tensor, not normalised: its positions on the way to the vector, without padding
+        and without the silence after a sound.
+        """
+        ...
+
     def explain(self, model: Any, prepared: Prepared, piece: Piece) -> Explanation:
         """One pass with full attention over one piece; called inside ``full_attention``."""
         ...
@@ -71,8 +87,6 @@ class Placed:
 
 class HubEncoder:
     """An encoder whose model, tokenizer and feature extraction are transformers' own. See the Encoder protocol."""
-
-    gives_tokens = False
 
     def __init__(self, name: str, folder: Path, build: Build, placed: Placed, readers: Mapping[Modality, Reader],
                  dim: int, preprocessing: str, sample_rate_hz: int = 16_000, window_seconds: float = 10.0) -> None:
@@ -164,8 +178,14 @@ class HubEncoder:
 
     def tokens(self, batch: Sequence[Prepared]) -> Any:
         """See Trainable."""
-        raise EncoderError(f"The tokens of “{self.name}” cannot be learned from.",
-                           hint="Take another fusion, the starter, or encoders from scratch.")
+        import torch
+        from torch.nn import functional as F
+
+        reader = self._reader(batch[0].modality)
+        with foreign_errors("The model could not read these items"), memory_errors_translated():
+            found = reader.tokens(self.model, [piece for item in batch for piece in pieces_of(item)])
+            rows = (F.normalize(row.float(), dim=-1) for row in found)
+            return side_by_side([torch.cat(list(islice(rows, item.parts))) for item in batch])
 
     def parts(self, modality: Modality) -> tuple[str, ...]:
         """See Trainable."""
@@ -344,6 +364,19 @@ def masked_mean(hidden: Any, mask: Any) -> Any:
     """``(n, t, d)`` and ``(n, t)`` 0/1 → ``(n, d)`` float32: the mean over positions of mask 1."""
     weights = mask.to(hidden.device).float().unsqueeze(-1)
     return (hidden.float() * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+
+def kept(hidden: Any, mask: Any) -> list[Any]:
+    """``(n, t, d)`` and ``(n, t)`` 0/1, array or tensor → of each row its positions of mask 1, ``(t', d)``."""
+    import torch
+
+    keep = torch.as_tensor(mask, device=hidden.device).bool()
+    return [row[there] for row, there in zip(hidden, keep, strict=True)]
+
+
+def each_pooled(pooler: Any, hidden: Any) -> Any:
+    """``(n, t, d)``: every position through a pooler, which reads only the first one of its rows."""
+    return pooler(hidden.flatten(0, 1)[:, None]).unflatten(0, hidden.shape[:2])
 
 
 def as_numpy(tensor: Any) -> NDArray[np.float32]:

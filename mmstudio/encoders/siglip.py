@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmstudio.encoders import hf
 from mmstudio.encoders.base import Encoder, Explanation, Positions, Prepared, SeenPicture, SeenText
@@ -51,6 +52,10 @@ class SiglipPictures:
         """See Reader."""
         return model.get_image_features(pixel_values=hf.stacked(model, pieces, "pixel_values")).pooler_output
 
+    def tokens(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
+        """See Reader: patches as the pooling finds them."""
+        return model.vision_model(pixel_values=hf.stacked(model, pieces, "pixel_values")).last_hidden_state
+
     def explain(self, model: Any, prepared: Prepared, piece: hf.Piece) -> Explanation:
         """No tokens: patches reach the joint space only through the pooling, whose weights are given instead."""
         out = model.vision_model(pixel_values=hf.stacked(model, [piece], "pixel_values"), output_attentions=True)
@@ -78,6 +83,11 @@ class NaflexPictures:
     def vectors(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
         """See Reader."""
         return model.get_image_features(**self._inputs(model, pieces)).pooler_output
+
+    def tokens(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
+        """See SiglipPictures."""
+        inputs = self._inputs(model, pieces)
+        return hf.kept(model.vision_model(**inputs).last_hidden_state, inputs["pixel_attention_mask"])
 
     def explain(self, model: Any, prepared: Prepared, piece: hf.Piece) -> Explanation:
         """See SiglipPictures."""
@@ -124,13 +134,22 @@ class SiglipTexts:
         """See Reader."""
         return model.get_text_features(input_ids=hf.stacked(model, pieces, "input_ids")).pooler_output
 
+    def tokens(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
+        """See Reader: the text's tokens and the last position, through the head that makes a vector of the last."""
+        hidden = model.text_model(input_ids=hf.stacked(model, pieces, "input_ids")).last_hidden_state
+        return hf.kept(model.text_model.head(hidden), np.stack([self._kept(piece) for piece in pieces]))
+
     def explain(self, model: Any, prepared: Prepared, piece: hf.Piece) -> Explanation:
         """No tokens: only the last position, usually padding, was trained to lie in the joint space."""
         out = model.text_model(input_ids=hf.stacked(model, [piece], "input_ids"), output_attentions=True)
         positions = self.texts.positions(prepared)
-        return Explanation(hf.unit(out.pooler_output)[0], attention=hf.dense_layers(out.attentions, positions),
-                           pooling_query=len(positions) - 1)
+        return Explanation(hf.unit(out.pooler_output)[0], token_positions=positions.only(self._kept(piece)),
+                           attention=hf.dense_layers(out.attentions, positions), pooling_query=len(positions) - 1)
 
     def seen(self, prepared: Prepared, piece: hf.Piece) -> SeenText:
         """See Reader."""
         return self.texts.seen(prepared)
+
+    def _kept(self, piece: hf.Piece) -> NDArray[np.bool_]:
+        ids = piece["input_ids"]
+        return np.asarray((ids != self.texts.pad) | (np.arange(len(ids)) == len(ids) - 1))

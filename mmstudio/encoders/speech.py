@@ -93,6 +93,11 @@ class WhisperReader:
         hidden = model(hf.stacked(model, pieces, "input_features")).last_hidden_state
         return hf.masked_mean(hidden, self._mask(pieces, hidden))
 
+    def tokens(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
+        """See Reader: frames that hold sound."""
+        hidden = model(hf.stacked(model, pieces, "input_features")).last_hidden_state
+        return hf.kept(hidden, self._mask(pieces, hidden))
+
     def explain(self, model: Any, prepared: Prepared, piece: hf.Piece) -> Explanation:
         """Frames that hold sound; the silence after it is one last position, so that rows still sum to 1."""
         out = model(hf.stacked(model, [piece], "input_features"), output_attentions=True)
@@ -140,14 +145,18 @@ class AstReader:
         """See Reader."""
         return model(hf.stacked(model, pieces, "input_values")).pooler_output
 
+    def tokens(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
+        """See Reader: the two special tokens and the patches that begin within the sound."""
+        hidden = model(hf.stacked(model, pieces, "input_values")).last_hidden_state
+        return hf.kept(hidden, np.stack([self._heard(self._seconds(piece)) for piece in pieces]))
+
     def explain(self, model: Any, prepared: Prepared, piece: hf.Piece) -> Explanation:
         """The vector is the mean of CLS and distillation token; patches after the sound are one last position."""
         out = model(hf.stacked(model, [piece], "input_values"), output_attentions=True)
-        extents = self.extents(int(piece["samples"]) / self.extractor.sampling_rate)
-        keep = ~np.isnan(extents[:, 0])
-        keep[:2] = True
+        seconds = self._seconds(piece)
+        keep = self._heard(seconds)
         labels = ("CLS", "distillation", *[""] * (int(keep.sum()) - 2))
-        positions = Positions("time-frequency", extents[keep], labels)
+        positions = Positions("time-frequency", self.extents(seconds)[keep], labels)
         pooling = np.zeros(len(positions), np.float32)
         pooling[:2] = 0.5
         tokens = hf.unit(out.last_hidden_state[0])[keep]
@@ -160,18 +169,30 @@ class AstReader:
         """
         c = self.config
         edges = self._mel_edges()
-        low = np.arange((c.num_mel_bins - c.patch_size) // c.frequency_stride + 1) * c.frequency_stride
-        start = np.arange((c.max_length - c.patch_size) // c.time_stride + 1) * c.time_stride * KALDI_HOP_S
+        low, start = self._grid()
         table = np.array([(t, min(t + c.patch_size * KALDI_HOP_S, seconds), edges[f], edges[f + c.patch_size])
                           for f in low for t in start], np.float32)
-        table[table[:, 0] >= seconds] = np.nan
+        table[~self._heard(seconds)[2:]] = np.nan
         return np.concatenate([np.full((2, 4), np.nan, np.float32), table])
+
+    def _heard(self, seconds: float) -> NDArray[np.bool_]:
+        """``(2 + patches,)`` the special tokens, and patches that begin within the sound."""
+        low, start = self._grid()
+        return np.concatenate([[True, True], np.tile(start < seconds, len(low))])
+
+    def _grid(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The lowest bin of each row of patches, and the second in which each column starts."""
+        c = self.config
+        low = np.arange((c.num_mel_bins - c.patch_size) // c.frequency_stride + 1) * c.frequency_stride
+        return low, np.arange((c.max_length - c.patch_size) // c.time_stride + 1) * c.time_stride * KALDI_HOP_S
+
+    def _seconds(self, piece: hf.Piece) -> float:
+        return int(piece["samples"]) / int(self.extractor.sampling_rate)
 
     def seen(self, prepared: Prepared, piece: hf.Piece) -> SeenSound:
         """See Reader."""
         c, values = self.config, piece["input_values"].T
-        return SeenSound(values, "log-mel", values.shape[1] * KALDI_HOP_S,
-                         int(piece["samples"]) / self.extractor.sampling_rate, self._mel_edges(),
+        return SeenSound(values, "log-mel", values.shape[1] * KALDI_HOP_S, self._seconds(piece), self._mel_edges(),
                          (c.patch_size, c.patch_size * KALDI_HOP_S), (c.frequency_stride, c.time_stride * KALDI_HOP_S),
                          prepared.parts)
 
@@ -204,9 +225,16 @@ class WaveReader:
 
     def vectors(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
         """See Reader."""
-        return self._masked(model, pieces) if self.masks else by_length(
-            pieces, "input_values", lambda group: model(hf.stacked(model, group, "input_values")
-                                                        ).last_hidden_state.float().mean(dim=1))
+        import torch
+
+        return torch.stack([frames.float().mean(dim=0) for frames in self.tokens(model, pieces)])
+
+    def tokens(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
+        """See Reader: the final hidden states of the frames."""
+        if self.masks:
+            return self._masked(model, pieces)
+        return by_length(pieces, "input_values",
+                         lambda group: model(hf.stacked(model, group, "input_values")).last_hidden_state)
 
     def explain(self, model: Any, prepared: Prepared, piece: hf.Piece) -> Explanation:
         """Tokens are the final hidden states of the frames."""
@@ -234,7 +262,7 @@ class WaveReader:
         values, mask = hf.padded(model, pieces, "input_values")
         hidden = model(values, attention_mask=mask).last_hidden_state
         counts = torch.tensor([self.frames(len(piece["input_values"])) for piece in pieces], device=hidden.device)
-        return hf.masked_mean(hidden, torch.arange(hidden.shape[1], device=hidden.device)[None] < counts[:, None])
+        return hf.kept(hidden, torch.arange(hidden.shape[1], device=hidden.device)[None] < counts[:, None])
 
     def frames(self, samples: int) -> int:
         """How many frames the convolutions make of so many samples."""
@@ -249,16 +277,14 @@ class WaveReader:
         return reach
 
 
-def by_length(pieces: Sequence[hf.Piece], key: str, run: Callable[[list[hf.Piece]], Any]) -> Any:
-    """``(n, dim)`` in the order of ``pieces``, run in groups of equal length."""
-    import torch
-
+def by_length(pieces: Sequence[hf.Piece], key: str, run: Callable[[list[hf.Piece]], Any]) -> list[Any]:
+    """What ``run`` makes of each piece, in the order of ``pieces``, run in groups of equal length."""
     groups: dict[int, list[int]] = {}
     for at, piece in enumerate(pieces):
         groups.setdefault(len(piece[key]), []).append(at)
-    rows = torch.cat([run([pieces[at] for at in members]) for members in groups.values()])
-    order = [at for members in groups.values() for at in members]
-    return rows[torch.argsort(torch.tensor(order, device=rows.device))]
+    made = {at: row for members in groups.values()
+            for at, row in zip(members, run([pieces[at] for at in members]), strict=True)}
+    return [made[at] for at in range(len(pieces))]
 
 
 def frame_positions(frames: int, step: int, reach: int, rate_hz: int, samples: int) -> Positions:

@@ -24,6 +24,7 @@ from mmstudio.encoders.base import (
     SeenToken,
     Vectors,
     normalised,
+    side_by_side,
 )
 from mmstudio.encoders.device import memory_errors_translated, pick_device
 from mmstudio.errors import EncoderError, OutOfMemory, WrongModality
@@ -61,7 +62,6 @@ class StarterEncoder:
     """The starter as an Encoder; see ``mmstudio.encoders.base.Encoder``."""
 
     preprocessing = "starter-1"
-    gives_tokens = True
     modalities: frozenset[Modality] = frozenset({"image", "audio", "text"})
 
     def __init__(self, model: StarterModel, name: str, digest: str) -> None:
@@ -103,15 +103,12 @@ class StarterEncoder:
     def tokens(self, batch: Sequence[Prepared]) -> tuple[Tensor, Tensor]:
         """See Trainable; the windows of a long sound one after another."""
         import torch
-        from torch.nn.utils.rnn import pad_sequence
 
         rows: list[list[Tensor]] = [[] for _ in batch]
         for owners, out, lengths in self._runs(batch):
             for owner, tokens, length in zip(owners, out.tokens, lengths, strict=True):
                 rows[owner].append(tokens[:length].float())
-        joined = [torch.cat(parts) for parts in rows]
-        there = [torch.ones(len(row), dtype=torch.bool, device=row.device) for row in joined]
-        return pad_sequence(joined, batch_first=True), pad_sequence(there, batch_first=True)
+        return side_by_side([torch.cat(parts) for parts in rows])
 
     def prepare(self, media: Media, modality: Modality) -> Prepared:
         if modality == "text" and isinstance(media, str):

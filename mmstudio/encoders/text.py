@@ -186,6 +186,11 @@ class TextReader:
         inputs = self.texts.padded(model, pieces)
         return pooled(model(**inputs).last_hidden_state, inputs["attention_mask"], self.pooling)
 
+    def tokens(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
+        """See Reader: final hidden states."""
+        inputs = self.texts.padded(model, pieces)
+        return hf.kept(model(**inputs).last_hidden_state, inputs["attention_mask"])
+
     def explain(self, model: Any, prepared: Prepared, piece: hf.Piece) -> Explanation:
         """Tokens are the final hidden states, from which the vector is pooled."""
         inputs = self.texts.padded(model, [piece])

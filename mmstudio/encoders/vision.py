@@ -147,19 +147,25 @@ class VisionReader:
         """See Reader."""
         return self._pooled(model(pixel_values=hf.stacked(model, pieces, "pixel_values")))
 
+    def tokens(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
+        """See Reader: special tokens and patches, as ``explain`` tells."""
+        return self._each(model, model(pixel_values=hf.stacked(model, pieces, "pixel_values")))
+
     def explain(self, model: Any, prepared: Prepared, piece: hf.Piece) -> Explanation:
         """Tokens are final hidden states, through the pooler where CLS goes through it."""
         out = model(pixel_values=hf.stacked(model, [piece], "pixel_values"), output_attentions=True)
         positions = pixel_positions(self.pictures, prepared, self.patch, self.specials)
-        tokens = out.last_hidden_state[0]
-        if out.pooler_output is not None and getattr(model, "pooler", None) is not None:
-            tokens = model.pooler(tokens[:, None])  # it reads the first token of each row
-        return Explanation(hf.unit(self._pooled(out))[0], hf.unit(tokens), positions,
+        return Explanation(hf.unit(self._pooled(out))[0], hf.unit(self._each(model, out)[0]), positions,
                            attention=hf.dense_layers(out.attentions, positions), pooling_query=0)
 
     def seen(self, prepared: Prepared, piece: hf.Piece) -> SeenPicture:
         """See Reader."""
         return self.pictures.seen(prepared, self.patch)
+
+    @staticmethod
+    def _each(model: Any, out: Any) -> Any:
+        pooler = None if out.pooler_output is None else getattr(model, "pooler", None)
+        return out.last_hidden_state if pooler is None else hf.each_pooled(pooler, out.last_hidden_state)
 
     @staticmethod
     def _pooled(out: Any) -> Any:

@@ -90,7 +90,7 @@ def reading(folder: Path, key: int, share: float = 1.0) -> tuple[Reading, ...]:
     with _one_at_a_time, torch.no_grad():
         tokens, there = model.towers.tokens(learner.inputs(rows))
         told = model.head(tokens, there, learner.present[rows])
-    read = told.attention[0, :, 0, 1:].mean(0)
+    read = told.attention[0, :, 1:].mean(0)
     spans = (read / read.sum()).split([one.shape[1] for one in tokens])
     made = []
     for m, (span, mask) in enumerate(zip(spans, there, strict=True)):
@@ -135,4 +135,6 @@ def _positions(tower: Any, examples: Examples, row: int, m: int, tokens: int) ->
     except StudioError:
         return None
     positions = found.token_positions or (found.attention[-1].positions if found.attention else None)
+    if positions is not None and len(positions) > tokens:  # what lies behind a sound is not learned from
+        positions = positions.only(positions.placed)
     return positions if positions is not None and len(positions) == tokens else None

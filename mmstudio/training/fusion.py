@@ -21,8 +21,8 @@ RANK = 8
 @dataclass
 class Told:
     """``logits (b, outputs)`` of all modalities together, ``alone (b, m, outputs)`` of each, and where a fusion has
-    them the ``weights (b, m)`` of the modalities, rows of sum 1, and ``attention (b, heads, 1 + m, 1 + m)`` of its
-    last layer, whose first position is the one that is read.
+    them the ``weights (b, m)`` of the modalities, rows of sum 1, and ``attention (b, heads, 1 + m)`` of the position
+    that is read, the first, in its last layer.
     """
 
     logits: Tensor
@@ -154,7 +154,7 @@ class Bilinear(FusionHead):
 
 
 class Mixer(nn.Module):
-    """Positions attend to each other: a small pre-norm Transformer."""
+    """Positions attend to each other: a small pre-norm Transformer, of which the first position is read."""
 
     def __init__(self, width: int, layers: int, dropout: float) -> None:
         super().__init__()
@@ -164,16 +164,20 @@ class Mixer(nn.Module):
         self.feeds = nn.ModuleList(_dense(width, width, 2 * width, 1, dropout) for _ in range(layers))
 
     def forward(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """``x (b, t, width)`` and which positions nobody sees ``(b, t)``, to the same and the last layer's attention
-        ``(b, heads, t, t)``
+        """``x (b, t, width)`` and which positions nobody sees ``(b, t)``, to what is read ``(b, width)`` and the last
+        layer's attention of it ``(b, heads, t)``. There no other position asks: of thousands of tokens, what all see of
+        all would take gigabytes.
         """
         attention = x.new_zeros(0)
         for layer, (attend, feed) in enumerate(zip(self.attends, self.feeds, strict=True)):
+            last = layer == len(self.attends) - 1
+            asking = slice(1 if last else None)
             normed = self.norms[2 * layer](x)
-            found, attention = attend(normed, normed, normed, key_padding_mask=hidden, average_attn_weights=False)
-            x = x + found
+            found, attention = attend(normed[:, asking], normed, normed, key_padding_mask=hidden, need_weights=last,
+                                      average_attn_weights=False)
+            x = x[:, asking] + found
             x = x + feed(self.norms[2 * layer + 1](x))
-        return self.norms[-1](x), attention
+        return self.norms[-1](x[:, 0]), attention[:, :, 0]
 
 
 class CrossAttention(_Projected):
@@ -187,9 +191,9 @@ class CrossAttention(_Projected):
 
     def fuse(self, vectors: Tensor, present: Tensor, alone: Tensor) -> Told:
         tokens = self.names + F.pad(self.projected(vectors), (0, 0, 1, 0))
-        mixed, attention = self.mixer(tokens, F.pad(~present, (1, 0)))
-        weights = _shares(attention[:, :, 0, 1:].mean(1).clamp_min(1e-9).log(), present)
-        return Told(self.head(mixed[:, 0]), alone, weights, attention)
+        read, attention = self.mixer(tokens, F.pad(~present, (1, 0)))
+        weights = _shares(attention[..., 1:].mean(1).clamp_min(1e-9).log(), present)
+        return Told(self.head(read), alone, weights, attention)
 
 
 class AllTokens(nn.Module):
@@ -212,11 +216,11 @@ class AllTokens(nn.Module):
         alone = torch.stack([head(_mean(one, mask)) for head, one, mask in zip(self.alone, tokens, seen, strict=True)],
                             1)
         parts = [layer(one) + name for layer, one, name in zip(self.into, tokens, self.names[1:], strict=True)]
-        read = self.names[:1].expand(len(present), 1, -1)
-        mixed, attention = self.mixer(torch.cat([read, *parts], 1), F.pad(~torch.cat(seen, 1), (1, 0)))
-        spans = attention[:, :, 0, 1:].mean(1).split([one.shape[1] for one in tokens], 1)
+        reads = self.names[:1].expand(len(present), 1, -1)
+        read, attention = self.mixer(torch.cat([reads, *parts], 1), F.pad(~torch.cat(seen, 1), (1, 0)))
+        spans = attention[..., 1:].mean(1).split([one.shape[1] for one in tokens], 1)
         weights = _shares(torch.stack([one.sum(1) for one in spans], 1).clamp_min(1e-9).log(), present)
-        return Told(self.head(mixed[:, 0]), alone, weights, attention)
+        return Told(self.head(read), alone, weights, attention)
 
     def branches(self) -> list[list[nn.Parameter]]:
         """See FusionHead."""

@@ -263,6 +263,17 @@ MODELS: dict[str, Callable[[Path], Path]] = {
 }
 
 
+# Which models read which modality
+IMAGE = ["clip", "metaclip_2", "siglip", "siglip2", "vit", "deit", "dinov2", "dinov2_registers", "vit_without_pooler"]
+BERTS = ["bert", "roberta", "xlm_roberta", "mpnet", "distilbert", "albert", "electra", "deberta", "modernbert",
+         "nomic_bert", "pooled_cls", "pooled_mean", "pooled_max"]
+TEXT = ["clip", "metaclip_2", "siglip", "siglip2", "clap", "clap_fused", *BERTS]
+WAVES = ["wav2vec2", "wav2vec2_layer", "hubert", "hubert_layer", "wavlm", "wavlm_layer"]
+AUDIO = ["clap", "clap_fused", "whisper", "ast", *WAVES]
+ALL = [(n, "image") for n in IMAGE] + [(n, "text") for n in TEXT] + [(n, "audio") for n in AUDIO]
+Items = Callable[[str, str], list[Any]]
+
+
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """name → the folder of that tiny model, made once."""
@@ -331,3 +342,13 @@ def sounds() -> Callable[[int], list[Any]]:
         clips = [(wave(0.5),), (wave(0.31),), (wave(0.5),), (wave(0.9),), (wave(0.7), wave(0.7), wave(0.4))]
         return [AudioClip(windows, rate) for windows in clips]
     return make
+
+
+@pytest.fixture
+def items(encoders: Any, pictures: Any, texts: Any, sounds: Any) -> Items:
+    """model name, modality → that modality's test items."""
+    def get(name: str, modality: str) -> list[Any]:
+        if modality == "audio":
+            return sounds(encoders(name).sample_rate_hz)  # type: ignore[no-any-return]
+        return pictures if modality == "image" else texts  # type: ignore[no-any-return]
+    return get

@@ -3,39 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from encoders.conftest import ALL, AUDIO, IMAGE, TEXT, WAVES, Items
 
 from mmstudio.encoders.base import encode, normalised
 from mmstudio.errors import EncoderError, ModelRefused, WrongModality
 from mmstudio.media import AudioClip
 
 CLOSE = 1e-5
-IMAGE = ["clip", "metaclip_2", "siglip", "siglip2", "vit", "deit", "dinov2", "dinov2_registers", "vit_without_pooler"]
-BERTS = ["bert", "roberta", "xlm_roberta", "mpnet", "distilbert", "albert", "electra", "deberta", "modernbert",
-         "nomic_bert", "pooled_cls", "pooled_mean", "pooled_max"]
-TEXT = ["clip", "metaclip_2", "siglip", "siglip2", "clap", "clap_fused", *BERTS]
-WAVES = ["wav2vec2", "wav2vec2_layer", "hubert", "hubert_layer", "wavlm", "wavlm_layer"]
-AUDIO = ["clap", "clap_fused", "whisper", "ast", *WAVES]
-ALL = [(n, "image") for n in IMAGE] + [(n, "text") for n in TEXT] + [(n, "audio") for n in AUDIO]
 JOINT = {"clip", "metaclip_2", "siglip", "siglip2", "clap", "clap_fused"}
 CROPPED = {"clip", "metaclip_2", "vit", "deit", "dinov2", "dinov2_registers"}
-
-Items = Callable[[str, str], list[Any]]
-
-
-@pytest.fixture
-def items(encoders: Any, pictures: Any, texts: Any, sounds: Any) -> Items:
-    """model name, modality → that modality's test items."""
-    def get(name: str, modality: str) -> list[Any]:
-        if modality == "audio":
-            return sounds(encoders(name).sample_rate_hz)  # type: ignore[no-any-return]
-        return pictures if modality == "image" else texts  # type: ignore[no-any-return]
-    return get
 
 
 def by_hand(folder: Path, **more: Any) -> Any:

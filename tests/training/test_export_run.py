@@ -330,15 +330,18 @@ def test_the_starter_leaves_in_its_own_format_at_the_chosen_share(
 
 
 @pytest.mark.usefixtures("without_onnx")
+@pytest.mark.parametrize("name", ["starter", "clip"])
 def test_a_head_over_all_tokens_leaves_beside_the_encoder_that_makes_them(
-    tuned: Make, discs: list[dict[Modality, MediaRef]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tuned: Make, discs: list[dict[Modality, MediaRef]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str,
 ) -> None:
-    run = tuned("starter", "image", "text", trains="last blocks", fusion="tokens", layers=1)
+    model = name if name == "starter" else str(MODELS[name](tmp_path / name))
+    run = tuned(model, "image", "text", trains="last blocks", fusion="tokens", layers=1)
     report = finish(export_run(run, tmp_path / "left"))
     assert "no head that reads vectors" in report.left_out[0]
-    whole, encoder = ran(tmp_path / "left", monkeypatch)
-    assert encoder["vectors"].shape == (1, 384)
-    tower = load_starter(tmp_path / "left" / "encoder", "tuned", "cpu")
+    whole, *_, encoder = ran(tmp_path / "left", monkeypatch)
+    tuned_one = tmp_path / "left" / "encoder"
+    tower: Any = load_starter(tuned_one, "tuned", "cpu") if name == "starter" else load_encoder(str(tuned_one), "cpu")
+    assert encoder["vectors"].shape == (1, tower.dim)
     made = [tower.tokens([tower.prepare(opened(tower, one[name]), name) for one in discs]) for name in (
         "image", "text")]
     tokens, there = zip(*made, strict=True)

@@ -22,7 +22,7 @@ from mmstudio.errors import TrainingError
 from mmstudio.progress import finish
 from mmstudio.training import loop, runs
 from mmstudio.training.examples import Examples
-from mmstudio.training.fusion import AllTokens, build
+from mmstudio.training.fusion import AllTokens, Mixer, build
 from mmstudio.training.job import LOSSES, Fusion
 from mmstudio.training.learner import Learner
 from mmstudio.training.loop import train
@@ -92,6 +92,20 @@ def test_every_parameter_of_the_transformer_over_all_tokens_gets_a_gradient_that
     told, other = model(tokens, there, present), model(elsewhere, there, present)
     assert torch.allclose(told.logits, other.logits)  # what is not there is not looked at
     assert torch.allclose(told.weights.sum(1), torch.ones(5, dtype=torch.double))
+
+
+def test_what_is_read_of_many_positions_is_what_a_transformer_that_asks_for_all_of_them_gives() -> None:
+    torch.manual_seed(0)
+    mixer, x = Mixer(8, 3, 0.0).double(), torch.randn(4, 9, 8, dtype=torch.double)
+    hidden = torch.arange(9) > torch.tensor([8, 3, 5, 1])[:, None]
+    read, attention = mixer(x, hidden)
+    for layer, (attend, feed) in enumerate(zip(mixer.attends, mixer.feeds, strict=True)):
+        asked = mixer.norms[2 * layer](x)
+        found, weights = attend(asked, asked, asked, key_padding_mask=hidden, average_attn_weights=False)
+        x = x + found
+        x = x + feed(mixer.norms[2 * layer + 1](x))
+    assert torch.allclose(read, mixer.norms[-1](x)[:, 0], atol=1e-12)
+    assert torch.allclose(attention, weights[:, :, 0], atol=1e-12)
 
 
 def check_slopes(model: torch.nn.Module, loss: Callable[[], torch.Tensor], never_flat: tuple[str, ...] = ()) -> None:
