@@ -284,8 +284,8 @@ class Learning(QObject):
             self._session.models.ask(lambda: project.say_of_run(run, **said), on_done=lambda _: self.look(),
                                      on_failed=self._session.failed.emit)
 
-    def remove(self, some: Iterable[Run]) -> None:
-        """Delete runs and all that they learned."""
+    def remove(self, some: Iterable[Run | KeptSweep]) -> None:
+        """Delete runs and all that they learned, or sweeps, whose runs stay."""
         folders = [run.folder for run in some]
 
         def remove(runs: ModuleType) -> None:

@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QColor
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QMessageBox, QWidget
 from pytestqt.qtbot import QtBot
 
 from mmstudio.desktop.panels.training import TrainingPanel
@@ -142,6 +142,20 @@ def test_the_page_says_what_is_best_what_mattered_and_finds_the_runs(panel: Trai
     panel.againWanted.connect(jobs.append)
     page.buttons["again"].click()
     assert jobs[0].lr == pytest.approx(0.1, rel=20)
+
+
+def test_a_sweep_is_deleted_with_its_runs_after_a_question(panel: TrainingPanel, qtbot: QtBot) -> None:
+    kept = panel.sweep.sweep
+    assert kept is not None
+    for answer, left in (("Keep", 11), ("Delete", 1)):
+        panel.sweep.buttons["remove"].click()
+        box = panel.findChild(QMessageBox)
+        assert "its 10 runs" in box.text()
+        next(button for button in box.buttons() if button.text() == answer).click()
+        qtbot.waitUntil(lambda left=left: panel.table.model().rowCount() == left)  # type: ignore[misc]
+        qtbot.waitUntil(lambda: panel.findChild(QMessageBox) is None)
+    assert not kept.folder.exists()
+    qtbot.waitUntil(lambda: not panel.tabs.isTabVisible(panel.tabs.indexOf(panel.sweep)))
 
 
 def test_the_best_stands_out_most_on_both_grounds_and_pruned_trials_are_dashed(qtbot: QtBot) -> None:

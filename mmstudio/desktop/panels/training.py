@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer, Signal
@@ -39,6 +39,7 @@ from mmstudio.desktop.widgets.sweep_page import SweepPage
 from mmstudio.errors import StudioError
 from mmstudio.training.job import RUN
 from mmstudio.training.runs import Run
+from mmstudio.training.sweep import KeptSweep
 
 MOST_OVERLAID = 10
 HELP = ("Words are looked for in names, notes, tasks, targets, fusions and states. Fields narrow further:\n"
@@ -135,6 +136,7 @@ class TrainingPanel(QWidget):
         self.sweep.filterWanted.connect(self.filter.setText)
         self.sweep.wished.connect(learning.wish)
         self.sweep.againWanted.connect(lambda run: self.againWanted.emit(run.job))
+        self.sweep.removeWanted.connect(self._ask_to_remove_sweep)
         self.sweep.importanceWanted.connect(lambda kept: learning.importance(
             kept, lambda shares: self.sweep.show_importance(kept, shares)))
         self._buttons["train"].clicked.connect(self.trainWanted)
@@ -361,12 +363,19 @@ class TrainingPanel(QWidget):
         question = tr("“{}” and what it learned are deleted. This cannot be undone.").format(chosen[0].name) \
             if len(chosen) == 1 else tr("{} runs and what they learned are deleted. This cannot be undone.").format(
                 count(len(chosen)))
+        self._ask_to_delete(question, chosen)
+
+    def _ask_to_remove_sweep(self, sweep: KeptSweep, trials: list[Run]) -> None:
+        question = tr("The sweep “{}”, its {} runs and what they learned are deleted. This cannot be undone.")
+        self._ask_to_delete(question.format(sweep.sweep.name, count(len(trials))), [*trials, sweep])
+
+    def _ask_to_delete(self, question: str, some: Sequence[Run | KeptSweep]) -> None:
         box = QMessageBox(QMessageBox.Icon.Question, tr("Delete"), question, parent=self)
         box.setTextFormat(Qt.TextFormat.PlainText)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         yes = box.addButton(tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
         box.addButton(tr("Keep"), QMessageBox.ButtonRole.RejectRole)
-        yes.clicked.connect(lambda: self._learning.remove(chosen))
+        yes.clicked.connect(lambda: self._learning.remove(some))
         box.open()
 
     def _trains(self, run: Run) -> bool:

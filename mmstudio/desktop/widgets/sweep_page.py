@@ -34,7 +34,8 @@ SIDE_PIXELS, MOST_LETTERS = 250, 36
 
 class SweepPage(QWidget):
     """One sweep of a project's. ``chosen`` gives names of runs' folders, ``filterWanted`` a filter of runs, ``wished``
-    a sweep and what is wished of it, ``againWanted`` the best run, and ``importanceWanted`` a sweep.
+    a sweep and what is wished of it, ``againWanted`` the best run, ``importanceWanted`` a sweep, and ``removeWanted``
+    one and its runs.
     """
 
     chosen = Signal(list)
@@ -42,6 +43,7 @@ class SweepPage(QWidget):
     wished = Signal(object, str)
     againWanted = Signal(object)
     importanceWanted = Signal(object)
+    removeWanted = Signal(object, list)
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +64,7 @@ class SweepPage(QWidget):
         self.bars = QFormLayout()
         self.buttons = {name: QPushButton(title) for name, title in (
             ("pause", tr("Pause")), ("run", tr("Continue")), ("stop", tr("Stop")), ("filter", tr("Show its runs")),
-            ("best", tr("Choose it")), ("again", tr("Train it again…")))}
+            ("remove", tr("Delete…")), ("best", tr("Choose it")), ("again", tr("Train it again…")))}
         self._build()
         self.which.activated.connect(lambda _: self._show())
         self.plot.chosen.connect(self._choose)
@@ -70,6 +72,8 @@ class SweepPage(QWidget):
             self.buttons[wish].clicked.connect(lambda _=False, wish=wish: self.wished.emit(self.sweep, wish))
         self.buttons["filter"].clicked.connect(
             lambda: self.sweep and self.filterWanted.emit(f"sweep:{self.sweep.number}"))
+        self.buttons["remove"].clicked.connect(
+            lambda: self.sweep and self.removeWanted.emit(self.sweep, self._trials))
         self.buttons["best"].clicked.connect(lambda: self._with_best(lambda run: self.chosen.emit([run.folder.name])))
         self.buttons["again"].clicked.connect(lambda: self._with_best(self.againWanted.emit))
 
@@ -77,7 +81,7 @@ class SweepPage(QWidget):
         top = QHBoxLayout()
         top.addWidget(self.which)
         top.addWidget(self.told, 1)
-        for name in ("pause", "run", "stop", "filter"):
+        for name in ("pause", "run", "stop", "filter", "remove"):
             top.addWidget(self.buttons[name])
         side, inside = QScrollArea(widgetResizable=True), QWidget()
         side.setFrameShape(QFrame.Shape.NoFrame)
@@ -154,6 +158,7 @@ class SweepPage(QWidget):
         self.buttons["pause"].setVisible(state.status == "running")
         self.buttons["run"].setVisible(state.status in ("paused", "stopped", "interrupted", "failed"))
         self.buttons["stop"].setVisible(state.status in ("running", "paused"))
+        self.buttons["remove"].setVisible(state.status not in ("running", "paused"))
         best = self._best()
         for name in ("best", "again"):
             self.buttons[name].setEnabled(best is not None)
