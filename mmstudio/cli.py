@@ -21,6 +21,7 @@ from mmstudio.encoders.base import Encoder
 from mmstudio.encoders.device import keep_freed_memory
 from mmstudio.encoders.hub import stay_offline
 from mmstudio.errors import ProjectError, StudioError, TrainingError
+from mmstudio.library import Item, Items
 from mmstudio.media import MODALITIES, Limits
 from mmstudio.media.scan import printable
 from mmstudio.progress import Progress, Work
@@ -97,6 +98,18 @@ def _of_projects(command: Command) -> None:
     made.add_argument("--kind", choices=("parquet", "csv", "jsonl", "npz", "datasets", "projector", "media"),
                       help="the format; by default what the file's ending says")
     made.add_argument("--filter", default="", help="only items that this lets pass: “modality:image tag:dog”")
+    _with_model(made)
+    made = command("report", "Write a page that shows items of a project with their explanations.", report)
+    made.add_argument("--project", required=True, type=Path)
+    which = made.add_mutually_exclusive_group()
+    which.add_argument("--filter", default="", help="only items that this lets pass: “modality:image tag:dog”")
+    which.add_argument("--items", nargs="+", default=[], type=Path, help="only the items of these files")
+    made.add_argument("--out", required=True, type=Path, help="a .html file")
+    made.add_argument("--query", default="", help="a text or a file whose nearness is explained; by default what "
+                      "carries each item's own vector is")
+    made.add_argument("--method", default="similarity", help="one of the methods that the window offers, see “explain”")
+    made.add_argument("--untested", action="store_true", help="do not test whether each explanation is true, which "
+                      "takes longer than making it")
     _with_model(made)
 
 
@@ -263,16 +276,13 @@ def add(asked: argparse.Namespace) -> int:
 def export(asked: argparse.Namespace) -> int:
     """Write a selection with its vectors."""
     from mmstudio import exports
-    from mmstudio.library.query import parse
-    from mmstudio.library.query_match import matches
 
     kind = exports.KINDS[asked.kind] if asked.kind else exports.kind_of(asked.out)
     opened = project.Project.open(asked.project, _settings(), create=False, read_only=True)
     try:
         items, encoder = opened.items(), _encoder(asked)
         view = opened.vectors(encoder)
-        chosen = items.ids()[matches(parse(asked.filter), items.columns())]
-        rows = exports.exported((items[i] for i in chosen.tolist()), view.vector, {}, opened.samples())
+        rows = exports.exported((items[i] for i in _passing(asked.filter, items)), view.vector, {}, opened.samples())
         outcome = _shown(exports.export(rows, asked.out, kind, encoder.space,
                                         lambda item: opened.preview(item.content_hash), opened.limits))
     finally:
@@ -281,6 +291,55 @@ def export(asked: argparse.Namespace) -> int:
         print(f"{printable(path)}: {reason}", file=sys.stderr)
     print(f"{outcome.count} items → {outcome.path}", file=sys.stderr)
     return 1 if outcome.problems else 0
+
+
+def report(asked: argparse.Namespace) -> int:
+    """Write items with their explanations as one page."""
+    from mmstudio.explain.methods import named
+    from mmstudio.explain.report import Wish, reported
+    from mmstudio.explain.report_html import to_html
+    from mmstudio.exports.target import ExportError, checked, written
+
+    if asked.out.suffix.lower() != ".html":
+        raise ExportError("A report has to end in .html.", path=asked.out, hint="The window writes PDF too.")
+    checked(asked.out, ExportError, folder=False)
+    method = named(asked.method)
+    opened = project.Project.open(asked.project, _settings(), create=False, read_only=True)
+    try:
+        encoder, items, file = _encoder(asked), opened.items(), Path(asked.query)
+        query = None
+        if asked.query:
+            query = opened.query(encoder, file if _exists(file) else asked.query)
+        page = _shown(reported(encoder, Wish(
+            f"Report of “{opened.name}”", _chosen(asked, items), items, opened.samples(), opened.vectors(encoder),
+            opened.limits, method, asked.query, query, not asked.untested)))
+    finally:
+        opened.close()
+    written(asked.out, to_html(page).encode())
+    left_out = [entry for entry in page.entries if entry.notes]
+    for entry in left_out:
+        print(f"{printable(entry.item.path)}: {' '.join(entry.notes)}", file=sys.stderr)
+    print(f"{page.count} items → {asked.out}", file=sys.stderr)
+    return 1 if left_out else 0
+
+
+def _chosen(asked: argparse.Namespace, items: Items) -> list[Item]:
+    """The items of the files that were named, else those that pass the filter."""
+    if not asked.items:
+        return [items[i] for i in _passing(asked.filter, items)]
+    wanted = {file.resolve() for file in asked.items}
+    found = [item for item in items.values() if item.path.resolve() in wanted]
+    for file in wanted - {item.path.resolve() for item in found}:
+        raise ProjectError("The project has no item of this file.", path=file)
+    return found
+
+
+def _passing(text: str, items: Items) -> list[int]:
+    """The ids of the items that a filter lets pass."""
+    from mmstudio.library.query import parse
+    from mmstudio.library.query_match import matches
+
+    return items.ids()[matches(parse(text), items.columns())].tolist()
 
 
 def train(asked: argparse.Namespace) -> int:
@@ -342,9 +401,6 @@ def _new_run(asked: argparse.Namespace) -> Path:
 def _made_of_project(asked: argparse.Namespace,
                      make: Callable[[project.Project, Encoder, list[int] | None], Work[Path]]) -> Path:
     """What is made of the project's items that pass the filter, once all are encoded."""
-    from mmstudio.library.query import parse
-    from mmstudio.library.query_match import matches
-
     if asked.project is None:
         raise TrainingError("Say with --project what to learn from.")
     opened = project.Project.open(asked.project, _settings(), create=False)
@@ -352,7 +408,7 @@ def _made_of_project(asked: argparse.Namespace,
         encoder, items = _encoder(asked), opened.items()
         with _pool() as pool:
             _shown(opened.encode(encoder, pool))
-        chosen = items.ids()[matches(parse(asked.filter), items.columns())].tolist() if asked.filter else None
+        chosen = _passing(asked.filter, items) if asked.filter else None
         return Path(_shown(make(opened, encoder, chosen)))
     finally:
         opened.close()

@@ -98,6 +98,35 @@ def test_new_add_search_and_explain_work_together(mixed_folder: Path, tmp_path: 
     assert picture.stat().st_size > 1000
 
 
+def test_report_writes_a_page_of_what_passes_the_filter_or_of_named_files(
+    make_picture: Callable[..., Path], make_sound: Callable[..., Path], tmp_path: Path, run: Run,
+) -> None:
+    project, page, bell = tmp_path / "project", tmp_path / "page.html", make_sound("bell.wav")
+    chosen = [make_picture("red.png"), tmp_path / "words.txt"]
+    chosen[1].write_text("a red circle")
+    run("add", project, *chosen, bell)
+    code, out, err = run("report", "--project", project, "--filter", "type:audio", "--query", "a bell", "--untested",
+                         "--out", page)
+    assert (code, out) == (0, "")
+    assert "1 items → " in err
+    assert page.read_text(encoding="utf-8").count('<section class="item">') == 1
+    assert "nearness to “a bell”" in page.read_text(encoding="utf-8")
+    assert run("report", "--project", project, "--items", *chosen, "--method", "rollout", "--untested", "--query",
+               bell, "--out", page)[0] == 0
+    assert page.read_text(encoding="utf-8").count('<section class="item">') == 2
+    chosen[0].unlink()
+    code, _, err = run("report", "--project", project, "--items", *chosen, "--untested", "--out", page)
+    assert code == 1
+    assert "red.png: The file is missing." in err
+    for wrong, told in ((("--out", tmp_path / "page.pdf"), "has to end in .html"),
+                        (("--out", page, "--method", "magic"), "no method named"),
+                        (("--out", page, "--items", tmp_path / "other.png"), "no item of this file"),
+                        (("--out", page, "--filter", "tag:none"), "1 to 200")):
+        code, out, err = run("report", "--project", project, *wrong)
+        assert (code, out) == (2, "")
+        assert told in err
+
+
 def test_models_lists_the_starter_as_here(run: Run) -> None:
     code, out, _ = run("models")
     assert code == 0

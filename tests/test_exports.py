@@ -32,6 +32,7 @@ from mmstudio.exports import sources as export_sources
 from mmstudio.exports.names import LONGEST_BYTES, Names, reserved, safe_name
 from mmstudio.exports.projector import SPRITE_PIXELS, tile_pixels, tiles_a_side
 from mmstudio.exports.tables import guarded
+from mmstudio.exports.target import written
 from mmstudio.library import Item
 from mmstudio.media import Limits, load
 from mmstudio.progress import finish
@@ -484,6 +485,18 @@ def test_a_file_is_replaced_whole_and_kept_where_the_export_fails(kind, rows, tm
     assert target.read_bytes() != b"before"
 
 
+def test_one_whole_file_is_written_or_what_was_there_stays(tmp_path, monkeypatch):
+    target = tmp_path / "result"
+    assert written(target, b"before") == target
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", _full_disk)
+        with pytest.raises(ExportError, match="no room left"):
+            written(target, b"after")
+    assert [(name, (tmp_path / name).read_bytes()) for name in os.listdir(tmp_path)] == [("result", b"before")]
+    with pytest.raises(ExportError, match="is a folder"):
+        written(tmp_path, b"after")
+
+
 def _full_disk(_: int) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -536,6 +549,8 @@ def test_a_folder_that_may_not_be_written_to_is_a_clear_error(kind, forbidden):
     row = Exported(_item(1, "/t.txt", "text", text="a"), np.ones(3, np.float32))
     with pytest.raises(ExportError, match="no permission to write"):
         finish(export([row], forbidden / "result", KINDS[kind], SPACE, _preview))
+    with pytest.raises(ExportError, match="no permission to write"):
+        written(forbidden / "result", b"")
     assert os.listdir(forbidden) == []
 
 

@@ -41,9 +41,7 @@ class Sharing(QObject):
         session, project = self._session, self._session.project
         if project is None:
             return
-        asked = Selection(keys)
-        members = [i for key in asked - asked.items if -key in session.samples for i in session.samples[-key].item_ids]
-        chosen = Selection(asked.items) | members
+        chosen = with_members(session, keys)
         view, layout, items = session.view, session.layout, session.items.copy()
         samples, limits = list(session.samples.values()), project.limits
         space = view.key.space if view is not None else ""
@@ -87,6 +85,13 @@ class Sharing(QObject):
         session = self._session
         job = session.jobs.start(title, work, lambda _: None, lambda outcome: job.finish(*told(outcome)),
                                  session.failed.emit, session.network)
+
+
+def with_members(session: Session, keys: Iterable[int]) -> Selection:
+    """The items of these keys, and those of the samples among them."""
+    asked = Selection(keys)
+    members = [i for key in asked - asked.items if -key in session.samples for i in session.samples[-key].item_ids]
+    return Selection(asked.items) | members
 
 
 def unused(folder: Path) -> Path:

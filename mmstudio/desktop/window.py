@@ -53,6 +53,7 @@ from mmstudio.encoders import ModelCard
 from mmstudio.library import Items
 
 if TYPE_CHECKING:
+    from mmstudio.desktop.reporting import Reporting
     from mmstudio.desktop.sharing import Sharing
     from mmstudio.training.job import TrainingJob
 
@@ -109,6 +110,7 @@ class MainWindow(QMainWindow):
             Intent("unpack", "Open a project's file…", "&Library", self._unpack),
             Intent("pack", "Save the project as one file…", "&Library", self._pack),
             Intent("export", "Export…", "&Library", self._export, "Ctrl+E"),
+            Intent("report", "Report of the selection…", "&Library", self._report),
             Intent("paste", "Paste", "&Library", self._paste, "Ctrl+V"),
             Intent("quit", "Quit", "&Library", self._quit, "Ctrl+Q"),
             Intent("undo", "Undo", "&Edit", s.undo, "Ctrl+Z"),
@@ -287,7 +289,8 @@ class MainWindow(QMainWindow):
         self.actions_.by_id["group"].setEnabled(items > 1)
         for name in ("tag", "untag", "column"):
             self.actions_.by_id[name].setEnabled(items > 0)
-        self.actions_.by_id["remove"].setEnabled(bool(chosen))
+        for name in ("remove", "report"):
+            self.actions_.by_id[name].setEnabled(bool(chosen))
         self._tell_status()
 
     # ---- intents ----------------------------------------------------------------------------------------------
@@ -344,7 +347,7 @@ class MainWindow(QMainWindow):
     def _make_why(self) -> QWidget:
         from mmstudio.desktop.panels.why import WhyPanel
 
-        panel = WhyPanel(self.session, self.inspector.player)
+        panel = WhyPanel(self.session, self.inspector.player, self.previews, self.map.colour_by)
         panel.opened.connect(self._open)
         return panel
 
@@ -445,6 +448,22 @@ class MainWindow(QMainWindow):
         from mmstudio.desktop.sharing import ExportDialog
 
         ExportDialog(self.session, self.sharing, self).open()
+
+    @cached_property
+    def reporting(self) -> Reporting:
+        from mmstudio.desktop.reporting import Reporting
+
+        return Reporting(self.session)
+
+    def _report(self) -> None:
+        from mmstudio.desktop.reporting import ReportDialog
+        from mmstudio.desktop.why.score import ScorePage
+
+        if self.session.encoder is None:
+            self.session.noted.emit(tr("No model is ready yet."))
+            return
+        page = self.findChild(ScorePage)
+        ReportDialog(self.session, self.reporting, page.words.text() if page else "", self).open()
 
     def _paste(self) -> None:
         mime = QApplication.clipboard().mimeData()

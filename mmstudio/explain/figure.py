@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from mmstudio.errors import AttentionUnavailable, StudioError
 from mmstudio.explain import maps
 from mmstudio.explain.methods import named, relevance
 from mmstudio.explain.spectrogram import BANDS, hz_band, mel_spectrogram
-from mmstudio.media import AudioClip, Limits, MediaRef, load
+from mmstudio.media import AudioClip, Limits, Media, MediaRef, load
 from mmstudio.progress import Work
 
 if TYPE_CHECKING:
@@ -81,20 +82,30 @@ def write(found: maps.RelevanceMap, ref: MediaRef, limits: Limits, file: Path) -
 
 def drawn(found: maps.RelevanceMap, ref: MediaRef, limits: Limits) -> Picture:
     """The item with its map over it."""
+    return drawn_over(found, load(ref, limits))
+
+
+def drawn_over(found: maps.RelevanceMap, media: Media) -> Picture:
+    """Decoded media with their map over them; of a sound in several windows the first."""
     from PIL import Image
 
-    if ref.modality == "text":
-        return _draw_text(found, ref.text)
-    media: Any = load(ref, limits)
+    if isinstance(media, str):
+        return _draw_text(found, media)
+    base, boxes = plain(media), found.positions.extents
     if isinstance(media, AudioClip):
-        mel, seconds = mel_spectrogram(media.windows[0], media.rate_hz)
-        shade = (255 * (mel - mel.min()) / max(float(np.ptp(mel)), 1e-9)).astype(np.uint8)
-        base = Image.fromarray(shade[::-1]).resize((WIDTH, 240)).convert("RGB")
-        boxes = _sound_boxes(found.positions.extents, seconds, media.rate_hz)
-    else:
-        base = media.resize((WIDTH, max(1, round(WIDTH * media.height / media.width))))
-        boxes = found.positions.extents
+        boxes = _sound_boxes(boxes, len(media.windows[0]) / media.rate_hz, media.rate_hz)
     return Image.blend(base, Image.fromarray(_painted(found, boxes, base.size)), 0.5)
+
+
+def plain(media: Picture | AudioClip) -> Picture:
+    """A picture, or the spectrogram of a sound, ``WIDTH`` pixels wide."""
+    from PIL import Image
+
+    if isinstance(media, AudioClip):
+        mel, _ = mel_spectrogram(media.windows[0], media.rate_hz)
+        shade = (255 * (mel - mel.min()) / max(float(np.ptp(mel)), 1e-9)).astype(np.uint8)
+        return Image.fromarray(shade[::-1]).resize((WIDTH, 240)).convert("RGB")
+    return media.resize((WIDTH, max(1, round(WIDTH * media.height / media.width))))
 
 
 def _sound_boxes(extents: Floats, seconds: float, rate_hz: int) -> Floats:
@@ -116,11 +127,18 @@ def _painted(found: maps.RelevanceMap, boxes: Floats, size: tuple[int, int]) -> 
     return colour_table()[(255 * heat).astype(np.uint8)]
 
 
+@cache
 def colour_table() -> NDArray[np.uint8]:
     """``(256, 3)`` uint8 of a perceptually uniform colour map (colorcet “fire”)."""
     import colorcet
 
     return (np.array(colorcet.linear_kryw_0_100_c71) * 255).astype(np.uint8)
+
+
+def behind_words(share: float) -> tuple[int, int, int]:
+    """Red, green, blue behind black letters of relevance 0..1: the colour map from its bright end."""
+    red, green, blue = (int(c) for c in colour_table()[255 - int(120 * share)])
+    return red, green, blue
 
 
 def _draw_text(found: maps.RelevanceMap, text: str) -> Picture:
@@ -133,14 +151,13 @@ def _draw_text(found: maps.RelevanceMap, text: str) -> Picture:
         by_character[int(start) : int(end)] = value
     picture = Image.new("RGB", (WIDTH, 40 + 34 * (1 + int(font.getlength(text.replace("\n", " "))) // (WIDTH - 60))),
                         "white")
-    pen, x, y, table = ImageDraw.Draw(picture), 16.0, 12.0, colour_table()
+    pen, x, y = ImageDraw.Draw(picture), 16.0, 12.0
     for index, character in enumerate(text.replace("\n", " ")):
         width = font.getlength(character)
         if x + width > WIDTH - 16:
             x, y = 16.0, y + 34
         if by_character[index] >= 0:
-            red, green, blue = (int(c) for c in table[255 - int(120 * by_character[index])])
-            pen.rectangle((x, y, x + width, y + 28), (red, green, blue))
+            pen.rectangle((x, y, x + width, y + 28), behind_words(float(by_character[index])))
         pen.text((x, y), character, "black", font=font)
         x += width
     return picture

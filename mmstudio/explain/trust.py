@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ TRUSTED = 2.0
 """Standard deviations above random maps from which on a map is believed."""
 SAME = 0.7
 """Rank correlation with the map of a model of random weights from which on a map does not know the model."""
+AGAIN = ("integrated-gradients", "smooth-grad", "occlusion", "kernel-shap", "rise")
+"""Slow methods: a map of random weights or of a shaken item would take as long once more."""
 GENTLE = {"image": ("noise", 0.03), "audio": ("white-noise", 0.1)}
 
 
@@ -68,6 +70,24 @@ class Verdict:
     def trusted(self) -> bool:
         """Clearly better than random maps, and not the same for a model that knows nothing."""
         return self.effect >= TRUSTED and (self.randomised is None or self.randomised < SAME)
+
+    @property
+    def badge(self) -> str:
+        """What a person is told, with a place for the ``effect``."""
+        return ("✓ better than random by {:.1f} standard deviations" if self.trusted
+                else "✗ do not trust this ({:+.1f} standard deviations against random)")
+
+
+def verdict_of(subject: Subject, found: RelevanceMap, method: str) -> Work[Verdict]:
+    """All that tells of a map of ``method`` whether it is true: against random ones, and where the method is not slow
+    and the model's weights are at hand, against other weights and a little noise.
+    """
+    verdict = yield from judged(subject, found)
+    if method in AGAIN or not hasattr(subject.encoder, "tensors"):
+        return verdict
+    yield Progress(1, 1)
+    return replace(verdict, randomised=against_random_weights(subject, found, method),
+                   noise=against_noise(subject, found, method))
 
 
 def judged(subject: Subject, found: RelevanceMap, random: int = RANDOM, seed: int = 0) -> Work[Verdict]:

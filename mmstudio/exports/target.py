@@ -77,6 +77,14 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         os.fsync(file.fileno())
 
 
+def written(target: Path, content: bytes) -> Path:
+    """Write a whole file in the place of what was there; gives its absolute path. Raises ExportError."""
+    target = checked(target, ExportError, folder=False)
+    with swapped(target, ExportError, folder=False) as beside, opened(beside) as file:
+        file.write(content)
+    return target
+
+
 def _discard(path: Path) -> None:
     with suppress(OSError):
         if path.is_dir() and not path.is_symlink():

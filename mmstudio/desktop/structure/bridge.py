@@ -36,7 +36,7 @@ NOTE = ("No model reads everything. Texts that this model and another have both 
 NONE = ("This project has vectors of one model alone. Read it with another (Model ▸ Models): a bridge joins the spaces "
         "of two.")
 WAYS = {"procrustes": "Turned", "ridge": "Ridge regression"}
-COLUMNS = ("Way", "Texts", "Cosine, held out", "Recall@1, held out", "By chance")
+COLUMNS = ("Way", "Texts", "Cosine", "Recall@1", "By chance")
 
 
 class BridgePage(QWidget):
@@ -51,7 +51,8 @@ class BridgePage(QWidget):
         self.other.setAccessibleName(tr("From the space of"))
         self.start = QPushButton(tr("Measure"))
         self.start.setProperty("primary", True)
-        self.bring = QCheckBox(tr("Bring what only the other model reads onto the map and into searches"))
+        self.bring = QCheckBox(tr("Bring its items onto the map"))
+        self.bring.setToolTip(tr("What only the other model reads comes onto the map, and into searches"))
         self.told = QLabel(tr(NOTE), wordWrap=True)
         self.told.setProperty("faint", True)
         self.table: QTableWidget = plain_table([tr(title) for title in COLUMNS])
@@ -59,11 +60,12 @@ class BridgePage(QWidget):
         self.result = QLabel(wordWrap=True)
         left, right = QVBoxLayout(), QVBoxLayout()
         left.addWidget(QLabel(tr("From the space of")))
-        for widget in (self.other, self.start, self.bring, self.told):
+        for widget in (self.other, self.start, self.bring):
             left.addWidget(widget)
         left.addStretch(1)
         right.addWidget(self.table, 1)
-        right.addWidget(self.result)
+        for label in (self.result, self.told):
+            right.addWidget(label)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(8, 6, 8, 6)
         layout.addLayout(left, 1)

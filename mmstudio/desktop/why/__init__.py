@@ -9,5 +9,6 @@ PAGES = (
     Page("attention", "Attention"),
     Page("change", "What if?"),
     Page("concepts", "Concepts"),
+    Page("features", "Features"),
     Page("layers", "Layers"),
 )

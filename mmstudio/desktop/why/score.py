@@ -19,13 +19,10 @@ from mmstudio.errors import StudioError
 from mmstudio.explain.maps import RelevanceMap
 from mmstudio.explain.methods import METHODS, named
 from mmstudio.explain.pairs import Pair, modality_shares, nearest_token, pair_of, word_shares
-from mmstudio.explain.trust import Verdict, against_noise, against_random_weights, judged, rank_correlation
+from mmstudio.explain.trust import Verdict, rank_correlation, verdict_of
 from mmstudio.library import Item, Sample, VectorView
 from mmstudio.media import Limits, Media, Modality, load
 from mmstudio.progress import Progress, Work
-
-AGAIN = ("integrated-gradients", "smooth-grad", "occlusion", "kernel-shap", "rise")
-"""Slow methods: a map of random weights or of a shaken item would take as long once more."""
 
 
 @dataclass(frozen=True)
@@ -252,13 +249,11 @@ class ScorePage(QWidget):
         """Test the map of the first side."""
         pair, found, method = self._pair, self._maps[0], self.method.currentData()
         if pair is not None and found is not None:
-            self._work.run(lambda: _judging(pair, found, method), self._show_verdict, self._step)
+            self._work.run(lambda: verdict_of(pair.sides[0], found, method), self._show_verdict, self._step)
             self._started()
 
     def _show_verdict(self, found: Verdict) -> None:
-        self.badge.setText(
-            tr("✓ better than random by {:.1f} standard deviations").format(found.effect) if found.trusted
-            else tr("✗ do not trust this ({:+.1f} standard deviations against random)").format(found.effect))
+        self.badge.setText(tr(found.badge).format(found.effect))
         deletion, insertion = found.curves.areas
         told = [tr("Area under deletion {:.3f}, under insertion {:.3f}, against {} random maps of the same texture."
                    ).format(deletion, insertion, len(found.random))]
@@ -302,14 +297,3 @@ def _media(encoder: Encoder, limits: Limits, side: Item | str) -> tuple[Media, M
         return side, "text"
     return (load(side.ref, limits, rate_hz=encoder.sample_rate_hz, window_seconds=encoder.window_seconds),
             side.modality)
-
-
-def _judging(pair: Pair, found: RelevanceMap, method: str) -> Work[Verdict]:
-    subject = pair.sides[0]
-    verdict = yield from judged(subject, found)
-    randomised = noise = None
-    if method not in AGAIN and hasattr(subject.encoder, "tensors"):
-        yield Progress(1, 1)
-        randomised = against_random_weights(subject, found, method)
-        noise = against_noise(subject, found, method)
-    return Verdict(verdict.curves, verdict.random, randomised, noise)

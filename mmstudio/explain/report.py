@@ -1,0 +1,228 @@
+"""What a report of some items tells: each with its explanation, its score and its neighbours."""
+
+from __future__ import annotations
+
+import io
+import mimetypes
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmstudio.encoders.base import Encoder, Vectors, encode
+from mmstudio.errors import StudioError
+from mmstudio.explain import figure
+from mmstudio.explain.maps import RelevanceMap, to_unit
+from mmstudio.explain.methods import Method
+from mmstudio.explain.subject import Subject
+from mmstudio.explain.trust import Verdict, verdict_of
+from mmstudio.explore import similarity
+from mmstudio.library import Item, Sample, VectorView
+from mmstudio.media import MODALITIES, Limits, Media, load
+from mmstudio.progress import Progress, Work
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+MOST = 200
+"""Items of one report: more make a page that no browser likes to open."""
+NEIGHBOURS = 3
+"""Of each modality."""
+SOUND_BYTES = 200_000
+"""Sounds up to this size can be played in the report."""
+SIDES = (640, 480)
+"""Pixels of a picture at most."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for: a report named ``title`` of ``items``, each explained by ``method`` through its nearness to
+    ``target (dim,)``, which ``query`` tells in words; None for each item's own vector. ``known`` and ``view`` are where
+    neighbours are looked for. ``tests`` whether each map is tested, which takes far longer than making it.
+    """
+
+    title: str
+    items: Sequence[Item]
+    known: Mapping[int, Item]
+    samples: Sequence[Sample]
+    view: VectorView
+    limits: Limits
+    method: Method
+    query: str = ""
+    target: Vectors | None = None
+    tests: bool = True
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture as JPEG, and its size in pixels."""
+
+    jpeg: bytes = field(repr=False)
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a text. A word has the relevance ``weight``, which is ``share`` in 0..1 of the item's range; what
+    stands between words has none.
+    """
+
+    text: str
+    weight: float | None = None
+    share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One item. ``score`` is its cosine with the query, ``span`` the least and largest relevance on its map. ``notes``
+    say what is not shown and why. What has no vector yet has no neighbours.
+    """
+
+    item: Item
+    samples: tuple[str, ...] = ()
+    neighbours: tuple[tuple[Item, float], ...] = ()
+    score: float | None = None
+    found: RelevanceMap | None = None
+    span: tuple[float, float] = (0.0, 0.0)
+    verdict: Verdict | None = None
+    plain: Shot | None = None
+    heat: Shot | None = None
+    passage: tuple[Piece, ...] = ()
+    sound: tuple[str, bytes] = field(default=("", b""), repr=False)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """All of it. ``count`` is the number of items that were asked for, ``made`` when it was begun."""
+
+    title: str
+    query: str
+    method: Method
+    tests: bool
+    model: str
+    revision: str
+    count: int
+    made: datetime
+    entries: tuple[Entry, ...] = ()
+
+
+def reported(encoder: Encoder, wish: Wish) -> Work[Report]:
+    """The report. The first step's ``fresh`` is it without entries, that of later steps each an Entry. An item that
+    cannot be read or explained says so in its entry. Raises StudioError for no items or too many.
+    """
+    total = len(wish.items)
+    if not 0 < total <= MOST:
+        raise StudioError(f"A report shows 1 to {MOST} items; these are {total:,}.", hint="Select some others.")
+    report = Report(wish.title, wish.query, wish.method, wish.tests, encoder.name, encoder.revision, total,
+                    datetime.now().astimezone())
+    yield Progress(0, total, fresh=report)
+    entries: list[Entry] = []
+    for item in wish.items:
+        work = _entry(encoder, wish, item)
+        while True:
+            try:
+                next(work)
+            except StopIteration as stop:
+                entries.append(stop.value)
+                break
+            yield Progress(len(entries), total, item.title)
+        yield Progress(len(entries), total, item.title, fresh=entries[-1])
+    return replace(report, entries=tuple(entries))
+
+
+def _entry(encoder: Encoder, wish: Wish, item: Item) -> Work[Entry]:
+    """What the project knows of an item, then what its media show, then their explanation."""
+    entry = _known(wish, item)
+    try:
+        media = load(item.ref, wish.limits, rate_hz=encoder.sample_rate_hz, window_seconds=encoder.window_seconds)
+    except StudioError as error:
+        missing = item.modality != "text" and not item.path.exists()
+        return replace(entry, notes=("The file is missing." if missing else str(error),))
+    entry = _shown(entry, media)
+    if item.modality not in encoder.modalities:
+        return replace(entry, notes=(f"The model does not read {item.modality}, so nothing is explained.",))
+    return (yield from _explained(entry, encoder, media, wish))
+
+
+def _known(wish: Wish, item: Item) -> Entry:
+    vector = wish.view.vector(item.id)
+    entry = Entry(item, tuple(sample.name for sample in wish.samples if item.id in sample.item_ids))
+    if vector is None:
+        return entry
+    return replace(entry, neighbours=_neighbours(wish, item, vector),
+                   score=None if wish.target is None else float(vector @ wish.target))
+
+
+def _explained(entry: Entry, encoder: Encoder, media: Media, wish: Wish) -> Work[Entry]:
+    """The entry with its map, which stays where it cannot be tested."""
+    try:
+        target = encode(encoder, [media], entry.item.modality)[0] if wish.target is None else wish.target
+        subject = Subject(encoder, media, entry.item.modality, target)
+        if entry.score is None and wish.target is not None:
+            entry = replace(entry, score=subject.score)
+        found = yield from wish.method.run(subject)
+        entry = _with_map(entry, subject, found)
+        if wish.tests:
+            entry = replace(entry, verdict=(yield from verdict_of(subject, found, wish.method.name)))
+    except StudioError as error:
+        entry = replace(entry, notes=(*entry.notes, f"{wish.method.title}: {error}"))
+    return entry
+
+
+def _with_map(entry: Entry, subject: Subject, found: RelevanceMap) -> Entry:
+    if isinstance(subject.media, str):
+        words = subject.parts
+        on_words = replace(found, weights=words.on_cells(found), positions=words.positions)
+        return replace(entry, found=found, span=to_unit(on_words)[1:], passage=_pieces(subject.media, on_words))
+    return replace(entry, found=found, span=to_unit(found)[1:], heat=_shot(figure.drawn_over(found, subject.media)))
+
+
+def _pieces(text: str, on_words: RelevanceMap) -> tuple[Piece, ...]:
+    pieces: list[Piece] = []
+    at, shares = 0, to_unit(on_words)[0]
+    for (start, end), weight, share in zip(on_words.positions.extents.astype(int).tolist(), on_words.weights.tolist(),
+                                           shares.tolist(), strict=True):
+        if start > at:
+            pieces.append(Piece(text[at:start]))
+        pieces.append(Piece(text[start:end], weight, share))
+        at = end
+    return (*pieces, Piece(text[at:])) if at < len(text) else tuple(pieces)
+
+
+def _shown(entry: Entry, media: Media) -> Entry:
+    """The entry with the face of its item, as it is without a map."""
+    if isinstance(media, str):
+        return replace(entry, passage=(Piece(media),))
+    return replace(entry, plain=_shot(figure.plain(media)), sound=_sound(entry.item))
+
+
+def _sound(item: Item) -> tuple[str, bytes]:
+    """The type and the bytes of a short sound's file, else nothing."""
+    kind = mimetypes.guess_type(item.path.name)[0] or ""
+    try:
+        if item.part or not kind.startswith("audio/") or item.path.stat().st_size > SOUND_BYTES:
+            return "", b""
+        return kind, item.path.read_bytes()
+    except OSError:
+        return "", b""
+
+
+def _shot(picture: Picture) -> Shot:
+    picture.thumbnail(SIDES)
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=85)
+    return Shot(out.getvalue(), picture.width, picture.height)
+
+
+def _neighbours(wish: Wish, item: Item, vector: Vectors) -> tuple[tuple[Item, float], ...]:
+    """The nearest other items of each modality, so that one modality's closeness buries no other."""
+    view, others = wish.view, wish.view.ids != item.id
+    values = similarity.scores(view.vectors, vector)
+    hits = [hit for modality in MODALITIES
+            for hit in similarity.nearest(values, NEIGHBOURS, np.logical_and(others, view.modalities == modality))]
+    near = [(wish.known.get(int(view.ids[hit.index])), hit.score) for hit in hits]
+    return tuple((known, score) for known, score in near if known is not None)
