@@ -16,7 +16,7 @@ from mmstudio.explain.methods import relevance
 from mmstudio.explain.parts import Parts
 from mmstudio.explain.perturb import perturb
 from mmstudio.explain.subject import Subject
-from mmstudio.progress import Progress, Work, finish
+from mmstudio.progress import Progress, Work
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -25,8 +25,6 @@ TRUSTED = 2.0
 """Standard deviations above random maps from which on a map is believed."""
 SAME = 0.7
 """Rank correlation with the map of a model of random weights from which on a map does not know the model."""
-AGAIN = ("integrated-gradients", "smooth-grad", "occlusion", "kernel-shap", "rise")
-"""Slow methods: a map of random weights or of a shaken item would take as long once more."""
 GENTLE = {"image": ("noise", 0.03), "audio": ("white-noise", 0.1)}
 
 
@@ -79,15 +77,15 @@ class Verdict:
 
 
 def verdict_of(subject: Subject, found: RelevanceMap, method: str) -> Work[Verdict]:
-    """All that tells of a map of ``method`` whether it is true: against random ones, and where the method is not slow
-    and the model's weights are at hand, against other weights and a little noise.
+    """All that tells of a map of ``method`` whether it is true: against random ones, under a little noise, and where
+    the model's weights are at hand, against other weights. The last two make the map anew.
     """
     verdict = yield from judged(subject, found)
-    if method in AGAIN or not hasattr(subject.encoder, "tensors"):
-        return verdict
-    yield Progress(1, 1)
-    return replace(verdict, randomised=against_random_weights(subject, found, method),
-                   noise=against_noise(subject, found, method))
+    noise = yield from against_noise(subject, found, method)
+    if not hasattr(subject.encoder, "tensors"):
+        return replace(verdict, noise=noise)
+    randomised = yield from against_random_weights(subject, found, method)
+    return replace(verdict, noise=noise, randomised=randomised)
 
 
 def judged(subject: Subject, found: RelevanceMap, random: int = RANDOM, seed: int = 0) -> Work[Verdict]:
@@ -129,15 +127,15 @@ def moved(parts: Parts, cells: Floats, rng: np.random.Generator) -> Floats:
     return grid.ravel()
 
 
-def against_random_weights(subject: Subject, found: RelevanceMap, method: str, seed: int = 0) -> float:
+def against_random_weights(subject: Subject, found: RelevanceMap, method: str, seed: int = 0) -> Work[float]:
     """Spearman's rank correlation of a map with that of the same model whose weights are mixed up (Adebayo et al.
     2018). Near 1, the map shows the item and not what the model knows of it. Raises AttentionUnavailable.
     """
     other = Subject(randomised(subject.encoder, seed), subject.media, subject.modality, subject.target)
-    return rank_correlation(subject.parts, found, _again(method, other))
+    return rank_correlation(subject.parts, found, (yield from _again(method, other)))
 
 
-def against_noise(subject: Subject, found: RelevanceMap, method: str, seed: int = 0) -> float | None:
+def against_noise(subject: Subject, found: RelevanceMap, method: str, seed: int = 0) -> Work[float | None]:
     """Spearman's rank correlation of a map with that of the item with a little noise (after Yeh et al. 2019); None for
     texts, which have no little noise.
     """
@@ -145,11 +143,18 @@ def against_noise(subject: Subject, found: RelevanceMap, method: str, seed: int 
         return None
     name, strength = GENTLE[subject.modality]
     shaken = Subject(subject.encoder, perturb(subject.media, name, strength, seed), subject.modality, subject.target)
-    return rank_correlation(subject.parts, found, _again(method, shaken))
+    return rank_correlation(subject.parts, found, (yield from _again(method, shaken)))
 
 
-def _again(method: str, subject: Subject) -> RelevanceMap:
-    return finish(relevance(method, subject.encoder, subject.media, subject.modality, subject.target))
+def _again(method: str, subject: Subject) -> Work[RelevanceMap]:
+    """The maps on the way are nobody's."""
+    work = relevance(method, subject.encoder, subject.media, subject.modality, subject.target)
+    while True:
+        try:
+            progress = next(work)
+        except StopIteration as stop:
+            return stop.value
+        yield replace(progress, fresh=None)
 
 
 def randomised(encoder: Encoder, seed: int = 0) -> Encoder:

@@ -59,14 +59,30 @@ def test_a_map_that_would_be_the_same_for_any_weights_is_not_trusted() -> None:
 def test_random_weights_destroy_the_map_and_leave_the_model_as_it_was(subject: Subject) -> None:
     before = subject.encoder.forward([subject.encoder.prepare(subject.media, "image")])
     found = by(subject, "similarity")
-    assert abs(trust.against_random_weights(subject, found, "similarity")) < trust.SAME
+    assert abs(finish(trust.against_random_weights(subject, found, "similarity"))) < trust.SAME
     assert np.array_equal(before, subject.encoder.forward([subject.encoder.prepare(subject.media, "image")]))
 
 
 def test_a_little_noise_changes_the_map_little(subject: Subject) -> None:
-    noise = trust.against_noise(subject, by(subject, "similarity"), "similarity")
+    noise = finish(trust.against_noise(subject, by(subject, "similarity"), "similarity"))
     assert noise is not None
     assert noise > 0.8
+
+
+def test_a_slow_method_is_tested_as_a_quick_one_is_and_tells_how_far_it_has_come(subject: Subject) -> None:
+    work = trust.verdict_of(subject, by(subject, "occlusion"), "occlusion")
+    steps = []
+    while True:
+        try:
+            steps.append(next(work))
+        except StopIteration as stop:
+            verdict = stop.value
+            break
+    assert verdict.trusted
+    assert verdict.noise > 0.5
+    assert verdict.randomised < trust.SAME
+    assert len(steps) > trust.RANDOM + 4
+    assert all(step.fresh is None for step in steps)
 
 
 def test_rank_correlation_is_spearmans(subject: Subject) -> None:
