@@ -15,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 FOLDER = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent / "pictures"
-README = ("map-dark", "search-light", "sound-dark", "sample-light", "trial-dark", "filter-light", "training-dark")
+README = ("map-dark", "search-light", "sound-dark", "why-light", "features-dark", "sample-light", "trial-dark",
+          "filter-light", "training-dark")
 os.environ["MMSTUDIO_HOME"] = tempfile.mkdtemp(prefix="mmstudio-pictures-")
 
 from PySide6.QtCore import QEventLoop, Qt, QTimer  # noqa: E402
@@ -128,6 +129,31 @@ def main() -> None:
     grab("histograms")
     window.actions_.by_id["histograms"].trigger()
     session.select([])
+    window._arrange("explain")
+    window.actions_.by_id["why_score"].trigger()
+    score = window.why.made.pages["score"].made
+    window._open(item("scene_004_dog_chair"))
+    score.method.setCurrentIndex(score.method.findData("chefer"))
+    score.words.setText("a chair")
+    wait(lambda: not score._work.busy and score.judge.isEnabled())
+    score.judge.click()
+    wait(lambda: score.badge.text())
+    grab("why")
+    window.actions_.by_id["why_features"].trigger()
+    features = window.why.made.pages["features"].made
+    features.start.click()
+    wait(lambda: features.found is not None and features._job is None)
+    features.coloured.setChecked(True)
+    features.list.setCurrentIndex(features.list.model().index(0, 0))
+    features._select()
+    rest(1.0)
+    grab("features")
+    features.coloured.setChecked(False)
+    window.map.colour_by.choose("modality")
+    session.select([])
+    window.actions_.by_id["structure_trusting"].trigger()
+    rest(0.5)
+    grab("structure")
     window.actions_.by_id["train"].trigger()
     dialog = window.findChild(TrainDialog)
     assert dialog is not None

@@ -71,9 +71,9 @@ class Verdict:
 
     @property
     def badge(self) -> str:
-        """What a person is told, with a place for the ``effect``."""
-        return ("✓ better than random by {:.1f} standard deviations" if self.trusted
-                else "✗ do not trust this ({:+.1f} standard deviations against random)")
+        """What a person is told, with a place for the ``effect`` in standard deviations."""
+        return ("✓ better than random by {:.1f} σ" if self.trusted
+                else "✗ do not trust this ({:+.1f} σ against random)")
 
 
 def verdict_of(subject: Subject, found: RelevanceMap, method: str) -> Work[Verdict]:

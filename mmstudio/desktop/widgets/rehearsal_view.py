@@ -64,7 +64,10 @@ class BatchStrip(QWidget):
         self._session, self._previews = session, previews
         self._batch: list[tuple[list[Item], str, str]] = []
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        previews.arrived.connect(lambda _: self.update())
+        previews.arrived.connect(self._arrived)  # a method, which goes with its dialog; previews stay
+
+    def _arrived(self, _: object) -> None:
+        self.update()
 
     def show_batch(self, batch: list[dict[str, Any]]) -> None:
         """Examples as a Rehearsal tells them."""
