@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 HEADLESS = ("encode", "search", "explain", "models", "new", "add", "export", "project", "train", "predict",
-            "export-run", "sweep", "-h", "--help", "--version")
+            "export-run", "report", "sweep", "-h", "--help", "--version")
 
 
 def main() -> int:

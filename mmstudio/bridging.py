@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +12,8 @@ from mmstudio.errors import SpaceMismatch
 from mmstudio.explore.bridge import Bridge, bridge
 from mmstudio.library import SpaceKey, VectorView
 
-MOST = 200_000
-"""Items of a space that is bridged: their vectors are held in memory once more."""
+MOST, MOST_TEXTS = 20_000, 4_000
+"""Items of a space that is bridged, for their vectors are held in memory once more; and texts it is made from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +43,7 @@ def bridged(view: VectorView, other: VectorView) -> Bridged:
     if max(len(view), len(other)) > MOST:
         raise SpaceMismatch(f"A bridge is for up to {MOST:,} items.", hint="Make a smaller project of a selection.")
     texts = np.intersect1d(view.ids[view.modalities == "text"], other.ids[other.modalities == "text"])
+    texts = np.sort(np.random.default_rng(0).permutation(texts)[:MOST_TEXTS])
     there, here = ([one.rows[identity] for identity in texts.tolist()] for one in (other, view))
     tried = (bridge(other.vectors[there], view.vectors[here], "procrustes"),
              bridge(other.vectors[there], view.vectors[here], "ridge"))
@@ -54,11 +54,13 @@ def bridged(view: VectorView, other: VectorView) -> Bridged:
                    found.best.over(other.vectors[only]))
 
 
-def extended(view: VectorView, found: Bridged, items: Container[int]) -> VectorView:
-    """The view with those bridged items behind its own that are still there and have no vector of the model's."""
-    if found.target != view.key:
+def extended(view: VectorView, found: Bridged, items: NDArray[np.int64]) -> VectorView:
+    """The view with those bridged items behind its own that are still among the ids ``items`` and have no vector of the
+    model's. Where the project has grown too large since, the view as it is.
+    """
+    if found.target != view.key or len(view) > MOST:
         return view
-    keep = np.array([identity in items and view.vector(identity) is None for identity in found.ids.tolist()], np.bool_)
+    keep = np.isin(found.ids, items) & ~np.isin(found.ids, view.ids)
     ids = found.ids[keep]
     rows = view.rows | dict(zip(ids.tolist(), range(len(view), len(view) + len(ids)), strict=True))
     return VectorView(view.key, np.concatenate([view.ids, ids]), np.concatenate([view.vectors, found.vectors[keep]]),

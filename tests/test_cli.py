@@ -142,3 +142,10 @@ def test_the_installed_command_keeps_stdout_clean(make_picture: Callable[..., Pa
         capture_output=True, text=True, timeout=120, env={**os.environ, "MMSTUDIO_HOME": str(tmp_path / "home")})
     assert (done.returncode, done.stdout) == (0, "")
     assert "1 encoded, 0 unreadable" in done.stderr
+
+
+def test_every_command_is_known_where_the_window_is_decided_about() -> None:
+    from mmstudio.__main__ import HEADLESS
+
+    commands = next(action.choices for action in cli.parser()._actions if isinstance(action.choices, dict))
+    assert set(commands) <= set(HEADLESS)

@@ -231,7 +231,8 @@ class Asking(QObject):
             self._reckon(view)
 
     def _reckon(self, view: VectorView) -> None:
-        wish, index, modality = self._wish, self._index, self._modality(self._wish.parts)
+        wish, modality = self._wish, self._modality(self._wish.parts)
+        index = None if self._session.bridge else self._index  # bridged rows lie elsewhere with every item encoded
         vectors = {part.asked: self._vectors[part.asked] for part in wish.parts}
         closed = self._closed
         self._session.maths.ask(lambda: _answer(wish, view, vectors, modality, index, closed),
@@ -276,7 +277,7 @@ class Asking(QObject):
         """Open the project's index where there are enough vectors, and make one where it is missing or stale."""
         session, view, project = self._session, self._session.view, self._session.project
         if view is None or project is None or not index_wanted(view, self._index) or session.jobs.has(tr("Encoding")) \
-                or len(view) <= STALE * self._indexed:
+                or len(view) <= STALE * self._indexed or session.bridge:
             return
         self._indexed = len(view)  # once for so many: what failed or was cancelled is not tried again at once
         folder, may_write = project.folder, not project.read_only

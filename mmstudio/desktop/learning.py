@@ -290,6 +290,8 @@ class Learning(QObject):
 
         def remove(runs: ModuleType) -> None:
             for folder in folders:
+                runs.require_ended(folder)  # all of them, before one is gone
+            for folder in folders:
                 runs.remove(folder)
 
         def removed(_: object) -> None:

@@ -134,6 +134,8 @@ class ReportDialog(QDialog):
             self.method.addItem(tr(method.title) if method.quick else tr("{} (slow)").format(tr(method.title)), method)
             self.method.setItemData(self.method.count() - 1, tr(method.text), Qt.ItemDataRole.ToolTipRole)
         self._build(len(with_members(session, session.selection)))
+        for changed in (session.encoderChanged, session.projectOpened):  # what is asked holds in one space alone
+            changed.connect(self.reject)
 
     def _build(self, number: int) -> None:
         browse = QPushButton(tr("File…"))

@@ -551,7 +551,7 @@ class Session(QObject):
         if self.project and self.encoder:
             before = self.view
             view = self.project.vectors(self.encoder)
-            self.view = extended(view, self.bridge, self.items) if self.bridge else view
+            self.view = extended(view, self.bridge, self.items.ids()) if self.bridge else view
             self.vectorsChanged.emit()
             self._answer_late(before)
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 Floats = NDArray[np.float32]
-WIDTH = 640
+WIDTH, HIGHEST = 640, 3
+"""Pixels of a drawn picture, and how many times its width it is high at most."""
 MAPS = ("auto", "similarity", "pooling", "attention", "rollout")
 """What ``chosen_map`` makes of one explanation."""
 
@@ -98,14 +99,15 @@ def drawn_over(found: maps.RelevanceMap, media: Media) -> Picture:
 
 
 def plain(media: Picture | AudioClip) -> Picture:
-    """A picture, or the spectrogram of a sound, ``WIDTH`` pixels wide."""
+    """A picture, or the spectrogram of a sound, ``WIDTH`` pixels wide; a very high picture is less."""
     from PIL import Image
 
     if isinstance(media, AudioClip):
         mel, _ = mel_spectrogram(media.windows[0], media.rate_hz)
         shade = (255 * (mel - mel.min()) / max(float(np.ptp(mel)), 1e-9)).astype(np.uint8)
         return Image.fromarray(shade[::-1]).resize((WIDTH, 240)).convert("RGB")
-    return media.resize((WIDTH, max(1, round(WIDTH * media.height / media.width))))
+    scale = min(WIDTH / media.width, HIGHEST * WIDTH / media.height)
+    return media.resize((max(1, round(scale * media.width)), max(1, round(scale * media.height))))
 
 
 def _sound_boxes(extents: Floats, seconds: float, rate_hz: int) -> Floats:

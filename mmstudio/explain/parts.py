@@ -186,7 +186,8 @@ def _of_sound(clip: AudioClip) -> Parts:
     edges = band_edges(rate, BANDS)
     size = min(FFT, max(16, len(wave) // 4 * 4))
     hop = size // 4
-    hertz, at, spectrum = signal.stft(wave, rate, nperseg=size, noverlap=size - hop)
+    filled = np.pad(wave, (0, max(0, size - len(wave))))
+    hertz, at, spectrum = signal.stft(filled, rate, nperseg=size, noverlap=size - hop)
     spectrum = spectrum.astype(np.complex64)
     window = signal.get_window("hann", size).astype(np.float32)[:, None]
     weight = _overlapped(np.repeat(window**2, spectrum.shape[1], axis=1), hop)

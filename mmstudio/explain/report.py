@@ -32,6 +32,8 @@ NEIGHBOURS = 3
 """Of each modality."""
 SOUND_BYTES = 200_000
 """Sounds up to this size can be played in the report."""
+LETTERS = 6_000
+"""Of a longer text the beginning is shown."""
 SIDES = (640, 480)
 """Pixels of a picture at most."""
 
@@ -170,6 +172,9 @@ def _explained(entry: Entry, encoder: Encoder, media: Media, wish: Wish) -> Work
             entry = replace(entry, verdict=(yield from verdict_of(subject, found, wish.method.name)))
     except StudioError as error:
         entry = replace(entry, notes=(*entry.notes, f"{wish.method.title}: {error}"))
+    except Exception as error:  # noqa: BLE001 - one item that a library stumbles over must not end the report
+        note = f"{wish.method.title}: it could not be explained ({type(error).__name__}: {error})."
+        entry = replace(entry, notes=(*entry.notes, note))
     return entry
 
 
@@ -186,17 +191,20 @@ def _pieces(text: str, on_words: RelevanceMap) -> tuple[Piece, ...]:
     at, shares = 0, to_unit(on_words)[0]
     for (start, end), weight, share in zip(on_words.positions.extents.astype(int).tolist(), on_words.weights.tolist(),
                                            shares.tolist(), strict=True):
+        if end > LETTERS:
+            return (*pieces, Piece("…"))
         if start > at:
             pieces.append(Piece(text[at:start]))
         pieces.append(Piece(text[start:end], weight, share))
         at = end
-    return (*pieces, Piece(text[at:])) if at < len(text) else tuple(pieces)
+    return (*pieces, Piece(text[at : at + LETTERS])) if at < len(text) else tuple(pieces)
 
 
 def _shown(entry: Entry, media: Media) -> Entry:
     """The entry with the face of its item, as it is without a map."""
     if isinstance(media, str):
-        return replace(entry, passage=(Piece(media),))
+        cut = media[:LETTERS] + ("…" if len(media) > LETTERS else "")
+        return replace(entry, passage=(Piece(cut),))
     return replace(entry, plain=_shot(figure.plain(media)), sound=_sound(entry.item))
 
 

@@ -44,6 +44,8 @@ def restored(folder: Path, examples: Examples, device: str) -> Learner:
     try:
         learn_from(learner.model, load(folder))
     except (OSError, RuntimeError, ValueError) as error:
+        if learner.feed is not None:
+            learner.feed.close()
         raise TrainingError("The run has no weights that can be read yet.", path=folder,
                             hint="Let it train until it was validated once.") from error
     return learner

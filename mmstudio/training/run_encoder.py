@@ -58,7 +58,10 @@ def base_of(job: TrainingJob, folder: Path, device: str) -> Encoder:
 
 
 def _revision(folder: Path) -> str:
-    told = (folder / "best.safetensors").read_bytes() + str(runs.share_of(folder)).encode()
+    try:
+        told = (folder / "best.safetensors").read_bytes() + str(runs.share_of(folder)).encode()
+    except OSError as error:
+        raise TrainingError(f"The run's weights cannot be read ({error.strerror}).", path=folder) from error
     return hashlib.blake2b(told, digest_size=8).hexdigest()
 
 

@@ -343,10 +343,15 @@ _CHILDREN: dict[subprocess.Popen[bytes], tuple[Path, float]] = {}
 _waiting: list[subprocess.Popen[bytes]] = []
 
 
-def remove(folder: Path) -> None:
-    """Delete a run. Raises TrainingError while it is being trained."""
+def require_ended(folder: Path) -> None:
+    """Raise TrainingError while a run is being trained."""
     if is_alive(folder):
         raise TrainingError("The run is being trained.", path=folder, hint="Stop it first.")
+
+
+def remove(folder: Path) -> None:
+    """Delete a run. Raises TrainingError while it is being trained."""
+    require_ended(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 

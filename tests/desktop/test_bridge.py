@@ -81,6 +81,31 @@ def test_sounds_that_another_model_read_come_onto_the_map_where_they_belong(
     assert session.bridge is None
 
 
+def test_the_space_that_was_chosen_stays_chosen_while_items_are_encoded(
+    window: MainWindow, deaf: Encoder, use: Callable[[Encoder], None], qtbot: QtBot,
+) -> None:
+    session = window.session
+    session.add(sorted((SAMPLES / "texts").iterdir())[:4])
+    qtbot.waitUntil(lambda: len(session.items) == 4 and not session.jobs.running)
+    use(deaf)
+    qtbot.waitUntil(lambda: session.view is not None and len(session.view) == 4 and not session.jobs.running)
+    project = session.project
+    assert project is not None
+    for name in ("one", "two"):
+        key = SpaceKey(name, "1", "1", 384)
+        project._cache.put(key, ((item.content_hash, np.ones(384, np.float32)) for item in session.items.values()))
+    page = _page(window, qtbot)
+    qtbot.waitUntil(lambda: page.other.count() == 2)
+    chosen = 1 - page.other.currentIndex()
+    page.other.setCurrentIndex(chosen)
+    asked = page._looking._generation
+    session.vectorsChanged.emit()
+    qtbot.waitUntil(lambda: page._looking._generation > asked)
+    session.pool._questions.submit(lambda: None).result()
+    qtbot.wait(10)
+    assert page.other.currentIndex() == chosen
+
+
 def test_too_few_texts_are_told_and_nothing_is_brought(
     window: MainWindow, deaf: Encoder, use: Callable[[Encoder], None], qtbot: QtBot,
 ) -> None:

@@ -174,3 +174,18 @@ def test_what_is_added_and_edited_comes_where_it_belongs_in_a_sorted_library(
     assert typed("modality:audio") == 6
     panel.order.choose("", False)
     qtbot.waitUntil(lambda: items.keys_of(0, 6).tolist() == items.shown.tolist(), timeout=10_000)
+
+
+def test_another_project_is_not_sorted_by_a_column_of_this_one(
+    filled: MainWindow, tmp_path: Path, qtbot: QtBot,
+) -> None:
+    session, order = filled.session, filled.library.order
+    session.set_column(session.items.ids()[:3].tolist(), "grade", 1.0)
+    order.choose("grade", True)
+    for _ in range(3):
+        order._fill()
+    assert sum(action.isChecked() for action in order.menu().actions()) <= 2
+    session.open_project(tmp_path / "another")
+    qtbot.waitUntil(lambda: session.project is not None and session.project.name == "another", timeout=10_000)
+    assert (order.by, order.descending) == ("", False)
+    assert "grade" not in order._names

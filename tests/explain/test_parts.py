@@ -87,3 +87,16 @@ def test_relevance_over_time_holds_for_all_frequencies() -> None:
     cells = parts.on_cells(found).reshape(parts.shape)
     assert np.allclose(cells[:, :5], 1)
     assert np.allclose(cells[:, 5:], 3)
+
+
+@pytest.mark.parametrize("samples", [1, 5, 13, 15, 16, 17, 250, 511, 4001])
+def test_a_sound_of_any_length_is_whole_where_nothing_is_taken_and_silent_where_all_is(samples: int) -> None:
+    wave = np.random.default_rng(samples).normal(0, 0.3, samples).astype(np.float32)
+    parts = parts_of(AudioClip((wave,), 16_000))
+    almost = np.full(len(parts.positions), 0.999999, np.float32)
+    whole, none = parts.kept(almost), parts.kept(np.zeros_like(almost))
+    assert isinstance(whole, AudioClip)
+    assert isinstance(none, AudioClip)
+    assert whole.windows[0].shape == none.windows[0].shape == wave.shape
+    assert np.allclose(whole.windows[0], wave, atol=1e-4)
+    assert not none.windows[0].any()

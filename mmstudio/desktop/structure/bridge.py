@@ -47,6 +47,7 @@ class BridgePage(QWidget):
         self._session = session
         self._behind, self._looking = Behind(session, self._failed), Behind(session)
         self.found: Bridged | None = None
+        self._keys: dict[str, SpaceKey] = {}
         self.other = QComboBox()
         self.other.setAccessibleName(tr("From the space of"))
         self.start = QPushButton(tr("Measure"))
@@ -97,11 +98,13 @@ class BridgePage(QWidget):
             self._looking.ask(lambda: [key for key in project.spaces() if key != own], self._offer)
 
     def _offer(self, keys: list[SpaceKey]) -> None:
-        before = self.other.currentData()
-        self.other.clear()
-        for key in keys:
-            self.other.addItem(key.space, key)
-        self.other.setCurrentIndex(max(0, self.other.findData(before)) if keys else -1)
+        found = {key.digest: key for key in keys}
+        if found != self._keys:
+            before, self._keys = self.other.currentData(), found
+            self.other.clear()
+            for digest, key in found.items():
+                self.other.addItem(key.space, digest)
+            self.other.setCurrentIndex(max(0, self.other.findData(before)) if keys else -1)
         self.start.setEnabled(bool(keys))
         self.other.setEnabled(bool(keys))
         self.told.setText(tr(NOTE if keys else NONE))
@@ -118,7 +121,8 @@ class BridgePage(QWidget):
 
     def measure(self) -> None:
         """Make it behind the window, and tell how far it holds."""
-        project, encoder, key = self._session.project, self._session.encoder, self.other.currentData()
+        project, encoder = self._session.project, self._session.encoder
+        key = self._keys.get(self.other.currentData())
         if project is None or encoder is None or key is None:
             return
         self._clear()

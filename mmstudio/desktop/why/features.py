@@ -146,10 +146,13 @@ class FeaturesPage(QWidget):
             self.told.setText(tr("There are no vectors yet."))
             return
         wish = Wish.fitting(len(view), view.key.dim, self.number.value(), self.k.value())
-        work = partial(finding, project.folder, encoder, project.limits, view, session.items.copy(), wish)
+        work = partial(finding, project.folder, encoder, project.limits, view, session.items.copy(), wish,
+                       not project.read_only)
 
         def done(found: Found) -> None:
             job.finish(_outcome(found), [])
+            if found.unkept:
+                session.noted.emit(tr("The features are shown, but could not be kept: {}").format(found.unkept))
             if project is session.project and session.view is not None and session.view.key == view.key:
                 self._behind.forget()
                 self.chosen = None

@@ -9,6 +9,7 @@ import numpy as np
 
 from mmstudio.desktop.naming import SAID, together, vocabulary, words_of, words_to_try
 from mmstudio.encoders.base import Encoder
+from mmstudio.errors import ProjectError
 from mmstudio.explain.kept_features import Features, Firings, keep, read
 from mmstudio.explain.sparse_features import Wish, learn
 from mmstudio.explore.naming import nearest_words
@@ -26,9 +27,12 @@ class Found:
 
     features: Features
     firings: Firings
+    unkept: str = ""
+    """Why they could not be kept with the project."""
 
 
-def finding(folder: Path, encoder: Encoder, limits: Limits, view: VectorView, items: Items, wish: Wish) -> Work[Found]:
+def finding(folder: Path, encoder: Encoder, limits: Limits, view: VectorView, items: Items, wish: Wish,
+            may_write: bool = True) -> Work[Found]:
     """Learn the features, name them, and keep them in the project's folder; closed before that, it leaves nothing. On
     the models' lane, for the encoder reads the words.
     """
@@ -36,8 +40,13 @@ def finding(folder: Path, encoder: Encoder, limits: Limits, view: VectorView, it
     unnamed = Features(learned, np.array(view.ids))
     firings = Firings(unnamed)
     features = replace(unnamed, names=(yield from _names(unnamed, firings, encoder, limits, items)))
-    keep(folder, view.key.digest, features)
-    return Found(features, firings)
+    unkept = ""
+    try:
+        if may_write:
+            keep(folder, view.key.digest, features)
+    except ProjectError as error:  # they took minutes to find, and hold as long as the window does
+        unkept = str(error)
+    return Found(features, firings, unkept)
 
 
 def _names(features: Features, firings: Firings, encoder: Encoder, limits: Limits, items: Items,

@@ -79,7 +79,8 @@ class ColourBy(QComboBox):
         if by == "modality":
             done(by_modality(points.shapes))
         elif by in self._given:
-            done(self._given[by](keys))
+            given = self._given[by]
+            session.maths.ask(lambda: given(keys), on_done=done, on_failed=session.failed.emit)
         elif by == "cluster":
             done(by_cluster(keys, layout.keys, layout.clusters))
         elif by != "score":

@@ -34,8 +34,15 @@ class SortButton(QToolButton):
         self.setMenu(QMenu(self))
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu().aboutToShow.connect(self._offer)
+        session.projectOpened.connect(self._opened)
         THEME.changed.connect(self._show)
         self._show()
+
+    def _opened(self) -> None:
+        """Another project's columns are not this one's."""
+        self._names = list(FIRST)
+        if self.by not in FIRST:
+            self.choose("", False)
 
     def choose(self, by: str, descending: bool) -> None:
         """Sort by a column, "" for the time of adding."""
@@ -64,8 +71,11 @@ class SortButton(QToolButton):
             self._fill()
 
     def _fill(self) -> None:
-        menu, group = self.menu(), QActionGroup(self.menu())
+        menu = self.menu()
         menu.clear()
+        for old in menu.findChildren(QActionGroup):
+            old.deleteLater()
+        group = QActionGroup(menu)
         for name in self._names:
             self._add(self._title(name).replace("&", "&&"), name == self.by, group, partial(self._choose_by, name))
         menu.addSeparator()
