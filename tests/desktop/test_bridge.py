@@ -11,9 +11,11 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from mmstudio import paths
+from mmstudio.desktop.session import Session
 from mmstudio.desktop.window import MainWindow
 from mmstudio.encoders import Encoder
 from mmstudio.library import SpaceKey
+from mmstudio.project import Project
 
 SAMPLES = paths.resources() / "samples"
 OTHER = SpaceKey("a model of sounds", "1", "1", 384)
@@ -81,16 +83,22 @@ def test_sounds_that_another_model_read_come_onto_the_map_where_they_belong(
     assert session.bridge is None
 
 
-def test_the_space_that_was_chosen_stays_chosen_while_items_are_encoded(
-    window: MainWindow, deaf: Encoder, use: Callable[[Encoder], None], qtbot: QtBot,
-) -> None:
-    session = window.session
+def _read_four(session: Session, deaf: Encoder, use: Callable[[Encoder], None], qtbot: QtBot) -> Project:
+    """Four texts with their vectors."""
     session.add(sorted((SAMPLES / "texts").iterdir())[:4])
     qtbot.waitUntil(lambda: len(session.items) == 4 and not session.jobs.running)
     use(deaf)
     qtbot.waitUntil(lambda: session.view is not None and len(session.view) == 4 and not session.jobs.running)
     project = session.project
     assert project is not None
+    return project
+
+
+def test_the_space_that_was_chosen_stays_chosen_while_items_are_encoded(
+    window: MainWindow, deaf: Encoder, use: Callable[[Encoder], None], qtbot: QtBot,
+) -> None:
+    session = window.session
+    project = _read_four(session, deaf, use, qtbot)
     for name in ("one", "two"):
         key = SpaceKey(name, "1", "1", 384)
         project._cache.put(key, ((item.content_hash, np.ones(384, np.float32)) for item in session.items.values()))
@@ -110,12 +118,7 @@ def test_too_few_texts_are_told_and_nothing_is_brought(
     window: MainWindow, deaf: Encoder, use: Callable[[Encoder], None], qtbot: QtBot,
 ) -> None:
     session = window.session
-    session.add(sorted((SAMPLES / "texts").iterdir())[:4])
-    qtbot.waitUntil(lambda: len(session.items) == 4 and not session.jobs.running)
-    use(deaf)
-    qtbot.waitUntil(lambda: session.view is not None and len(session.view) == 4 and not session.jobs.running)
-    project = session.project
-    assert project is not None
+    project = _read_four(session, deaf, use, qtbot)
     project._cache.put(OTHER, ((item.content_hash, np.ones(384, np.float32)) for item in session.items.values()))
     page = _page(window, qtbot)
     qtbot.waitUntil(page.start.isEnabled)

@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -24,7 +23,7 @@ from mmstudio.desktop.panels.map import MapPanel
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, modality_name, tr
-from mmstudio.desktop.widgets.plain_table import plain_table
+from mmstudio.desktop.widgets.plain_table import fill_row, plain_table
 from mmstudio.errors import StudioError
 from mmstudio.library import SpaceKey, VectorView
 from mmstudio.project import Project, space_key
@@ -136,10 +135,8 @@ class BridgePage(QWidget):
         self.found = found
         self.table.setRowCount(len(found.tried))
         for row, one in enumerate(found.tried):
-            cells = (tr(WAYS[one.way]), count(found.texts), f"{one.cosine:.3f}", f"{one.recall:.1%}",
-                     f"{one.chance:.1%}")
-            for column, text in enumerate(cells):
-                self.table.setItem(row, column, QTableWidgetItem(text))
+            fill_row(self.table, row, (tr(WAYS[one.way]), count(found.texts), f"{one.cosine:.3f}", f"{one.recall:.1%}",
+                                       f"{one.chance:.1%}"))
         kinds = {name: int((found.modalities == name).sum()) for name in sorted(set(found.modalities.tolist()))}
         brings = ", ".join(f"{modality_name(name)} {count(number)}" for name, number in kinds.items())
         self.bring.setEnabled(bool(kinds))

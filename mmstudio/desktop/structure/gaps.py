@@ -13,8 +13,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -25,7 +23,7 @@ from mmstudio.desktop.plots.marks import Overlay
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, modality_name, tr
-from mmstudio.desktop.widgets.plain_table import plain_table
+from mmstudio.desktop.widgets.plain_table import fill_row, plain_table
 from mmstudio.explore.gap import Between, Closing, Modal, between, closing, joint_recall, modal
 from mmstudio.library import Sample, VectorView
 
@@ -104,7 +102,7 @@ class GapPage(QWidget):
         self.found = found
         self.modal.setRowCount(len(found.modal))
         for row, one in enumerate(found.modal):
-            _fill(self.modal, row, [modality_name(one.name), count(one.count), f"{one.narrow:.3f}",
+            fill_row(self.modal, row, [modality_name(one.name), count(one.count), f"{one.narrow:.3f}",
                                     f"{one.uniformity:.2f}"])
         by_way = {(one.one, one.other): one for one in found.closing}
         self.pairs.setRowCount(len(found.between))
@@ -114,7 +112,7 @@ class GapPage(QWidget):
                      count(pair.links), _number(pair.alignment), f"{pair.chance:.3f}"]
             for way in (there, back):
                 cells.append(f"{way.before:.3f}, {way.after:.3f}" if way else "–")
-            _fill(self.pairs, row, cells)
+            fill_row(self.pairs, row, cells)
         before, after = found.joint
         self.joint.setText(tr("Among all modalities at once, what belongs to an item is its nearest in {:.1%} of "
                               "cases, and in {:.1%} with the gap closed.").format(before, after)
@@ -147,11 +145,6 @@ def _links(samples: list[Sample], session: Session) -> NDArray[np.int64]:
     pairs = [(a, b) for sample in samples for a, b in combinations(sample.item_ids, 2)
              if (one := session.items.get(a)) and (other := session.items.get(b)) and one.modality != other.modality]
     return np.array(pairs, np.int64).reshape(-1, 2)
-
-
-def _fill(table: QTableWidget, row: int, cells: list[str]) -> None:
-    for column, text in enumerate(cells):
-        table.setItem(row, column, QTableWidgetItem(text))
 
 
 def _number(value: float) -> str:

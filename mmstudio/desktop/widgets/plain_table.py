@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtWidgets import QHeaderView, QTableWidget
+from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem
+
+
+def fill_row(table: QTableWidget, row: int, cells: Sequence[str]) -> None:
+    """The texts of one row."""
+    for column, text in enumerate(cells):
+        table.setItem(row, column, QTableWidgetItem(text))
 
 
 def plain_table(titles: Sequence[str], name: str = "", stretch: bool = False) -> QTableWidget:
