@@ -54,6 +54,17 @@ def starter() -> Encoder:
 
 
 @pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Small matrices are multiplied sooner by one thread than by several that wait for a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(2) as executor:
         yield executor

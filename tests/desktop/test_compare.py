@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,6 @@ from mmstudio.encoders import Encoder
 from mmstudio.explore.question import rocchio
 
 COLOURS = ("red", "green", "blue", "orange", "purple", "black")
-
-
-@pytest.fixture
-def filled(
-    window: MainWindow, mixed_folder: Path, starter: Encoder, use: Callable[[Encoder], None], qtbot: QtBot,
-) -> MainWindow:
-    """The window with twelve pictures, six sounds and six texts, and their vectors."""
-    window.session.add([mixed_folder])
-    qtbot.waitUntil(lambda: len(window.session.items) == 24 and not window.session.jobs.running)
-    use(starter)
-    qtbot.waitUntil(lambda: window.session.view is not None and len(window.session.view) == 24
-                    and not window.session.jobs.running)
-    return window
 
 
 def _page(window: MainWindow, qtbot: QtBot, name: str) -> Any:

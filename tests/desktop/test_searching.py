@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,19 +14,6 @@ from mmstudio.desktop.asking import Answer, Scope
 from mmstudio.desktop.window import MainWindow
 from mmstudio.encoders import Encoder
 from mmstudio.explore.question import combined
-
-
-@pytest.fixture
-def filled(
-    window: MainWindow, mixed_folder: Path, starter: Encoder, use: Callable[[Encoder], None], qtbot: QtBot,
-) -> MainWindow:
-    """The window with twelve pictures, six sounds and six texts, and their vectors."""
-    window.session.add([mixed_folder])
-    qtbot.waitUntil(lambda: len(window.session.items) == 24 and not window.session.jobs.running)
-    use(starter)
-    qtbot.waitUntil(lambda: window.session.view is not None and len(window.session.view) == 24
-                    and not window.session.jobs.running)
-    return window
 
 
 def _answer(window: MainWindow, qtbot: QtBot, act: Callable[[], object]) -> Answer:

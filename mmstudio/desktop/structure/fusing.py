@@ -28,6 +28,7 @@ from mmstudio.desktop.panels.map import MapPanel
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, modality_name, tr
+from mmstudio.desktop.widgets.plain_table import fill_row
 from mmstudio.explore.sample_fusion import (
     Disagreement,
     Fuser,
@@ -151,8 +152,7 @@ class FusionPage(QWidget):
             cells = [sample.name.replace("\n", " ") if sample else "",
                      f"{modality_name(one.one)} – {modality_name(one.other)}", f"{one.cosine:.3f}",
                      f"{one.deviations:+.1f} σ"]
-            for column, text in enumerate(cells):
-                self.disagreeing.setItem(row, column, QTableWidgetItem(text))
+            fill_row(self.disagreeing, row, cells)
 
     # ---- moving -----------------------------------------------------------------------------------------------
 

@@ -18,7 +18,6 @@ from PySide6.QtWidgets import (
     QPushButton,
     QSpinBox,
     QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -29,6 +28,7 @@ from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.structure.beside import Reckoning
 from mmstudio.desktop.text import count, tr
+from mmstudio.desktop.widgets.plain_table import fill_row
 from mmstudio.explore import fusion
 from mmstudio.explore.aside import Aside
 from mmstudio.explore.neighbours import neighbours
@@ -140,8 +140,7 @@ class UnusualPage(QWidget):
                                         else QHeaderView.ResizeMode.ResizeToContents)
         self.table.setRowCount(len(found.keys))
         for row, (keys, number) in enumerate(zip(found.keys.tolist(), found.values.tolist(), strict=True)):
-            for column, text in enumerate([*(self._title(key) for key in keys), f"{number:.3f}"]):
-                self.table.setItem(row, column, QTableWidgetItem(text))
+            fill_row(self.table, row, [*(self._title(key) for key in keys), f"{number:.3f}"])
         self.told.setText(tr("{} found. A click selects, and opens in the inspector.").format(count(len(found.keys)))
                           if len(found.keys) else tr("None was found."))
         self._mark()
