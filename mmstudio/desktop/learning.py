@@ -365,17 +365,20 @@ def _looked(project: Project, followed: dict[str, Curve]) -> Seen:
     from mmstudio.training import runs
     from mmstudio.training.sweep import sweeps
 
-    found, swept = project.look_at_runs(), sweeps(project.sweeps)
+    begun = runs.starting()  # before the states are read: one that says "running" only now did not end early
+    swept = sweeps(project.sweeps)  # before their runs: where a sweep is done, what is read of its runs is final
+    found = project.look_at_runs()
     status = {run.folder: run.state.status for run in found} | {kept.folder: kept.state.status for kept in swept}
-    starting = {folder for folder in status if runs.is_starting(folder)}
+    begun &= status.keys()
+    starting = {folder for folder in begun if runs.is_starting(folder)}
     queue = sorted([(run.provenance.created, run.folder) for run in found if run.trial is None]
                    + [(kept.created, kept.folder) for kept in swept])
-    waiting = [folder for _, folder in queue if status[folder] == "waiting" and folder not in starting]
+    waiting = [folder for _, folder in queue if status[folder] == "waiting" and folder not in begun]
     early = [folder for folder in waiting if runs.ended_early(folder)]
     for one in early:
         runs.fail(one, "The training ended before it began; its log.txt tells more.")
     waiting = [folder for folder in waiting if folder not in early]
-    busy = starting or {"running", "paused"} & set(status.values())
+    busy = begun or {"running", "paused"} & set(status.values())
     if waiting and not busy and not project.read_only:
         runs.start(waiting[0])
         starting.add(waiting[0])

@@ -333,6 +333,16 @@ def is_starting(folder: Path) -> bool:
     return bool(began) and state_of(folder).started < began[-1]
 
 
+def starting() -> set[Path]:
+    """The runs and sweeps that are starting."""
+    found = set()
+    for folder in {run for run, _ in list(_CHILDREN.values())}:
+        with suppress(TrainingError):  # it was removed
+            if is_starting(folder):
+                found.add(folder)
+    return found
+
+
 def ended_early(folder: Path) -> bool:
     """Whether a process that this one started for the run is gone though the run never began."""
     return folder in _started and not is_starting(folder)

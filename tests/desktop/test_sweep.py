@@ -14,6 +14,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMessageBox, QWidget
 from pytestqt.qtbot import QtBot
 
+from mmstudio.desktop.learning import _looked
 from mmstudio.desktop.panels.training import TrainingPanel
 from mmstudio.desktop.plots.parallel import shade
 from mmstudio.desktop.sweep_dialog import SweepDialog, offered
@@ -23,6 +24,7 @@ from mmstudio.desktop.widgets.sweep_page import SweepPage, drawn
 from mmstudio.desktop.window import MainWindow
 from mmstudio.encoders import Encoder
 from mmstudio.progress import finish
+from mmstudio.project import Project
 from mmstudio.training import runs, sweep, sweeping
 from mmstudio.training.examples import Examples
 from mmstudio.training.job import Split, TrainingJob
@@ -245,6 +247,28 @@ def test_while_a_sweep_trains_nothing_else_starts_and_a_new_window_finds_it_agai
     panel.sweep.buttons["stop"].click()
     qtbot.waitUntil(lambda: learning.sweeps[0].state.status == "stopped")
     assert sweep.look(folder).state.step == 0
+
+
+def test_a_look_that_tells_that_a_sweep_is_done_tells_all_its_runs(
+    window: MainWindow, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Looking ends with such a look; what it missed would never be shown."""
+    project = window.session.project
+    assert project is not None
+    folder = sweep.make(project.sweeps, Sweep("rates", JOB, (replace(RATES, points=2),), "grid", pruning=False),
+                        _examples())
+    work, look = sweeping.run(folder), Project.look_at_runs
+    next(work)
+
+    def and_the_sweep_goes_on(project: Project) -> list[Run]:
+        found = look(project)
+        finish(work)
+        return found
+
+    monkeypatch.setattr(Project, "look_at_runs", and_the_sweep_goes_on)
+    seen = _looked(project, {})
+    assert seen.sweeps[0].state.status == "running" or len(seen.runs) == 2
+    assert sweep.look(folder).state.status == "done"
 
 
 def test_from_the_train_dialog_to_the_best_of_a_sweep(
