@@ -58,15 +58,24 @@ def rise(subject: Subject, masks: int = RISE_MASKS, seed: int = 0) -> Work[Relev
     """RISE (Petsiuk et al. 2018): the mean of random smooth masks weighted by the score of what they leave, as the
     difference to the mean score, so that cells that do not matter are near zero.
     """
-    parts, rng = subject.parts, np.random.default_rng(seed)
+    parts = subject.parts
+    rows, times = _each_once(random_masks(parts.shape, masks, np.random.default_rng(seed)))
     weighted, summed, total, done = np.zeros(len(parts.positions)), np.zeros(len(parts.positions)), 0.0, 0
-    batches = [random_masks(parts.shape, min(BATCH, masks - start), rng) for start in range(0, masks, BATCH)]
-    for rows, scores in zip(batches, _scores(subject, batches), strict=True):
-        weighted, summed, total = weighted + scores @ rows, summed + rows.sum(axis=0), total + scores.sum()
-        done += len(rows)
+    batches = [slice(start, start + BATCH) for start in range(0, len(rows), BATCH)]
+    for batch, scores in zip(batches, _scores(subject, [rows[batch] for batch in batches]), strict=True):
+        often = times[batch]
+        weighted, summed = weighted + (often * scores) @ rows[batch], summed + often @ rows[batch]
+        total, done = total + float(often @ scores), done + int(often.sum())
         found = _map(parts, weighted / np.maximum(summed, 1e-9) - total / done, "RISE")
         yield Progress(done, masks, fresh=found)
     return found
+
+
+def _each_once(masks: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """``(n, k)`` → the masks that differ, in their order, and how often each was drawn: of few words many are alike."""
+    _, first, times = np.unique(masks, axis=0, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    return masks[first[order]], times[order]
 
 
 def _scores(subject: Subject, batches: Sequence[NDArray[Any]]) -> Iterator[NDArray[np.float64]]:

@@ -29,7 +29,7 @@ Floats = NDArray[np.float32]
 CELLS = 28
 """Cells along a picture's longer side."""
 PIXELS = 224
-"""The longer side to which a picture is reduced before parts are taken away."""
+"""Along a picture's longer side where parts are taken away, at most."""
 REGIONS = 40
 """About so many superpixels, or blocks of a sound."""
 CELL_SECONDS, MOST_COLUMNS, BANDS = 0.1, 48, 8
@@ -81,22 +81,24 @@ class Parts:
         return np.where(total > 0, shared @ weights / np.maximum(total, 1e-12), mean).astype(np.float32)
 
 
-def parts_of(media: Media) -> Parts:
-    """The item's cells. Raises AttentionUnavailable for a text without words."""
+def parts_of(media: Media, pixels: int = PIXELS) -> Parts:
+    """The item's cells. A picture is reduced to at most ``pixels`` along its longer side before parts are taken away.
+    Raises AttentionUnavailable for a text without words.
+    """
     modality = modality_of(media)
     if modality == "text":
         return _of_text(str(media))
-    return _of_sound(media) if isinstance(media, AudioClip) else _of_picture(media)
+    return _of_sound(media) if isinstance(media, AudioClip) else _of_picture(media, pixels)
 
 
 # ---- pictures -------------------------------------------------------------------------------------------------------
 
 
-def _of_picture(picture: Any) -> Parts:
+def _of_picture(picture: Any, side: int) -> Parts:
     from PIL import Image
 
     small = picture.copy()
-    small.thumbnail((PIXELS, PIXELS), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    small.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0)
     pixels = np.asarray(small, np.float32)
     height, width = pixels.shape[:2]
     rows, columns = (max(1, round(CELLS * side / max(width, height))) for side in (height, width))
@@ -194,12 +196,20 @@ def _of_sound(clip: AudioClip) -> Parts:
     back = window.sum() / np.maximum(weight, 1e-6)
     band = np.clip(np.searchsorted(edges, hertz, side="right") - 1, 0, BANDS - 1)
     column = np.clip((at / seconds * columns).astype(int), 0, columns - 1)
+    spoken = []  # of each column with frames: where its first begins, and ``(BANDS, n)`` what each band adds from there
+    for first, last in ((start, end) for start, end in zip(*_stretches(column), strict=True)):
+        frames = spectrum[:, first:last]
+        alone = [_overlapped(fft.irfft(np.where((band == b)[:, None], frames, 0), size, axis=0) * window, hop)
+                 for b in range(BANDS)]
+        start = first * hop
+        spoken.append((column[first], start, np.stack(alone) * back[start : start + len(alone[0])]))
 
     def kept(share: Floats) -> AudioClip:
         if (share == 1).all():
             return clip
-        gain = share.reshape(BANDS, columns).astype(np.float32)[band[:, None], column[None]]
-        heard = _overlapped(fft.irfft(spectrum * gain, size, axis=0) * window, hop) * back
+        heard, gain = np.zeros(len(back), np.float32), share.reshape(BANDS, columns)
+        for cell, start, bands in spoken:
+            heard[start : start + bands.shape[1]] += gain[:, cell] @ bands
         return AudioClip((heard[size // 2 : size // 2 + len(wave)], *clip.windows[1:]), rate)
 
     row, cell = np.divmod(np.arange(BANDS * columns), columns)
@@ -208,6 +218,12 @@ def _of_sound(clip: AudioClip) -> Parts:
     blocks = max(1, min(columns, 2 * REGIONS // BANDS))
     regions = (row // 2) * blocks + cell * blocks // columns
     return Parts(Positions("time-frequency", extents.astype(np.float32)), (BANDS, columns), regions, kept)
+
+
+def _stretches(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each run of equal labels begins, and where it has ended."""
+    edges = np.flatnonzero(np.diff(labels)) + 1
+    return np.append(0, edges), np.append(edges, len(labels))
 
 
 def _overlapped(frames: Floats, hop: int) -> Floats:

@@ -10,9 +10,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mmstudio.encoders.base import Encoder, Explanation, Positions, Prepared, Vectors, encode
+from mmstudio.encoders.base import Encoder, Explanation, Positions, Prepared, SeenPicture, Vectors, encode
 from mmstudio.errors import AttentionUnavailable, SpaceMismatch
-from mmstudio.explain.parts import Parts, parts_of
+from mmstudio.explain.parts import PIXELS, Parts, parts_of
 from mmstudio.media import AudioClip, Media, Modality
 
 BATCH = 32
@@ -41,7 +41,15 @@ class Subject:
 
     @cached_property
     def parts(self) -> Parts:
-        return parts_of(self.media)
+        return parts_of(self.media, min(PIXELS, self._pixels_read()) if self.modality == "image" else PIXELS)
+
+    def _pixels_read(self) -> int:
+        """Twice as many along the picture's longer side as the model reads: more it could not tell from fewer."""
+        seen = self.encoder.seen(self.media, "image")
+        assert isinstance(seen, SeenPicture)
+        left, top, right, bottom = seen.box
+        height, width = seen.pixels.shape[:2]
+        return round(2 * max(width / (right - left), height / (bottom - top)))
 
     @cached_property
     def score(self) -> float:

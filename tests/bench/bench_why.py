@@ -30,7 +30,9 @@ from mmstudio.progress import finish
 SAMPLES = paths.resources() / "samples"
 ITEMS: tuple[tuple[Modality, str], ...] = (
     ("image", "pictures/scene_004_dog_chair.webp"), ("audio", "sounds/dog_1.ogg"),
-    ("text", "a dog lies on the chair beside a bell"))
+    ("text", "a dog lies on the chair beside a bell"),
+    ("text", "an old dog lies on the red chair beside a bell while the rain falls on the roof and a small "
+             "bird sings under the lamp"))
 MASKS, CLICKS = 1000, 40
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,10 +57,26 @@ def test_kernel_shap_of_a_text_is_exact_and_sums_to_the_score_gained(subject: Su
     assert found.weights.sum() == pytest.approx(subject.score - subject.scores(["…"])[0], abs=1e-5)
 
 
-def test_a_slow_method_shows_maps_on_the_way_and_can_be_left(subject: Subject) -> None:
+def test_rise_reads_what_many_masks_leave_alike_once(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    forward = type(subject.encoder).forward
+
+    def counted(encoder: Encoder, batch: Any) -> Vectors:
+        read.append(len(batch))
+        return forward(encoder, batch)
+
+    monkeypatch.setattr(type(subject.encoder), "forward", counted)
+    told = list(leaving_out.rise(subject, masks=1000))
+    assert sum(read) == 2**5
+    assert (told[-1].done, told[-1].total) == (1000, 1000)
+
+
+def test_a_slow_method_shows_maps_on_the_way_and_can_be_left(starter: Encoder, words: Callable[[str], Vectors]) -> None:
+    long = " ".join([TEXT, "beside a red bell and under an old lamp"] * 2)
+    subject = Subject(starter, long, "text", words("a puppy"))
     work = leaving_out.rise(subject, masks=1000)
     first = next(work)
-    assert first.fresh.weights.shape == (5,)
+    assert first.fresh.weights.shape == (28,)
     assert (first.done, first.total) == (32, 1000)
     work.close()
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import signal
 
-from mmstudio.encoders.base import Positions
+from mmstudio.encoders import Encoder
+from mmstudio.encoders.base import Positions, encode
 from mmstudio.errors import AttentionUnavailable
 from mmstudio.explain.maps import RelevanceMap
 from mmstudio.explain.parts import parts_of, superpixels, words_of
+from mmstudio.explain.subject import Subject
 from mmstudio.media import AudioClip
 
 RATE = 16_000
@@ -100,3 +103,28 @@ def test_a_sound_of_any_length_is_whole_where_nothing_is_taken_and_silent_where_
     assert whole.windows[0].shape == none.windows[0].shape == wave.shape
     assert np.allclose(whole.windows[0], wave, atol=1e-4)
     assert not none.windows[0].any()
+
+
+def test_what_is_kept_of_a_sound_is_the_inverse_transform_of_its_spectrum_with_each_cell_as_loud_as_kept() -> None:
+    rng = np.random.default_rng(0)
+    wave = rng.normal(0, 0.3, 8000).astype(np.float32)
+    parts = parts_of(AudioClip((wave,), RATE))
+    share = rng.uniform(0, 1, len(parts.positions)).astype(np.float32)
+    hertz, at, spectrum = signal.stft(wave, RATE, nperseg=512, noverlap=384)
+    extents = parts.positions.extents.reshape(*parts.shape, 4)
+    band = np.clip(np.searchsorted(extents[:, 0, 2], hertz, side="right") - 1, 0, None)
+    column = np.clip((at / 0.5 * parts.shape[1]).astype(int), 0, parts.shape[1] - 1)
+    gain = share.reshape(parts.shape)[band[:, None], column[None]]
+    _, wanted = signal.istft(spectrum * gain, RATE, nperseg=512, noverlap=384)
+    heard = parts.kept(share)
+    assert isinstance(heard, AudioClip)
+    assert np.allclose(heard.windows[0], wanted[:8000], atol=1e-5)
+
+
+def test_parts_of_a_picture_are_taken_away_at_twice_the_pixels_that_the_model_reads(starter: Encoder) -> None:
+    target = encode(starter, ["a dog"], "text")[0]
+    subject = Subject(starter, Image.new("RGB", (600, 300), "red"), "image", target)
+    read = starter.prepare(subject.media, "image").inputs["pixels"].shape
+    whole = subject.parts.kept(np.ones(len(subject.parts.positions), np.float32))
+    assert whole.size == (2 * read[2], read[2])  # type: ignore[union-attr]
+    assert parts_of(subject.media).kept(np.zeros(28 * 14, np.float32)).size == (224, 112)  # type: ignore[union-attr]
