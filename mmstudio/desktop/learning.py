@@ -106,11 +106,18 @@ class Learning(QObject):
                               tr(run.job.trains)), present=True)
                 for run in self.runs if run.job.makes_vectors and run.state.best_epoch >= 0]
 
+    def _tell_models(self) -> None:
+        made = self.encoders()
+        if made != self._session.made_here:
+            self._session.made_here = made
+            self._session.modelsChanged.emit()
+
     # ---- looking ------------------------------------------------------------------------------------------------
 
     def _opened(self) -> None:
         self._generation += 1
         self.runs, self.sweeps, self._followed, self._looking = [], [], {}, False
+        self._tell_models()
         self.runsChanged.emit()
         self.look()
 
@@ -152,6 +159,7 @@ class Learning(QObject):
         changed = (seen.runs, seen.sweeps, seen.starting) != (self.runs, self.sweeps, self._starting)
         self.runs, self.sweeps, self._starting = seen.runs, seen.sweeps, seen.starting
         if changed:
+            self._tell_models()
             self.runsChanged.emit()
         for name, (lines, anew) in seen.lines.items():
             if (lines or anew) and name in self._followed:

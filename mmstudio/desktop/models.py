@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QDialog,
@@ -29,12 +27,11 @@ class ModelsDialog(QDialog):
 
     chosen = Signal(str)
 
-    def __init__(self, session: Session, runs: Sequence[ModelCard], parent: QWidget, shown: str = "") -> None:
-        """``runs`` are cards of the project's own runs that became encoders."""
+    def __init__(self, session: Session, parent: QWidget, shown: str = "") -> None:
         super().__init__(parent, windowTitle=tr("Models"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.resize(720, 500)
-        self._session, self._runs = session, runs
+        self._session = session
         layout = QVBoxLayout(self)
         hint = QLabel(tr("A model is downloaded only when you press Download, into the Hugging Face cache of this "
                          "computer; then it works without a network. Nothing of yours is ever sent."))
@@ -70,7 +67,7 @@ class ModelsDialog(QDialog):
         current = self._card()
         shown = shown or (current.name if current else "")
         self.list.clear()
-        for card in [*self._runs, *sorted(catalog(), key=lambda c: not c.present)]:
+        for card in [*self._session.made_here, *sorted(catalog(), key=lambda c: not c.present)]:
             line = QListWidgetItem(self._line(card))
             line.setData(Qt.ItemDataRole.UserRole, card)
             self.list.addItem(line)
@@ -98,7 +95,8 @@ class ModelsDialog(QDialog):
         coming, in_use = self._session.downloading(card.name), card.name == self._session.model
         self.use.setEnabled(card.present and not in_use)
         self.download.setEnabled(not card.present and not coming)
-        self.remove.setEnabled(card.present and not in_use and card.name != STARTER and card not in self._runs)
+        self.remove.setEnabled(card.present and not in_use and card.name != STARTER
+                               and card not in self._session.made_here)
         restyle(self.use, "primary", card.present)
         restyle(self.download, "primary", not card.present)
         progress = tr("\nIt is being downloaded: see Jobs.") if coming else ""

@@ -89,6 +89,8 @@ class Session(QObject):
         self.encoder_error: StudioError | None = None
         self.model: str = settings["model"]
         """The name of the encoder that is in use, or on its way."""
+        self.made_here: list[ModelCard] = []
+        """What runs of the open project became."""
         self.items: Items = Items()
         self.samples: dict[int, Sample] = {}
         self.view: VectorView | None = None
@@ -275,6 +277,11 @@ class Session(QObject):
                 self.choose_model(self.settings["model"])  # the run is gone
 
         self.models.ask(load, on_done=loaded, on_failed=failed)
+
+    @property
+    def other_models(self) -> list[ModelCard]:
+        """What the model in use can be compared with: what was made here, and of the catalogue what is present."""
+        return [card for card in (*self.made_here, *catalog()) if card.present and card.name != self.model]
 
     def download(self, card: ModelCard) -> None:
         """Bring a model of the catalogue onto this computer, on a lane of its own: encoding goes on meanwhile."""

@@ -625,7 +625,7 @@ class MainWindow(QMainWindow):
                                lambda: self.session.choose_model(card.name))
 
     def _models(self, shown: str = "") -> None:
-        dialog = ModelsDialog(self.session, self.learning.encoders(), self, shown)
+        dialog = ModelsDialog(self.session, self, shown)
         dialog.chosen.connect(self.session.choose_model)
         dialog.open()
 

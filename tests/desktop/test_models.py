@@ -30,7 +30,7 @@ def hub(fake_hub: FakeHub, tmp_path: Path) -> FakeHub:
 
 
 def _dialog(window: MainWindow, qtbot: QtBot, shown: str = "") -> ModelsDialog:
-    dialog = ModelsDialog(window.session, [], window, shown)
+    dialog = ModelsDialog(window.session, window, shown)
     qtbot.addWidget(dialog)
     dialog.show()
     return dialog

@@ -138,6 +138,30 @@ def test_what_cannot_be_learned_is_said_before_it_begins(learned_from: MainWindo
     assert not dialog.go.isEnabled()
 
 
+def test_a_few_steps_are_tried_and_tell_their_time_memory_and_first_batch(
+    learned_from: MainWindow, qtbot: QtBot,
+) -> None:
+    dialog = _dialog(learned_from, qtbot)
+    dialog.attempt.click()
+    assert not dialog.attempt.isEnabled()
+    assert dialog.rehearsal.isVisible()
+    qtbot.waitUntil(lambda: "ms on cpu" in dialog.rehearsal.told.text(), timeout=90_000)
+    assert "weights learn" in dialog.rehearsal.told.text()
+    shown = dialog.rehearsal.batch
+    assert shown._batch
+    qtbot.waitUntil(lambda: shown.height() >= 44, timeout=3000)
+    assert {told for _, told, _ in shown._batch} == {"cold", "warm"}
+    assert dialog.attempt.isEnabled()
+    project = learned_from.session.project
+    assert project is not None
+    assert learned_from.learning.runs == []
+    assert not any(project.runs.glob("*"))
+    dialog.attempt.click()
+    qtbot.waitUntil(lambda: learned_from.learning._trial is not None)
+    dialog.reject()
+    qtbot.waitUntil(lambda: learned_from.learning._trial is None and not learned_from.session.jobs.running)
+
+
 def test_a_run_pauses_goes_on_stops_and_the_next_one_waits_its_turn(learned_from: MainWindow, qtbot: QtBot) -> None:
     window = learned_from
     learning = window.learning

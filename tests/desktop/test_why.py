@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ from pytestqt.qtbot import QtBot
 
 from mmstudio import paths
 from mmstudio.desktop.why import PAGES
+from mmstudio.desktop.why.other_model import MODEL
 from mmstudio.desktop.widgets.arcs import Arcs
 from mmstudio.desktop.widgets.attention_view import AT_ONCE, AttentionView
 from mmstudio.desktop.widgets.head_grid import HeadGrid
 from mmstudio.desktop.widgets.item_face import ItemFace
 from mmstudio.desktop.window import MainWindow
-from mmstudio.encoders import Encoder
+from mmstudio.encoders import Encoder, ModelCard
 from mmstudio.encoders.base import AttentionLayer, Explanation, Positions
 
 SAMPLES = paths.resources() / "samples"
@@ -213,6 +215,46 @@ def test_neighbours_change_from_layer_to_layer(window: MainWindow, page: Open, q
     made.opened.connect(opened.append)
     made.table.cellClicked.emit(3, 1)
     assert window.session.items[opened[0]].modality == "image"
+
+
+@pytest.fixture
+def second_model(window: MainWindow, tmp_path: Path) -> str:
+    """A tiny CLIP of the real architecture among the models that were made here; its name."""
+    from encoders.conftest import clip
+
+    card = ModelCard(str(clip(tmp_path / "clip")), "Tiny CLIP", ("image", "text"), 1, "", "", present=True)
+    window.session.made_here = [card]
+    window.session.modelsChanged.emit()
+    return card.name
+
+
+def test_two_models_stand_side_by_side_with_their_rank_correlation(
+    page: Open, second_model: str, qtbot: QtBot,
+) -> None:
+    made = page("score", "scene_004")
+    made.words.setText("a dog")
+    made.method.setCurrentIndex(made.method.findData("grad-cam"))
+    made.beside.setCurrentIndex(made.beside.findData(MODEL + second_model))
+    made.beside.activated.emit(0)
+    qtbot.waitUntil(lambda: not made._work.busy and made._beside is not None)
+    assert made.badge.text().startswith("Rank correlation")
+    assert "other model's cosine is" in made.told.text()
+    here, there = made._maps[0].positions, made._beside.positions
+    assert len(there) != len(here)  # each cuts the picture in its own way
+    assert made.faces[1].face.map is made._beside
+    page("score", "dog_1")
+    qtbot.waitUntil(lambda: "reads no audio" in made.told.text() and not made._work.busy)
+    assert made._maps[0] is not None
+
+
+def test_a_second_model_is_told_how_alike_it_sees_the_items(page: Open, second_model: str, qtbot: QtBot) -> None:
+    made = page("layers", "")
+    assert made.other.currentData() == MODEL + second_model
+    made.compare.click()
+    qtbot.waitUntil(lambda: "Linear CKA" in made.alike.text())
+    told = dict(part.split() for part in made.alike.text().split(":")[1].split("(")[0].split(","))
+    assert set(told) == {"image", "text"}
+    assert all(0 <= float(value) <= 1 for value in told.values())
 
 
 def test_arcs_and_heads_take_any_number_of_tokens(qtbot: QtBot) -> None:

@@ -20,9 +20,9 @@ from PySide6.QtWidgets import (
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, tr
 from mmstudio.desktop.why.newest import Newest
+from mmstudio.desktop.why.other_model import MODEL, OtherModel, offer
 from mmstudio.desktop.widgets.plain_table import plain_table
 from mmstudio.encoders.base import Encoder, Vectors, encode
-from mmstudio.encoders.registry import catalog, load_encoder
 from mmstudio.errors import StudioError
 from mmstudio.explain.layers import NEIGHBOURS, LayerNeighbours, layer_states, linear_cka, neighbours
 from mmstudio.library import Item
@@ -51,6 +51,7 @@ class LayersPage(QWidget):
         super().__init__()
         self._session, self._work = session, Newest(session, self._failed, self._ended)
         self._seen: Seen | None = None
+        self._model = OtherModel()
         self.look, self.stop, self.compare = (QPushButton(tr("Look into the layers")), QPushButton(tr("Stop")),
                                               QPushButton(tr("Compare")))
         numbers = (str(number + 1) for number in range(NEIGHBOURS))
@@ -65,6 +66,7 @@ class LayersPage(QWidget):
         self.table.cellClicked.connect(self._choose)
         session.projectOpened.connect(self._clear)
         session.encoderChanged.connect(self._clear)
+        session.modelsChanged.connect(self._offer)
 
     def _build(self) -> None:
         self.other.setAccessibleName(tr("Model to compare with"))
@@ -96,11 +98,11 @@ class LayersPage(QWidget):
         self.alike.clear()
         self.told.setText(tr("Click an item, then look: up to {} items of its kind go through the model once more, and "
                              "their neighbours are shown after each layer.").format(ITEMS))
-        encoder = self._session.encoder
-        self.other.clear()
-        for card in catalog():
-            if card.present and (encoder is None or card.name != encoder.name):
-                self.other.addItem(card.title, card.name)
+        self._model.forget()
+        self._offer()
+
+    def _offer(self) -> None:
+        offer(self.other, self._session)
         self.compare.setEnabled(self.other.count() > 0)
         if not self.other.count():
             self.other.addItem(tr("no other model is on this computer"), "")
@@ -159,17 +161,19 @@ class LayersPage(QWidget):
 
     def compare_models(self) -> None:
         """How alike this and another model arrange the project's items, per modality that both read."""
-        project, encoder, name = self._session.project, self._session.encoder, self.other.currentData()
-        if project is None or encoder is None or not name:
+        project, encoder, chosen = self._session.project, self._session.encoder, self.other.currentData()
+        if project is None or encoder is None or not chosen:
             return
         view, limits, items = self._session.view, project.limits, self._session.items
+        name, device = chosen.removeprefix(MODEL), self._session.settings["device"]
         some = [] if view is None else [items[int(key)] for key in np.random.default_rng(0).permutation(view.ids)[:200]]
 
         def show(found: dict[str, float]) -> None:
             self.alike.setText(tr("Linear CKA: {} (1: they see the same, 0: nothing alike)").format(
                 ", ".join(f"{modality} {value:.2f}" for modality, value in found.items()) or "–"))
 
-        self._work.run(lambda: _comparing(encoder, name, some, limits), show, self._step)
+        self._work.run(lambda: _comparing(encoder, self._model.get(project, name, device), some, limits), show,
+                       self._step)
         self._start()
 
 
@@ -183,8 +187,8 @@ def _looking(encoder: Encoder, items: list[Item], limits: Limits) -> Work[Seen]:
     return Seen(items, neighbours(states, 0), [linear_cka(layer, states[-1]) for layer in states])
 
 
-def _comparing(encoder: Encoder, name: str, items: list[Item], limits: Limits) -> Work[dict[str, float]]:
-    other, out = load_encoder(name, "cpu"), dict[str, float]()
+def _comparing(encoder: Encoder, other: Encoder, items: list[Item], limits: Limits) -> Work[dict[str, float]]:
+    out = dict[str, float]()
     for modality in sorted(encoder.modalities & other.modalities):
         rows: list[tuple[Vectors, Vectors]] = []
         chosen = [item for item in items if item.modality == modality]

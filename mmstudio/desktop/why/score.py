@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +13,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QProgre
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import modality_name, tr
 from mmstudio.desktop.why.newest import Newest, at_once
+from mmstudio.desktop.why.other_model import MODEL, OtherModel, offer
 from mmstudio.desktop.widgets.item_face import ItemFace
 from mmstudio.desktop.widgets.shares import Shares
 from mmstudio.encoders.base import Encoder
@@ -19,6 +21,7 @@ from mmstudio.errors import StudioError
 from mmstudio.explain.maps import RelevanceMap
 from mmstudio.explain.methods import METHODS, named
 from mmstudio.explain.pairs import Pair, modality_shares, nearest_token, pair_of, word_shares
+from mmstudio.explain.subject import Subject
 from mmstudio.explain.trust import Verdict, rank_correlation, verdict_of
 from mmstudio.library import Item, Sample, VectorView
 from mmstudio.media import Limits, Media, Modality, load
@@ -47,6 +50,7 @@ class ScorePage(QWidget):
         self._pair: Pair | None = None
         self._maps: list[RelevanceMap | None] = [None, None]
         self._beside: RelevanceMap | None = None
+        self._other = OtherModel()
         self.words = QLineEdit(placeholderText=tr("Compare with words, or select two items"))
         self.method, self.beside = QComboBox(), QComboBox()
         self.score, self.badge, self.told = QLabel(), QLabel(), QLabel(wordWrap=True)
@@ -64,6 +68,7 @@ class ScorePage(QWidget):
         self.beside.addItem(tr("the other side"), "")
         for method in METHODS:
             self.beside.addItem(tr(method.title), method.name)
+        self._offer()
         self.words.setAccessibleName(tr("Words to compare with"))
         self.method.setAccessibleName(tr("Method"))
         self.beside.setAccessibleName(tr("Shown beside it"))
@@ -95,6 +100,8 @@ class ScorePage(QWidget):
         session = self._session
         for signal in (session.currentChanged, session.selectionChanged, session.projectOpened, session.encoderChanged):
             signal.connect(self.ask)
+        for signal in (session.modelsChanged, session.encoderChanged, session.projectOpened):
+            signal.connect(self._offer)
         session.answered.connect(self._asked_elsewhere)
         self.words.textChanged.connect(lambda _: self.ask())
         self.method.activated.connect(lambda _: self.ask())
@@ -109,6 +116,11 @@ class ScorePage(QWidget):
 
     def hideEvent(self, event: QHideEvent) -> None:
         self._work.cancel()
+
+    def _offer(self) -> None:
+        """Beside the map stand that of another method, or that of the same method through another model's eyes."""
+        self._other.forget()
+        offer(self.beside, self._session, 1 + len(METHODS))
 
     def _asked_elsewhere(self, answer: object) -> None:
         """Words that were searched for are compared with, unless others are written here."""
@@ -143,8 +155,12 @@ class ScorePage(QWidget):
         else:
             beside = self.beside.currentData()
             self._show_sides(sides, same=bool(beside))
-            limits, method = project.limits, self.method.currentData()
-            self._work.run(lambda: _explaining(encoder, limits, sides, method, beside), self._done, self._step)
+            limits, method, device = project.limits, self.method.currentData(), self._session.settings["device"]
+
+            def other() -> Encoder:
+                return self._other.get(project, beside.removeprefix(MODEL), device)
+
+            self._work.run(lambda: _explaining(encoder, limits, sides, method, beside, other), self._done, self._step)
             self._started()
 
     def _show_sides(self, sides: tuple[Item, Item | str], same: bool) -> None:
@@ -266,18 +282,29 @@ class ScorePage(QWidget):
 
 
 def _explaining(encoder: Encoder, limits: Limits, sides: tuple[Item, Item | str], method: str, beside: str,
-                ) -> Work[list[str]]:
-    """The pair and what is known at once, then both sides by the method, each with its maps so far, then words."""
-    pair = pair_of(encoder, _media(encoder, limits, sides[0]), _media(encoder, limits, sides[1]))
+                other: Callable[[], Encoder]) -> Work[list[str]]:
+    """The pair and what is known at once, then both sides by the method, each with its maps so far, then words. Where
+    something stands ``beside`` it, a method or the ``other`` model, that instead of the second side.
+    """
+    pair, notes = _pair(encoder, limits, sides), list[str]()
     yield Progress(0, 1, fresh=Step(pair=pair))
-    notes: list[str] = []
     if pair.between is not None and not named(method).quick:
         for side in (0, 1):
             yield Progress(0, 1, fresh=Step(side, pair.best(side)))
-    wanted = [(0, 0, method), (2, 0, beside) if beside else (1, 1, method)]
-    for shown, side, name in wanted:
+
+    def seen_by_another() -> Subject:
+        theirs = _pair(other(), limits, sides)
+        notes.append(tr("The other model's cosine is {:.3f}.").format(theirs.score))
+        return theirs.sides[0]
+
+    wanted: list[tuple[int, Callable[[], Subject], str]] = [(0, lambda: pair.sides[0], method)]
+    if beside.startswith(MODEL):
+        wanted.append((2, seen_by_another, method))
+    else:
+        wanted.append((2, lambda: pair.sides[0], beside) if beside else (1, lambda: pair.sides[1], method))
+    for shown, subject, name in wanted:
         try:
-            work = named(name).run(pair.sides[side])
+            work = named(name).run(subject())
             while True:
                 progress = next(work)
                 yield Progress(progress.done, progress.total, fresh=progress.fresh and Step(shown, progress.fresh))
@@ -285,11 +312,14 @@ def _explaining(encoder: Encoder, limits: Limits, sides: tuple[Item, Item | str]
             yield Progress(1, 1, fresh=Step(shown, stop.value))
         except StudioError as error:
             notes.append(str(error))
-    for subject in pair.sides:
-        if subject.modality == "text" and not beside:
-            yield Progress(0, 1, fresh=Step(side=3, words=word_shares(subject)))
-            break
+    written = next((one for one in pair.sides if one.modality == "text"), None)
+    if written is not None and not beside:
+        yield Progress(0, 1, fresh=Step(side=3, words=word_shares(written)))
     return notes
+
+
+def _pair(encoder: Encoder, limits: Limits, sides: tuple[Item, Item | str]) -> Pair:
+    return pair_of(encoder, _media(encoder, limits, sides[0]), _media(encoder, limits, sides[1]))
 
 
 def _media(encoder: Encoder, limits: Limits, side: Item | str) -> tuple[Media, Modality]:
