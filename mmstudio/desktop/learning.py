@@ -397,6 +397,7 @@ def _looked(project: Project, followed: dict[str, Curve]) -> Seen:
 @lru_cache(maxsize=16)
 def _evaluation(folder: Path, started: float) -> Evaluation:
     """Of a run that ``started`` then: who compares many runs asks for the same ones again and again."""
-    from mmstudio.training import evaluation, runs
+    from mmstudio.training import runs, told
+    from mmstudio.training.evaluating import evaluated
 
-    return evaluation.evaluated(evaluation.load(folder), runs.look(folder).job)
+    return evaluated(told.load(folder), runs.look(folder).job)

@@ -20,11 +20,13 @@ from mmstudio.desktop.widgets.confusion import ConfusionMatrix
 from mmstudio.desktop.widgets.results import ResultsTable, ResultsView
 from mmstudio.progress import finish
 from mmstudio.training import runs
-from mmstudio.training.evaluation import Evaluation, Told, comparison, evaluated, load
+from mmstudio.training.evaluating import evaluated
+from mmstudio.training.evaluation import Evaluation, comparison
 from mmstudio.training.examples import Examples
 from mmstudio.training.job import TrainingJob
 from mmstudio.training.loop import train
 from mmstudio.training.runs import Run, State
+from mmstudio.training.told import Told, load
 
 LEFT, NONE, CTRL = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier
 RESULTS = {"modalities": {"image": {"n": 9, "accuracy": 0.5, "macro F1": 0.4, "loss": 1.0}},

@@ -15,19 +15,12 @@ from mmstudio.errors import TrainingError
 from mmstudio.progress import finish
 from mmstudio.training import runs
 from mmstudio.training.calibration import softmax
-from mmstudio.training.evaluation import (
-    Evaluation,
-    Told,
-    cell,
-    comparison,
-    evaluated,
-    load,
-    modality_rows,
-    probabilities,
-)
+from mmstudio.training.evaluating import evaluated
+from mmstudio.training.evaluation import Evaluation, comparison, modality_rows
 from mmstudio.training.examples import TEST, TRAIN, VALIDATION, Examples
 from mmstudio.training.job import TrainingJob
 from mmstudio.training.loop import train
+from mmstudio.training.told import Told, load, probabilities
 
 Make = Callable[..., Path]
 CLASSES = ("ant", "bee", "cow", "dog")
@@ -199,9 +192,6 @@ def test_cells_hold_the_keys_of_their_examples() -> None:
     assert found.cells([(0, 0), (2, 2), (3, 3)]) == [5, 9]
     assert found.of_classes([0]) == [5, -3, 8]
     assert found.of_classes([]) == found.cells([]) == []
-    assert cell(told, TEST, 0, 1).tolist() == [-3, 8]
-    assert cell(told, VALIDATION, 0, 1).tolist() == [7]
-    assert cell(told, TRAIN, 0, 1).tolist() == []
 
 
 def test_wrong_labels_are_found_among_validation_and_test_only() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from mmstudio.errors import TrainingError
 from mmstudio.progress import finish
-from mmstudio.training import evaluation, gallery, runs
+from mmstudio.training import evaluating, gallery, runs, told
 from mmstudio.training.examples import VALIDATION, Examples
 from mmstudio.training.gallery import Validated
 from mmstudio.training.job import TrainingJob
@@ -61,8 +61,8 @@ def test_every_task_tells_each_example_as_its_evaluation_does(make_run: Make, di
     folder = make_run(changed, task=task, epochs=1, **job)
     finish(train(folder))
     found = _noted(folder)
-    told = evaluation.load(folder)
-    judged = evaluation.evaluated(told, runs.look(folder).job)
+    outputs = told.load(folder)
+    judged = evaluating.evaluated(outputs, runs.look(folder).job)
     worst = {one.key: one.loss for one in judged.worst}
     mine = dict(zip(found.keys.tolist(), found.loss.tolist(), strict=True))
     assert len(worst) > 50

@@ -69,10 +69,11 @@ def _found(run: Run, stamp: Stamp, items: Items, samples: dict[int, Sample],
     """Once: what a finished run told does not change."""
     if stamp:
         return None
-    from mmstudio.training import error_slices, evaluation
+    from mmstudio.training import error_slices, told
+    from mmstudio.training.evaluating import evaluated
     from mmstudio.training.examples import Examples
 
-    found = evaluation.evaluated(evaluation.load(run.folder), run.job)
+    found = evaluated(told.load(run.folder), run.job)
     members = [samples[-key].item_ids if -key in samples else (key,) for key in found.keys.tolist()]
     words = [error_slices.words_of(items[i] for i in some if i in items) for some in members]
     return 1, error_slices.slices_of(found, Examples.load(run.folder / "examples"), words)
