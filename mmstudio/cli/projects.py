@@ -130,7 +130,8 @@ def report(asked: argparse.Namespace) -> int:
             query = opened.query(encoder, file if is_file(file) else asked.query)
         page = shown(reported(encoder, Wish(
             f"Report of “{opened.name}”", _chosen(asked, items), items, opened.samples(), opened.vectors(encoder),
-            opened.limits, method, asked.query, query, not asked.untested)))
+            opened.limits, method, asked.query, query, not asked.untested,
+            lambda item: opened.preview(item.content_hash))))
     finally:
         opened.close()
     written(asked.out, to_html(page).encode())

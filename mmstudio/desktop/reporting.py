@@ -63,7 +63,8 @@ class Reporting(QObject):
             checked(target, ExportError, folder=False)  # before all that takes long
             report = yield from reported(encoder, Wish(
                 title, list(items.some(chosen.keys)), items, samples, project.vectors(encoder), project.limits, method,
-                _told(query), _vector(project, encoder, query), tests))
+                _told(query), _vector(project, encoder, query), tests,
+                lambda item: project.preview(item.content_hash)))
             if not in_pages:
                 written(target, to_html(report).encode())
             return report

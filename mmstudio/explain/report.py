@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import mimetypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -36,13 +36,16 @@ LETTERS = 6_000
 """Of a longer text the beginning is shown."""
 SIDES = (640, 480)
 """Pixels of a picture at most."""
+FACE_SIDES = (96, 96)
+"""And of a neighbour's."""
 
 
 @dataclass(frozen=True)
 class Wish:
     """What is asked for: a report named ``title`` of ``items``, each explained by ``method`` through its nearness to
     ``target (dim,)``, which ``query`` tells in words; None for each item's own vector. ``known`` and ``view`` are where
-    neighbours are looked for. ``tests`` whether each map is tested, which takes far longer than making it.
+    neighbours are looked for, ``preview`` gives an item's small JPEG, or nothing. ``tests`` whether each map is tested,
+    which takes far longer than making it.
     """
 
     title: str
@@ -55,6 +58,7 @@ class Wish:
     query: str = ""
     target: Vectors | None = None
     tests: bool = True
+    preview: Callable[[Item], bytes] = field(default=lambda _: b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,15 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Neighbour:
+    """Another item with its cosine, and its face where it is a picture that has one."""
+
+    item: Item
+    score: float
+    face: Shot | None = None
+
+
+@dataclass(frozen=True)
 class Entry:
     """One item. ``score`` is its cosine with the query, ``span`` the least and largest relevance on its map. ``notes``
     say what is not shown and why. What has no vector yet has no neighbours.
@@ -85,7 +98,7 @@ class Entry:
 
     item: Item
     samples: tuple[str, ...] = ()
-    neighbours: tuple[tuple[Item, float], ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
     score: float | None = None
     found: RelevanceMap | None = None
     span: tuple[float, float] = (0.0, 0.0)
@@ -219,18 +232,28 @@ def _sound(item: Item) -> tuple[str, bytes]:
         return "", b""
 
 
-def _shot(picture: Picture) -> Shot:
-    picture.thumbnail(SIDES)
+def _shot(picture: Picture, sides: tuple[int, int] = SIDES) -> Shot:
+    picture.thumbnail(sides)
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=85)
     return Shot(out.getvalue(), picture.width, picture.height)
 
 
-def _neighbours(wish: Wish, item: Item, vector: Vectors) -> tuple[tuple[Item, float], ...]:
+def _neighbours(wish: Wish, item: Item, vector: Vectors) -> tuple[Neighbour, ...]:
     """The nearest other items of each modality, so that one modality's closeness buries no other."""
     view, others = wish.view, wish.view.ids != item.id
     values = similarity.scores(view.vectors, vector)
     hits = [hit for modality in MODALITIES
             for hit in similarity.nearest(values, NEIGHBOURS, np.logical_and(others, view.modalities == modality))]
     near = [(wish.known.get(int(view.ids[hit.index])), hit.score) for hit in hits]
-    return tuple((known, score) for known, score in near if known is not None)
+    return tuple(Neighbour(known, score, _face(wish, known)) for known, score in near if known is not None)
+
+
+def _face(wish: Wish, item: Item) -> Shot | None:
+    from PIL import Image
+
+    try:
+        jpeg = wish.preview(item) if item.modality == "image" else b""
+        return _shot(Image.open(io.BytesIO(jpeg)), FACE_SIDES) if jpeg else None
+    except (StudioError, OSError):
+        return None  # its name tells enough

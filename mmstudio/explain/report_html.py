@@ -18,8 +18,10 @@ from mmstudio.library import Item
 from mmstudio.media import Modality
 
 KINDS: dict[Modality, str] = {"image": "picture", "audio": "sound", "text": "text"}
-WIDTH, LARGE, SMALL = 336, 222, 108
-"""Pixels that a wide picture takes where no style sheet says otherwise; a higher one, and it again beside that."""
+WIDTH, LARGE, SMALL, TINY = 336, 222, 108, 40
+"""Pixels that a wide picture takes where no style sheet says otherwise; a higher one, it again beside that; and the
+longer side of a neighbour.
+"""
 _UNSEEN = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127), "\ufffd")
 """Control characters, which a page may not hold."""
 
@@ -40,6 +42,7 @@ th { width: 144px; padding-right: 16px; font-weight: 400; color: var(--faint); }
 td.face { width: 48%; padding-right: 24px; }
 .face p, .facts p { margin: 0 0 8px; }
 .face img { vertical-align: top; height: auto; border-radius: 4px; }
+.facts img.tiny { vertical-align: middle; border-radius: 3px; margin: 1px 4px 1px 0; }
 .wide { width: 100%; } .large { width: 66%; } .small { width: 32%; }
 audio { width: 100%; height: 36px; }
 .passage { background: #ffffff; color: #111111; border: 1px solid var(--line); border-radius: 4px; padding: 12px;
@@ -133,8 +136,11 @@ def _facts(entry: Entry) -> str:
 def _near(entry: Entry) -> list[tuple[str, str]]:
     """A row for each modality that has neighbours."""
     lines: dict[Modality, list[str]] = {}
-    for one, score in entry.neighbours:
-        lines.setdefault(one.modality, []).append(f"{score:.3f} <bdi>{shown(one.title)}</bdi>")
+    for near in entry.neighbours:
+        name = shown(near.item.title)
+        face = "" if near.face is None else _shot(near.face, name, "tiny", TINY * near.face.width // max(
+            near.face.width, near.face.height)) + " "
+        lines.setdefault(near.item.modality, []).append(f"{face}{near.score:.3f} <bdi>{name}</bdi>")
     return [(f"Nearest {KINDS[modality]}s", "<br>".join(found)) for modality, found in lines.items()]
 
 

@@ -206,9 +206,25 @@ def test_scores_and_neighbours_are_cosines_of_the_vectors(report: Report, wish: 
         for modality in ("image", "audio", "text"):
             others = [i for i in range(6) if i != at and wish.items[i].modality == modality]
             best = sorted(others, key=lambda i: -cosines[at, i])[:3]
-            assert [(item.id, score) for item, score in entry.neighbours if item.modality == modality] == [
+            assert [(near.item.id, near.score) for near in entry.neighbours if near.item.modality == modality] == [
                 (i + 1, pytest.approx(cosines[at, i], abs=1e-5)) for i in best]
     assert f"{cosines[0, 1]:.3f} <bdi>&lt;img" in page
+
+
+def test_neighbours_that_are_pictures_show_their_faces(starter: Encoder, wish: Wish) -> None:
+    def preview(item: Item) -> bytes:
+        if item.id == 6:
+            return b"torn"
+        out = io.BytesIO()
+        Image.new("RGB", (192, 128), "red").save(out, "JPEG")
+        return out.getvalue()
+
+    told = finish(reported(starter, replace(wish, items=wish.items[:1], preview=preview)))
+    faces = {near.item.id: near.face for near in told.entries[0].neighbours}
+    assert {at for at, face in faces.items() if face} == {2}
+    tiny = read(to_html(told)).all("img", "tiny")
+    assert [(one["width"], one["height"], one["alt"]) for one in tiny] == [("40", "27", EVIL)]
+    assert Image.open(io.BytesIO(content(tiny[0]["src"]))).size == (96, 64)
 
 
 def test_a_missing_file_says_so_and_keeps_what_is_known(report: Report, page: str) -> None:
