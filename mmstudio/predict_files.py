@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from mmstudio.vector_files import encode_files
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mmstudio.training.job import TrainingJob
     from mmstudio.training.predict import Predictor
 
 STEP = 256
@@ -46,20 +47,15 @@ class _Given:
     ref: MediaRef | None = None
 
 
-def predict_files(predictor: Predictor, what: Iterable[Path], encoder: Encoder | None, limits: Limits, pool: Executor,
-                  batch: int = 0) -> Work[list[Prediction]]:
+def predict_files(predictor: Predictor, what: Iterable[Path], load: Callable[[str], Encoder], limits: Limits,
+                  pool: Executor, batch: int = 0) -> Work[list[Prediction]]:
     """What a run tells of each item of the files, in order. Where it reads several modalities, files of one folder that
-    are called alike (dog.png, dog.wav) are one sample. ``encoder`` is needed by a run that reads vectors. Raises
-    TrainingError where the run reads other ones.
+    are called alike (dog.png, dog.wav) are one sample. ``load`` gives the encoder of a name to a run that reads
+    vectors, where each model is let go before the next. Raises TrainingError where it gives another one.
     """
     job = predictor.job
-    if job.reads_media:
-        given = yield from _described(list(what), limits, pool)
-    elif encoder is None or (encoder.space, encoder.dim) != (job.space, job.dim):
-        raise TrainingError(f"The run reads vectors of {job.space}.", hint="Leave out --model.")
-    else:
-        rows = yield from encode_files(what, encoder, limits, pool, batch)
-        given = [_Given(Prediction(r.path, r.part, r.modality, {}, r.error), _stem(r.path), r.vector) for r in rows]
+    given = yield from (_described(list(what), limits, pool) if job.reads_media
+                        else _encoded(job, list(what), load, limits, pool, batch))
     units: dict[object, list[int]] = {}
     for place, one in enumerate(given):
         if one.said.error:
@@ -84,6 +80,27 @@ def _stem(path: str) -> tuple[str, str]:
     return str(Path(path).parent), Path(path).stem
 
 
+def _encoded(job: TrainingJob, what: list[Path], load: Callable[[str], Encoder], limits: Limits, pool: Executor,
+             batch: int) -> Work[list[_Given]]:
+    """Every item, with its vector of the model that reads its modality."""
+    made: list[_Given] = []
+    for name in job.model_names:
+        own = frozenset[str](modality for modality in job.modalities if job.model_of(modality).name == name)
+        found = yield from _encoded_by(job, name, own, what, load, limits, pool, batch)
+        made = [new if new.said.modality in own else old for old, new in zip(made or found, found, strict=True)]
+    return made
+
+
+def _encoded_by(job: TrainingJob, name: str, modalities: frozenset[str], what: list[Path],
+                load: Callable[[str], Encoder], limits: Limits, pool: Executor, batch: int) -> Work[list[_Given]]:
+    encoder = load(name)
+    for model in (job.model_of(modality) for modality in job.modalities if modality in modalities):
+        if (encoder.space, encoder.dim) != (model.space, model.dim):
+            raise TrainingError(f"The run reads vectors of {model.space}.", hint="Leave out --model.")
+    rows = yield from encode_files(what, encoder, limits, pool, batch, modalities=modalities)
+    return [_Given(Prediction(r.path, r.part, r.modality, {}, r.error), _stem(r.path), r.vector) for r in rows]
+
+
 def _described(what: list[Path], limits: Limits, pool: Executor) -> Work[list[_Given]]:
     files, made = list(scan(what)), list[_Given]()
     for done, (path, outcome) in enumerate(described_ahead(files, limits, pool, frozenset()), 1):
@@ -106,7 +123,8 @@ def _show(predictor: Predictor, samples: Sequence[Sequence[_Given]]) -> None:
     present = np.zeros(vectors.shape[:2], bool)
     for row, sample in enumerate(samples):
         for one in sample:
-            vectors[row, places[one.said.modality]] += one.vector
+            assert one.vector is not None
+            vectors[row, places[one.said.modality], : len(one.vector)] += one.vector
             present[row, places[one.said.modality]] = True
     lengths = np.linalg.norm(vectors, axis=2, keepdims=True)
     predictor.see((vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32), present)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from mmstudio.media import MODALITIES, Modality
 from mmstudio.progress import Progress, Work
 from mmstudio.training import leaks, splits
 from mmstudio.training.examples import TRAIN, Examples, Readable
-from mmstudio.training.job import TrainingJob
+from mmstudio.training.job import TrainingJob, UsedModel
 from mmstudio.training.words import END, MOST_TOKENS, numbers, vocabulary
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ OVERLAP, MOST_OF_ALL, MOST_SHARED = 0.05, 0.8, 0.34
 TAGS = "tags"
 PREDICTED = 256
 """Examples that a run tells of between two words of progress."""
+Views = Mapping[Modality, VectorView]
+"""Of each modality that a run reads, vectors of the model that reads it."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def completed(job: TrainingJob, items: Iterable[Item]) -> TrainingJob:
     return replace(job, classes=tuple(name for name, count in found.values if count > 1) if found else ())
 
 
-def examples(job: TrainingJob, items: Items, samples: Sequence[Sample], view: VectorView,
+def examples(job: TrainingJob, items: Items, samples: Sequence[Sample], views: Views,
              chosen: Iterable[int] | None = None, anchors: NDArray[np.float32] | None = None) -> Work[Examples]:
     """The examples of a job among the ``chosen`` keys (items, and samples negated), else among all; ``anchors
     (classes, dim)`` are vectors of the classes' names.
@@ -93,7 +95,7 @@ def examples(job: TrainingJob, items: Items, samples: Sequence[Sample], view: Ve
     With several modalities a sample is one example, its items of one modality by their mean; what is in no sample is an
     example alone. With one modality each item is an example. Raises TrainingError where too little can be learned.
     """
-    units = _units(job, items, samples, view, None if chosen is None else set(chosen))
+    units = _units(job, items, samples, views, None if chosen is None else set(chosen))
     captions = _captions(units, items, samples) if job.task == "captioning" else {}
     told = ([0 if key in captions else None for key, _ in units] if job.task == "captioning"
             else [_target(job, [items[i] for i in unit]) for _, unit in units])
@@ -105,7 +107,7 @@ def examples(job: TrainingJob, items: Items, samples: Sequence[Sample], view: Ve
             hint="Tag more items, or wait until they are encoded.") if job.task != "captioning" else TrainingError(
             "Hardly a sample has a caption.", hint="Group pictures or sounds with their texts as samples.")
     units = [units[place] for place in kept]
-    vectors, present = _vectors(job, items, view, [unit for _, unit in units])
+    vectors, present = _vectors(items, views, [unit for _, unit in units])
     values = np.array([told[place] for place in kept], _KINDS[job.task])
     notes = [f"{left} without a single class of this run were left out."] if left else []
     made = Examples(np.array([key for key, _ in units], np.int64), vectors, present, values,
@@ -165,14 +167,12 @@ def _with_media(job: TrainingJob, made: Examples, members: list[list[Item]]) -> 
     return replace(made, media=media, words=words)
 
 
-def _units(job: TrainingJob, items: Items, samples: Sequence[Sample], view: VectorView,
+def _units(job: TrainingJob, items: Items, samples: Sequence[Sample], views: Views,
            chosen: set[int] | None, learning: bool = True) -> list[tuple[int, list[int]]]:
     """Keys of examples with their items that have a vector and a modality of the job."""
-    rows = np.arange(len(view))
+    ids = np.concatenate([view.ids[view.modalities == modality] for modality, view in views.items()])
     if chosen is not None:
-        rows = rows[np.isin(view.ids, list(_items_of(chosen, samples)))]
-    modalities = view.modalities[rows]
-    ids = view.ids[rows][np.isin(modalities, list(job.modalities))]
+        ids = ids[np.isin(ids, list(_items_of(chosen, samples)))]
     usable = {int(i) for i in ids if int(i) in items}
     units: list[tuple[int, list[int]]] = []
     if len(job.modalities) > 1 or job.task == "captioning":
@@ -221,20 +221,23 @@ def _word(value: str | float) -> str:
     return f"{value:.15g}" if isinstance(value, float | int) else value
 
 
-def _vectors(job: TrainingJob, items: Items, view: VectorView, units: list[list[int]]) -> tuple[
-        NDArray[np.float32], NDArray[np.bool_]]:
-    made = np.zeros((len(units), len(job.modalities), view.key.dim), np.float32)
-    place_of = _places(job)
+def _vectors(items: Items, views: Views, units: list[list[int]]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """``(n, m, dim)`` of the modalities of ``views``, where ``dim`` is that of the widest, and which are there."""
+    made = np.zeros((len(units), len(views), max(view.key.dim for view in views.values())), np.float32)
     counts = np.zeros(made.shape[:2], np.int64)
-    flat = [(n, place_of[items[i].modality], view.rows[i]) for n, unit in enumerate(units) for i in unit]
-    n, m, rows = (np.array(column, np.int64) for column in zip(*flat, strict=True))
-    np.add.at(made, (n, m), view.vectors[rows])
-    np.add.at(counts, (n, m), 1)
+    members: dict[str, list[tuple[int, int]]] = {modality: [] for modality in views}
+    for n, unit in enumerate(units):
+        for i in unit:
+            members[items[i].modality].append((n, i))
+    for m, (modality, view) in enumerate(views.items()):
+        owners = np.array([n for n, _ in members[modality]], np.int64)
+        np.add.at(made[:, m, : view.key.dim], owners, view.vectors[[view.rows[i] for _, i in members[modality]]])
+        np.add.at(counts[:, m], owners, 1)
     lengths = np.linalg.norm(made, axis=2, keepdims=True)
     return (made / np.where(lengths > 0, lengths, 1)).astype(np.float32), counts > 0
 
 
-def predictions(run: Path, key: SpaceKey, items: Items, samples: Sequence[Sample], view: VectorView,
+def predictions(run: Path, items: Items, samples: Sequence[Sample], views: Views,
                 item_ids: Iterable[int] | None = None) -> Work[dict[int, dict[str, str | float | None]]]:
     """What a run tells of each item, or of the sample that it belongs to where the run reads several modalities: its
     class, labels or amount, and of a class how sure it is, as columns. Of files that are not there nothing is told.
@@ -246,11 +249,9 @@ def predictions(run: Path, key: SpaceKey, items: Items, samples: Sequence[Sample
     job = predictor.job
     if job.task == "alignment":
         raise TrainingError("A run that aligns modalities tells nothing of single items.")
-    if not job.reads_media and ((job.space, job.dim) != (key.space, key.dim) or (
-            job.revision, job.preprocessing) not in (("", ""), (key.revision, key.preprocessing))):
-        raise SpaceMismatch(f"The run reads vectors of {job.space}, not of {key.space}.",
-                            hint="Choose the model that it was trained with.")
-    units = _units(job, items, samples, view, None if item_ids is None else set(item_ids), learning=False)
+    for modality, view in () if job.reads_media else views.items():
+        _check_space(job.model_of(modality), view.key)
+    units = _units(job, items, samples, views, None if item_ids is None else set(item_ids), learning=False)
     made: dict[int, dict[str, str | float | None]] = {}
     for start in range(0, len(units), PREDICTED):
         yield Progress(start, len(units), "predicting")
@@ -260,10 +261,17 @@ def predictions(run: Path, key: SpaceKey, items: Items, samples: Sequence[Sample
             members = [there for unit in members if (there := [one for one in unit if _is_there(one)])]
             predictor.read(_readable(job, members))
         else:
-            predictor.see(*_vectors(job, items, view, some))
+            predictor.see(*_vectors(items, views, some))
         for unit, said in zip(members, _said(predictor), strict=True):
             made |= dict.fromkeys((item.id for item in unit), said)
     return made
+
+
+def _check_space(model: UsedModel, key: SpaceKey) -> None:
+    if (model.space, model.dim) != (key.space, key.dim) or (
+            model.revision, model.preprocessing) not in (("", ""), (key.revision, key.preprocessing)):
+        raise SpaceMismatch(f"The run reads vectors of {model.space}, not of {key.space}.",
+                            hint="Choose the model that it was trained with.")
 
 
 def _is_there(item: Item) -> bool:

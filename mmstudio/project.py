@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mmstudio import paths, whereabouts
 from mmstudio.adding import Adding, AddReport
 from mmstudio.encoders.base import Encoder, Explanation, encode
+from mmstudio.encoders.device import free_memory
 from mmstudio.encoders.pipeline import Encoded, Failed, encode_refs
 from mmstudio.encoders.registry import load_encoder
 from mmstudio.errors import (
@@ -28,7 +29,7 @@ from mmstudio.errors import (
     UnreadableMedia,
     WrongModality,
 )
-from mmstudio.explore import fusion
+from mmstudio.explore.sample_fusion import Fuser, Fusion, Parts
 from mmstudio.library import (
     Fresh,
     Item,
@@ -46,11 +47,15 @@ from mmstudio.library.history import Edit, History, Standing
 from mmstudio.library.ids import id_array, union
 from mmstudio.library.project_settings import ProjectSettings
 from mmstudio.library.runs_table import RunsTable
-from mmstudio.media import Limits, MediaRef, describe, load
-from mmstudio.preparing import completed, examples, predictions
+from mmstudio.media import MODALITIES, Limits, MediaRef, Modality, describe, load
+from mmstudio.media.choice import EVERYTHING, Choice
+from mmstudio.media.describe import file_hash
+from mmstudio.media.preview import preview
+from mmstudio.media.sniff import reason
+from mmstudio.preparing import Views, completed, examples, predictions
 from mmstudio.progress import Progress, Work
 from mmstudio.settings import Settings
-from mmstudio.training.job import RUN
+from mmstudio.training.job import RUN, UsedModel, read
 from mmstudio.whereabouts import CopyReport, FindReport
 
 if TYPE_CHECKING:
@@ -97,9 +102,11 @@ class Project:
         self.read_only = read_only
         self._held = ProjectFolder(folder, create=create, read_only=read_only)
         try:
-            self._store = Store(folder, read_only)
+            self._store = Store(folder, read_only, settings["previews_megabytes"] * 1_000_000)
             if not read_only and (old := came_from(folder)):
                 self._store.follow(old)
+            if not read_only:
+                self._store.bring_along()
             self._cache = VectorCache(folder, read_only)
             self.own = ProjectSettings(folder, read_only)
             if not read_only:
@@ -170,6 +177,24 @@ class Project:
     def preview(self, content_hash: str) -> bytes:
         return self._store.preview(content_hash)
 
+    def previews_at_rest(self) -> AbstractContextManager[None]:
+        """Nothing is written about previews within it, whatever is looked at."""
+        return self._store.previews_at_rest()
+
+    def remake_preview(self, item: Item) -> bytes:
+        """Make a lost preview again from the item's file, and keep it. Safe from any thread. Raises MediaError where
+        the file cannot be read or has changed since.
+        """
+        try:
+            if not item.part and item.modality != "text" and file_hash(item.path) != item.content_hash:
+                raise UnreadableMedia("The file has changed since it was added.", path=item.path)
+        except OSError as error:
+            raise UnreadableMedia(reason(error), path=item.path) from error
+        made = preview(item.ref, self.limits)
+        with suppress(ProjectError):  # it is shown all the same
+            self._store.keep_preview(item.content_hash, made)
+        return made
+
     @property
     def media(self) -> Path:
         """Where media that the project keeps itself lie."""
@@ -177,16 +202,18 @@ class Project:
 
     # ---- adding -----------------------------------------------------------------------------------------------
 
-    def add(self, what: Iterable[Path], pool: Executor, tags: Sequence[str] = ()) -> Work[AddReport]:
+    def add(self, what: Iterable[Path], pool: Executor, tags: Sequence[str] = (),
+            choice: Choice = EVERYTHING) -> Work[AddReport]:
         """Read files and folders into items; each step's items are committed before they are told in ``fresh``.
 
         A file that cannot be read is noted with its reason and the rest goes on. Closing keeps what was committed.
+        ``choice`` tells which of the files are meant.
         """
-        return self._adding("Add", pool, lambda adding: adding.files(what, tags))
+        return self._adding("Add", pool, lambda adding: adding.files(what, tags, choice))
 
     def add_table(self, table: Table, roles: Mapping[str, Role], pool: Executor) -> Work[AddReport]:
         """Read a table: each row becomes a sample of the items that it holds, its label their tag, its other columns
-        theirs. Media that lie in bytes or in an archive are kept in the project. Rows that are known add nothing.
+        theirs, also of items that the project has. Media that lie in bytes or in an archive are kept in the project.
         """
         return self._adding(f"Import {table.name}", pool, lambda adding: adding.rows(table, roles))
 
@@ -202,7 +229,7 @@ class Project:
                 copied = yield from self.copy_media(adding.added)
                 adding.failures += copied.failures
         finally:
-            self._record_added(title, adding.added, samples)
+            self._record_added(title, adding, samples)
         return adding.report()
 
     # ---- where media lie --------------------------------------------------------------------------------------
@@ -267,8 +294,7 @@ class Project:
     def set_weights_of(self, weights: dict[int, dict[str, float]]) -> None:
         """Change the fusion weights of several samples in one step."""
         with self._step("Weights"):
-            for sample_id, own in weights.items():
-                self._store.set_weights(sample_id, own)
+            self._store.set_weights_of(weights)
 
     # ---- learning ---------------------------------------------------------------------------------------------
 
@@ -301,7 +327,7 @@ class Project:
         """Write down what a job learns from, of the ``chosen`` keys or everything, as a run that can be started, among
         the project's or in another ``root``.
 
-        Raises TrainingError where too little can be learned from.
+        Raises TrainingError where too little can be learned from, or ``encode_for`` was not asked before.
         """
         from mmstudio.training import runs
 
@@ -321,17 +347,72 @@ class Project:
         """The job with what it left to be found, and its examples."""
         from mmstudio.training.job import ADAPTERS
 
-        key = space_key(encoder)
+        first = job.model_of(job.modalities[0]) if job.models and job.modalities else _used(encoder)
         keys = None if chosen is None else set(chosen)
         known = self._items.values() if keys is None else self.some(key for key in keys if key > 0)
-        job = completed(replace(job, model=encoder.name, space=key.space, dim=key.dim, revision=key.revision,
-                                preprocessing=key.preprocessing), known).check()
+        job = completed(replace(job, model=first.name, space=first.space, dim=first.dim, revision=first.revision,
+                                preprocessing=first.preprocessing), known).check()
         if job.reads_media and job.trains != "scratch" and encoder.name.startswith(RUN):
             raise TrainingError("A run cannot train the encoder that another run became.",
                                 hint="Choose the model that it started from, or train a head.")
         anchors = encode(encoder, [job.prompt.replace("{}", name) for name in job.classes], "text") if (
             job.trains in ADAPTERS) else None
-        return job, (yield from examples(job, self._items, self.samples(), self.vectors(encoder), keys, anchors))
+        return job, (yield from examples(job, self._items, self.samples(), self._views(job, encoder), keys, anchors))
+
+    def _views(self, job: TrainingJob, encoder: Encoder) -> Views:
+        """What ``encode_for`` has made for a job, or what there is of the encoder."""
+        if not job.models:
+            return dict.fromkeys(job.modalities, self.vectors(encoder))
+        keys = {m: SpaceKey(one.space, one.revision, one.preprocessing, one.dim) for m in job.modalities
+                if (one := job.models.get(m)) and one.dim}
+        if len(keys) < len(job.modalities):
+            raise TrainingError("Not every model that the run names has read its modality yet.",
+                                hint="Encode the items with all of them first.")
+        views = {key: self.space(key) for key in set(keys.values())}
+        return {modality: views[key] for modality, key in keys.items()}
+
+    def encode_for(self, job: TrainingJob, encoder: Encoder, pool: Executor) -> Work[TrainingJob]:
+        """Give every item its vector of the model that a job names for its modality, and ``encoder``'s where it names
+        none: one model after another, each let go before the next. Gives the job that knows these models.
+
+        Raises ModelNotFound, ModelRefused, WrongModality, and SpaceMismatch where the job knows one of them otherwise.
+        """
+        names = {modality: job.models[modality].name if modality in job.models else encoder.name
+                 for modality in job.modalities}
+        if set(names.values()) <= {encoder.name}:
+            return replace(job, models={})
+        used: dict[str, UsedModel] = {}
+        for name in dict.fromkeys(names.values()):
+            own = frozenset(modality for modality in names if names[modality] == name)
+            known = {job.models[modality] for modality in own & job.models.keys() if job.models[modality].dim}
+            used[name] = yield from self._encoded_by(name, own, known, encoder, pool)
+        return replace(job, models={modality: used[name] for modality, name in names.items()})
+
+    def _encoded_by(self, name: str, modalities: frozenset[Modality], known: set[UsedModel], encoder: Encoder,
+                    pool: Executor) -> Work[UsedModel]:
+        """The model of that name, which need not be in use, once all items of these modalities have its vector."""
+        yield Progress(0, 0, name)
+        reads = encoder if name == encoder.name else self.load_encoder(name, encoder.device)
+        used = _used(reads)
+        if modalities - reads.modalities:
+            raise WrongModality(f"The model {name} does not read {', '.join(sorted(modalities - reads.modalities))}.",
+                                hint="Name one that does.")
+        if known - {used}:
+            raise SpaceMismatch(f"The model “{name}” is not the one that the run was made with.",
+                                hint="Make the run anew.")
+        steps = self.encode(reads, pool, modalities=modalities)
+        try:
+            while True:
+                step = next(steps)
+                yield replace(step, text=f"{name} · {step.text}")
+        except StopIteration:
+            return used
+        finally:
+            steps.close()
+            if reads is not encoder:
+                self._tables.pop(space_key(reads), None)
+                del reads, steps
+                free_memory()
 
     def load_encoder(self, name: str, device: str = "auto") -> Encoder:
         """An encoder by name, also one that a run of this project became (“run:0003”). Raises ModelNotFound,
@@ -348,10 +429,11 @@ class Project:
 
     def predict(self, run: Path, encoder: Encoder, item_ids: Iterable[int] | None = None) -> Work[list[int]]:
         """Write what a run tells of items into their columns, in one step that can be undone: the class or amount under
-        the run's target, and how sure it is. Gives the items' ids. Raises TrainingError, SpaceMismatch.
+        the run's target, and how sure it is; what several models read, as far as ``encode_for`` has been asked. Gives
+        the items' ids. Raises TrainingError, SpaceMismatch.
         """
-        told = yield from predictions(run, space_key(encoder), self._items, self.samples(), self.vectors(encoder),
-                                      item_ids)
+        views = self._views(read(run / "job.json"), encoder)
+        told = yield from predictions(run, self._items, self.samples(), views, item_ids)
         with self._step("Predict", id_array(told), ("columns",)):
             self._store.set_columns(told)
         return list(told)
@@ -381,12 +463,13 @@ class Project:
     def _samples_by_id(self) -> dict[int, Sample]:
         return {sample.id: sample for sample in self._store.samples()}
 
-    def _record_added(self, title: str, added: list[int], samples: dict[int, Sample]) -> None:
-        if added:
-            new = {s: sample for s, sample in self._samples_by_id().items() if s not in samples}
-            ids = id_array(added)
-            after = replace(self._standing(ids), samples=new)
-            self.history.record(Edit(title, Standing(after.rows.slice(0, 0), ids, dict.fromkeys(new)), after))
+    def _record_added(self, title: str, adding: Adding, samples: dict[int, Sample]) -> None:
+        new = {s: sample for s, sample in self._samples_by_id().items() if s not in samples}
+        ids = id_array([*adding.added, *adding.updated])
+        if len(ids) or new:
+            after, before = replace(self._standing(ids), samples=new), adding.before()
+            self.history.record(Edit(title, Standing(after.rows.slice(0, 0) if before is None else before,
+                                                     id_array(adding.added), dict.fromkeys(new)), after))
 
     def undo(self) -> Reverted | None:
         """Take the newest step back; None where there is none. Raises ProjectError."""
@@ -408,8 +491,10 @@ class Project:
 
     # ---- vectors ----------------------------------------------------------------------------------------------
 
-    def encode(self, encoder: Encoder, pool: Executor, batch: int = 0) -> Work[EncodeReport]:
-        """Give every item that the encoder reads its vector. What is cached costs nothing; closing keeps the rest.
+    def encode(self, encoder: Encoder, pool: Executor, batch: int = 0,
+               modalities: frozenset[Modality] = frozenset(MODALITIES)) -> Work[EncodeReport]:
+        """Give every item that the encoder reads its vector, of these modalities. What is cached costs nothing; closing
+        keeps the rest.
 
         Each step's vectors are committed before they are told in ``fresh``.
         """
@@ -417,7 +502,7 @@ class Project:
         yield Progress(0, 0, "comparing with what is known")
         cached = self._load_table(key, encoder)
         table = self._tables[key]
-        todo = list(self._items.some(self._without_vector(encoder, table)))
+        todo = [item for item in self._items.some(self._without_vector(encoder, table)) if item.modality in modalities]
         failures: list[tuple[Path, str]] = []
         done, note = 0, getattr(encoder, "note", "")
         if cached:
@@ -501,6 +586,11 @@ def space_key(encoder: Encoder) -> SpaceKey:
     return SpaceKey(encoder.space, encoder.revision, encoder.preprocessing, encoder.dim)
 
 
+def _used(encoder: Encoder) -> UsedModel:
+    key = space_key(encoder)
+    return UsedModel(encoder.name, key.space, key.revision, key.preprocessing, key.dim)
+
+
 def vector_of(encoder: Encoder, ref: MediaRef, limits: Limits) -> NDArray[np.float32]:
     """``(dim,)`` of one item outside any project."""
     if ref.modality not in encoder.modalities:
@@ -527,10 +617,14 @@ def question_ref(question: str | Path, limits: Limits) -> MediaRef:
     return MediaRef(first.path, first.modality, first.part, first.text)
 
 
-def fused(view: VectorView, sample: Sample, weights: dict[str, float] | None = None) -> NDArray[np.float32]:
-    """The fused vector of a sample's items that have vectors. Raises SpaceMismatch where none has."""
+def fused(view: VectorView, sample: Sample, weights: dict[str, float] | None = None, how: Fusion = "mean",
+          ) -> NDArray[np.float32]:
+    """The fused vector of a sample's items that have vectors: the geodesic where that is asked for, else the weighted
+    mean, because of the other fusions there is no vector in this space. Raises SpaceMismatch where none has one.
+    """
     rows = [view.rows[i] for i in sample.item_ids if view.rows.get(i, len(view)) < len(view)]
     if not rows:
         raise SpaceMismatch("None of this sample's items has a vector in this space.", hint="Encode it first.")
-    modalities = [str(m) for m in view.modalities[rows]]
-    return fusion.weighted_mean(view.vectors[rows], fusion.item_weights(modalities, weights or sample.weights))
+    fuser, wanted = Fuser(Parts.of(view.vectors, view.modalities, [rows])), weights or sample.weights
+    shares = [wanted.get(modality, 1.0) for modality in fuser.parts.modalities]
+    return fuser.vectors(fuser.coefficients(shares, "geodesic" if how == "geodesic" else "mean"))[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from mmstudio.encoders.base import Encoder
 from mmstudio.encoders.pipeline import Failed, encode_refs
 from mmstudio.errors import MediaError, StudioError
 from mmstudio.library import VectorCache
-from mmstudio.media import Description, Found, Limits, MediaRef, scan
+from mmstudio.media import MODALITIES, Description, Found, Limits, MediaRef, scan
 from mmstudio.media.scan import printable
 from mmstudio.progress import Progress, Work
 from mmstudio.project import space_key
@@ -39,18 +39,21 @@ class Row:
 
 def encode_files(
     what: Iterable[Path], encoder: Encoder, limits: Limits, pool: Executor, batch: int = 0,
-    cache_file: Path | None = None,
+    cache_file: Path | None = None, modalities: Collection[str] = MODALITIES,
 ) -> Work[list[Row]]:
-    """One row per item of the files, in order. Vectors of known contents come from the cache."""
+    """One row per item of the files, in order, with a vector where it is of these ``modalities``. Vectors of known
+    contents come from the cache.
+    """
     cache = VectorCache(cache_file or paths.user_state() / "cache" / "vectors.sqlite")
     try:
-        return (yield from _rows(list(scan(what)), encoder, limits, pool, batch, cache))
+        return (yield from _rows(list(scan(what)), encoder, limits, pool, batch, cache, modalities))
     finally:
         cache.close()
 
 
 def _rows(
     files: list[Found], encoder: Encoder, limits: Limits, pool: Executor, batch: int, cache: VectorCache,
+    modalities: Collection[str],
 ) -> Work[list[Row]]:
     rows: list[Row] = []
     items: dict[int, Description] = {}
@@ -61,7 +64,8 @@ def _rows(
             rows.append(Row(printable(path), "", "", encoder.space, encoder.dim, None, str(outcome)))
             continue
         for item in outcome.items:
-            items[len(rows)] = replace(item, preview=b"")
+            if item.modality in modalities:
+                items[len(rows)] = replace(item, preview=b"")
             rows.append(Row(printable(path), item.part, item.modality, encoder.space, encoder.dim, None))
     yield from _fill(rows, items, encoder, limits, pool, batch, cache)
     return rows

@@ -7,7 +7,9 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmstudio import paths, project
 from mmstudio.cli.shared import (
@@ -25,6 +27,9 @@ from mmstudio.encoders.base import Encoder
 from mmstudio.errors import TrainingError
 from mmstudio.media.scan import printable
 from mmstudio.progress import Work
+
+if TYPE_CHECKING:
+    from mmstudio.training.job import TrainingJob
 
 
 def add_to(command: Command) -> None:
@@ -98,23 +103,21 @@ def _told_run() -> Path | None:
 
 
 def _new_run(asked: argparse.Namespace) -> Path:
-    from dataclasses import replace
-
     from mmstudio.training import runs
     from mmstudio.training.job import read
 
     job = read(asked.job, whole=False)
     job = replace(job, name=job.name or asked.job.stem)
-    folder = _made_of_project(asked, lambda opened, encoder, chosen: opened.make_run(job, encoder, chosen))
+    folder = _made_of_project(asked, job, lambda opened, job, encoder, chosen: opened.make_run(job, encoder, chosen))
     left_out = runs.look(folder).provenance.left_out
     if left_out:
         print(left_out, file=sys.stderr)
     return folder
 
 
-def _made_of_project(asked: argparse.Namespace,
-                     make: Callable[[project.Project, Encoder, list[int] | None], Work[Path]]) -> Path:
-    """What is made of the project's items that pass the filter, once all are encoded."""
+def _made_of_project(asked: argparse.Namespace, job: TrainingJob, make: Callable[
+        [project.Project, TrainingJob, Encoder, list[int] | None], Work[Path]]) -> Path:
+    """What is made for the job of the project's items that pass the filter, once all are encoded."""
     if asked.project is None:
         raise TrainingError("Say with --project what to learn from.")
     opened = project.Project.open(asked.project, settings_here(), create=False)
@@ -122,8 +125,9 @@ def _made_of_project(asked: argparse.Namespace,
         encoder, items = encoder_of(asked), opened.items()
         with threads() as pool:
             shown(opened.encode(encoder, pool))
+            job = shown(opened.encode_for(job, encoder, pool))
         chosen = passing(asked.filter, items) if asked.filter else None
-        return Path(shown(make(opened, encoder, chosen)))
+        return Path(shown(make(opened, job, encoder, chosen)))
     finally:
         opened.close()
 
@@ -136,7 +140,8 @@ def sweep(asked: argparse.Namespace) -> int:
     folder = asked.sweep
     if not folder.is_dir():
         wanted = read(asked.sweep)
-        folder = _made_of_project(asked, lambda opened, encoder, chosen: opened.make_sweep(wanted, encoder, chosen))
+        folder = _made_of_project(asked, wanted.job, lambda opened, job, encoder, chosen: opened.make_sweep(
+            replace(wanted, job=job), encoder, chosen))
     runs.wish(folder, "run")  # what was wished of it before is past
     print(folder, file=sys.stderr)
     return _swept(folder)
@@ -156,11 +161,12 @@ def predict(asked: argparse.Namespace) -> int:
     from mmstudio.training.run_encoder import base_of
 
     predictor = Predictor(asked.folder)
-    encoder: Encoder | None = None
-    if not predictor.job.reads_media:
-        encoder = encoder_of(asked) if asked.model else base_of(predictor.job, asked.folder, asked.device)
+
+    def load(name: str) -> Encoder:
+        return encoder_of(asked) if asked.model else base_of(name, asked.folder, asked.device)
+
     with threads() as pool:
-        said = shown(predict_files(predictor, asked.paths, encoder, limits_here(), pool, asked.batch))
+        said = shown(predict_files(predictor, asked.paths, load, limits_here(), pool, asked.batch))
     failed = sum(bool(one.error) for one in said)
     lines = (json.dumps({"path": one.path, "part": one.part, "modality": one.modality, **one.told, "error": one.error},
                         ensure_ascii=False) for one in said)

@@ -117,7 +117,8 @@ class Explanation:
     ``token_positions``; None where the family has none there, and then the positions may be told alone. ``pooling``
     ``(t,)`` weights with which tokens were pooled. ``attention`` per layer, empty where the family has none;
     ``pooling_query`` is the position that the vector is read from (CLS, end of text) or None where it is a mean over
-    positions.
+    positions. ``rows (t,)`` int64 says to which of attention's positions each row inside the model belongs where
+    several are told as one, such as the silence after a sound; None where each is one.
     """
 
     vector: Vectors
@@ -127,6 +128,7 @@ class Explanation:
     attention: tuple[AttentionLayer, ...] = ()
     pooling_query: int | None = None
     note: str = ""
+    rows: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

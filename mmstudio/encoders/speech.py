@@ -108,7 +108,7 @@ class WhisperReader:
         keep = np.arange(hidden.shape[1]) < frames
         return Explanation(hf.unit(hf.masked_mean(hidden, self._mask([piece], hidden)))[0],
                            hf.unit(hidden[0, :frames]), positions, np.full(frames, 1 / frames, np.float32),
-                           lumped_layers(out.attentions, keep, positions))
+                           lumped_layers(out.attentions, keep, positions), rows=lumped_rows(keep))
 
     def seen(self, prepared: Prepared, piece: hf.Piece) -> SeenSound:
         """See Reader."""
@@ -161,7 +161,7 @@ class AstReader:
         pooling[:2] = 0.5
         tokens = hf.unit(out.last_hidden_state[0])[keep]
         return Explanation(hf.unit(out.pooler_output)[0], tokens, positions, pooling,
-                           lumped_layers(out.attentions, keep, positions), pooling_query=0)
+                           lumped_layers(out.attentions, keep, positions), pooling_query=0, rows=lumped_rows(keep))
 
     def extents(self, seconds: float) -> NDArray[np.float32]:
         """``(2 + patches, 4)`` start, end in s, low, high in Hz, as the model orders them (frequency by frequency);
@@ -312,6 +312,11 @@ def lumped_layers(
         columns = torch.cat([weights[..., kept], weights[..., ~kept].sum(dim=-1, keepdim=True)], dim=-1)
         layers.append(torch.cat([columns[:, :, kept], columns[:, :, ~kept].mean(dim=2, keepdim=True)], dim=2))
     return hf.dense_layers(layers, Positions(positions.kind, extents, labels))
+
+
+def lumped_rows(keep: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+    """``(t,)`` which position of ``lumped_layers`` each position of the model is; None where all are kept."""
+    return None if keep.all() else np.where(keep, np.cumsum(keep) - 1, int(keep.sum()))
 
 
 def mel_edges(bins: int, low_hz: float, high_hz: float, scale: str) -> NDArray[np.float64]:

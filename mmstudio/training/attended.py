@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +19,7 @@ from mmstudio.media import Limits, load
 from mmstudio.training.examples import TEST, TRAIN, VALIDATION, Examples
 from mmstudio.training.gallery import spread
 from mmstudio.training.job import TrainingJob
+from mmstudio.training.metrics import ratio
 from mmstudio.training.predict import Predictor
 
 Floats = NDArray[np.float32]
@@ -34,11 +37,25 @@ _one_at_a_time = Lock()
 class Attended:
     """``weights (k, m)`` float32 of the job's modalities in held-out examples ``keys (k,)``, rows of sum 1; ``classes``
     are the mean weights ``(m,)`` with the number of examples, first of all of them, then of each class that occurs.
+
+    Of the fusion “attention” ``looks`` has the attention of each layer, ``(k, heads, asking, 1 + m)`` float32 with rows
+    of sum 1: the position that is read comes first, then the modalities. In the last layer only the first asks; of a
+    modality that an example lacks its row is nan.
     """
 
     keys: Labels
     weights: Floats
     classes: tuple[tuple[str, int, Floats], ...]
+    looks: tuple[Floats, ...] = ()
+
+    def looked(self, place: int | None = None) -> tuple[Floats, ...]:
+        """The attention of each layer ``(heads, asking, 1 + m)`` in one example, or the mean over those that have who
+        asks; nan where none has.
+        """
+        if place is not None:
+            return tuple(layer[place] for layer in self.looks)
+        return tuple(ratio(np.nan_to_num(layer).sum(0), (~np.isnan(layer)).sum(0)).astype(np.float32)
+                     for layer in self.looks)
 
 
 @dataclass(frozen=True)
@@ -61,18 +78,21 @@ def attended(folder: Path, share: float = 1.0) -> Attended:
     """How a run that has weights fuses its held-out examples, told with this ``share`` of its best weights. Raises
     TrainingError.
     """
+    from mmstudio.training.learner import head_of
+
     examples, predictor = _of(folder, share)
     part = next(part for part in (TEST, VALIDATION, TRAIN) if len(examples.rows(part)))
     rows = examples.rows(part)
     rows = rows[spread(rows, MOST_MEDIA if predictor.job.reads_media else MOST)]
-    with _one_at_a_time:
+    with _one_at_a_time, _heard(head_of(predictor.learner.model)) as heard:
         weights = np.concatenate([_weights(predictor, rows[start : start + AT_ONCE])
                                   for start in range(0, len(rows), AT_ONCE)])
+    looks = tuple(_of_who_is_there(np.concatenate(layer), np.asarray(examples.present)[rows]) for layer in heard)
     job, targets = predictor.job, np.asarray(examples.targets)[rows]
     has = targets > 0.5 if job.task == "multi-label" else targets[:, None] == np.arange(len(job.classes))
     each = [(name, int(mine.sum()), weights[mine].mean(0)) for name, mine in zip(job.classes, has.T, strict=True)
             if mine.any()]
-    return Attended(np.asarray(examples.keys)[rows], weights, (("", len(rows), weights.mean(0)), *each))
+    return Attended(np.asarray(examples.keys)[rows], weights, (("", len(rows), weights.mean(0)), *each), looks)
 
 
 def reading(folder: Path, key: int, share: float = 1.0) -> tuple[Reading, ...]:
@@ -122,6 +142,35 @@ def _weights(predictor: Predictor, rows: Labels) -> Floats:
     if told.weights is None:
         raise TrainingError("This fusion weighs no modalities.")
     return np.asarray(told.weights.float().numpy(), np.float32)
+
+
+@contextmanager
+def _heard(head: Any) -> Iterator[list[list[Floats]]]:
+    """The attention of each layer of a head that is a ``CrossAttention``, of each batch that passes meanwhile. Without
+    being asked a layer gives none.
+    """
+    from mmstudio.training.fusion import CrossAttention
+
+    layers = list(head.mixer.attends) if isinstance(head, CrossAttention) else []
+    heard: list[list[Floats]] = [[] for _ in layers]
+
+    def ask(_: Any, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return given, {**named, "need_weights": True, "average_attn_weights": False}
+
+    hooks = [layer.register_forward_pre_hook(ask, with_kwargs=True) for layer in layers]
+    hooks += [layer.register_forward_hook(lambda *told, kept=kept: kept.append(told[2][1].float().numpy()))
+              for layer, kept in zip(layers, heard, strict=True)]
+    try:
+        yield heard
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _of_who_is_there(attention: Floats, present: NDArray[np.bool_]) -> Floats:
+    """``(k, heads, asking, 1 + m)`` with nan in the rows of modalities that are missing."""
+    asks = np.pad(present, ((0, 0), (1, 0)), constant_values=True)[:, : attention.shape[2]]
+    return np.where(asks[:, None, :, None], attention, np.float32(np.nan))
 
 
 def _positions(tower: Any, examples: Examples, row: int, m: int, tokens: int) -> Positions | None:

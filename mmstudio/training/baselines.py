@@ -1,55 +1,60 @@
 """What simple models reach on the same parts: a trained model that does not beat them has learned little.
 
 Everything is fitted on train alone; validation chooses the strength of a linear model and the temperature that turns
-an SVM's distances into probabilities. The same arguments give the same probabilities on the same computer.
+an SVM's distances into probabilities. The same arguments give the same probabilities on the same computer. What is told
+are classes, several labels at once (each against the rest), or amounts.
 """
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from mmstudio import paths
 from mmstudio.errors import TrainingError
 from mmstudio.media import AudioClip
 from mmstudio.progress import Progress, Work
-from mmstudio.training import runs, simple_features
+from mmstudio.training import simple_features
 from mmstudio.training.calibration import fit_temperature, softmax
-from mmstudio.training.examples import Examples
-from mmstudio.training.metrics import accuracy
 from mmstudio.training.splits import TEST, TRAIN, VALIDATION, Parts
 
 Labels = NDArray[np.int64]
 Floats = NDArray[np.float64]
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
-"""C of the linear models, tried from the most held back on until one is worse on validation (the next would be slower
-and worse still); 1 where there is no validation.
+"""C of the linear models (of the ridge 1 / alpha), tried from the most held back on until one is worse on validation
+(the next would be slower and worse still); 1 where there is no validation.
 """
 NEIGHBOURS = 10
 MOST_TERMS = 100_000
 MOST_ROUNDS = 2000
+UNSETTLED = "Fitting stopped before it had settled."
 ON_VECTORS = ("most frequent class", "logistic regression", "linear SVM", "nearest neighbours")
 ON_TEXTS = ("most frequent class", "logistic regression", "linear SVM")
 ON_RAW = ("most frequent class", "linear SVM")
-_TRIED = {"logistic regression": STRENGTHS, "linear SVM": STRENGTHS}
+FOR_AMOUNTS = {"most frequent class": "mean amount", "linear SVM": "ridge regression",
+               "nearest neighbours": "nearest neighbours"}
+FOR_LABELS = {"most frequent class": "frequency of each label"}
+"""What stands in for a baseline where amounts or several labels are told; of amounts the others have no counterpart."""
+LEAST = ("most frequent class", "mean amount", "frequency of each label")
+"""Baselines that look at no feature."""
+_TRIED = dict.fromkeys(("logistic regression", "linear SVM", "ridge regression"), STRENGTHS)
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """One simple model: probabilities ``(n, classes)`` float64 of the validation and test rows in their order, the
-    ``seconds`` that fitting and telling took, and a ``note`` on what was chosen or did not go as it should.
+    """One simple model: probabilities ``(n, classes)`` or amounts ``(n, 1)`` float64 of the rows of train, validation
+    and test in their order, the ``seconds`` that fitting and telling took, and a ``note`` on what was chosen or did not
+    go as it should.
     """
 
     name: str
+    train: Floats
     validation: Floats
     test: Floats
     seconds: float
@@ -58,36 +63,20 @@ class Baseline:
 
 @dataclass(frozen=True)
 class _Examples:
-    """Features of each part (dense or sparse rows), labels, and how many classes there are."""
+    """Features of each part (dense or sparse rows), classes, labels or amounts, and how many classes there are (of
+    amounts none).
+    """
 
-    features: tuple[Any, Any, Any]
-    labels: tuple[Labels, Labels, Labels]
+    features: tuple[Any, ...]
+    labels: tuple[NDArray[Any], ...]
     classes: int
     source: str
 
 
-def beside(folder: Path) -> Work[dict[str, float]]:
-    """The accuracy of each baseline on the vectors of a run that is done, on the part that its results are of; kept in
-    ``results.json``. Several modalities are one after another, with zeros for what is missing. Raises TrainingError.
-    """
-    run = runs.look(folder)
-    if run.job.task != "classification" or not run.results:
-        raise TrainingError("Baselines tell classes apart, beside a run that is done.")
-    examples = Examples.load(folder / "examples")
-    vectors, labels = np.asarray(examples.vectors).reshape(len(examples), -1), np.asarray(examples.targets)
-    made = yield from on_vectors(vectors, labels.astype(np.int64), np.asarray(examples.parts), len(run.job.classes))
-    told = {}
-    for baseline in made:
-        part, shares = (TEST, baseline.test) if run.results["of"] == "test" else (VALIDATION, baseline.validation)
-        if len(shares):
-            told[baseline.name] = accuracy(labels[examples.rows(part)], shares)
-    paths.write_atomically(folder / "results.json", json.dumps({**run.results, "baselines": told}).encode())
-    return told
-
-
-def on_vectors(vectors: NDArray[np.floating], labels: Labels, parts: Parts, classes: int,
+def on_vectors(vectors: NDArray[np.floating], labels: NDArray[Any], parts: Parts, classes: int,
                names: Sequence[str] = ON_VECTORS, source: str = "") -> Work[list[Baseline]]:
-    """Baselines of these ``names`` on ``vectors (n, dim)`` with ``labels (n,)`` of 0..classes-1 and ``parts (n,)``.
+    """Baselines of these ``names`` on ``vectors (n, dim)`` and ``parts (n,)`` with ``labels``: ``(n,)`` integers of
+    0..classes-1, ``(n, classes)`` bool, or of no ``classes`` ``(n,)`` float amounts, for which ``FOR_AMOUNTS`` counts.
 
     Each step's ``fresh`` is the Baseline that it finished, or None. ``source`` goes before the names. Raises
     TrainingError where there is nothing to learn from, numbers are missing, or scikit-learn is.
@@ -95,32 +84,29 @@ def on_vectors(vectors: NDArray[np.floating], labels: Labels, parts: Parts, clas
     given = np.asarray(vectors, np.float32)
     if given.ndim != 2 or not np.isfinite(given).all():
         raise TrainingError("Some vectors are not numbers.", hint="Encode the items again.")
-    rows = _rows(len(given), labels, parts, classes)
-    told = tuple(np.asarray(labels, np.int64)[part] for part in rows)
-    features = tuple(given[part] for part in rows)
-    return (yield from _fitted(_Examples(features, told, classes, source), names))  # type: ignore[arg-type]
+    rows, told = _rows(len(given), labels, parts, classes)
+    return (yield from _fitted(_Examples(tuple(given[part] for part in rows), told, classes, source), names))
 
 
-def on_texts(texts: Sequence[str], labels: Labels, parts: Parts, classes: int) -> Work[list[Baseline]]:
+def on_texts(texts: Sequence[str], labels: NDArray[Any], parts: Parts, classes: int) -> Work[list[Baseline]]:
     """As ``on_vectors`` for texts: TF-IDF of 1 and 2 words and of 3 to 5 letters, known from train alone."""
-    rows = _rows(len(texts), labels, parts, classes)
+    rows, told = _rows(len(texts), labels, parts, classes)
     train, validation, test = ([texts[i] for i in part.tolist()] for part in rows)
     if not any(text.strip() for text in train):
         raise TrainingError("The texts of train are all empty.", hint="Divide in another way, or take another column.")
     terms = _terms()
     features = (terms.fit_transform(train), *(terms.transform(part) if part else None for part in (validation, test)))
     yield Progress(0, 0, "counted words")
-    told = tuple(np.asarray(labels, np.int64)[part] for part in rows)
-    return (yield from _fitted(_Examples(features, told, classes, "TF-IDF"), ON_TEXTS))  # type: ignore[arg-type]
+    return (yield from _fitted(_Examples(features, told, classes, "TF-IDF"), ON_TEXTS))
 
 
-def on_pictures(pictures: Iterable[Image], labels: Labels, parts: Parts, classes: int) -> Work[list[Baseline]]:
+def on_pictures(pictures: Iterable[Image], labels: NDArray[Any], parts: Parts, classes: int) -> Work[list[Baseline]]:
     """As ``on_vectors`` for colours and edges of RGB pictures, which are read one at a time."""
     features = yield from _described(pictures, simple_features.of_picture, len(parts))
     return (yield from on_vectors(features, labels, parts, classes, ON_RAW, "pixels"))
 
 
-def on_sounds(clips: Iterable[AudioClip], labels: Labels, parts: Parts, classes: int) -> Work[list[Baseline]]:
+def on_sounds(clips: Iterable[AudioClip], labels: NDArray[Any], parts: Parts, classes: int) -> Work[list[Baseline]]:
     """As ``on_vectors`` for the mel bands of sounds, which are read one at a time."""
     features = yield from _described(clips, simple_features.of_sound, len(parts))
     return (yield from on_vectors(features, labels, parts, classes, ON_RAW, "mel bands"))
@@ -138,91 +124,141 @@ def _described(items: Iterable[Any], describe: Callable[[Any], NDArray[np.float3
     return np.stack(found) if found else np.zeros((0, 1), np.float32)
 
 
-def _rows(n: int, labels: Labels, parts: Parts, classes: int) -> list[Labels]:
-    """Rows of train, validation and test, or TrainingError."""
+def _rows(n: int, labels: NDArray[Any], parts: Parts, classes: int) -> tuple[list[Labels], tuple[NDArray[Any], ...]]:
+    """Rows of train, validation and test with their labels, or TrainingError."""
     told = np.asarray(labels)
-    if told.shape != (n,) or np.shape(parts) != (n,) or not np.issubdtype(told.dtype, np.integer):
+    kind, wide = ("iu", (n,)) if told.ndim == 1 and classes else ("b", (n, classes)) if classes else ("f", (n,))
+    if told.shape != wide or np.shape(parts) != (n,) or told.dtype.kind not in kind:
         raise TrainingError("Each example needs one label and one part.")
     rows = [np.flatnonzero(np.asarray(parts) == part) for part in (TRAIN, VALIDATION, TEST)]
     if not len(rows[TRAIN]):
         raise TrainingError("No example is left for train.", hint="Divide in another way.")
-    if told.min() < 0 or told.max() >= classes:
+    if kind == "iu" and (told.min() < 0 or told.max() >= classes):
         raise TrainingError(f"Labels are 0 to {classes - 1}.")
-    return rows
+    if kind == "f" and not np.isfinite(told).all():
+        raise TrainingError("Some amounts are not numbers.")
+    told = told.astype({"iu": np.int64, "b": np.bool_, "f": np.float64}[kind])
+    return rows, tuple(told[part] for part in rows)
 
 
 def _fitted(examples: _Examples, names: Sequence[str]) -> Work[list[Baseline]]:
-    """All baselines, a step for each fit."""
+    """All baselines, a step for each fit; several labels are fitted one by one and told side by side."""
     found: list[Baseline] = []
+    several = examples.labels[TRAIN].ndim == 2
+    if not examples.classes:
+        names = [FOR_AMOUNTS[name] for name in names if name in FOR_AMOUNTS]
+    each = [replace(examples, labels=tuple(part[:, c].astype(np.int64) for part in examples.labels), classes=2)
+            for c in range(examples.classes)] if several else [examples]
     tried = {name: _TRIED.get(name, (1.0,)) if len(examples.labels[VALIDATION]) else (1.0,) for name in names}
-    done, total = 0, sum(map(len, tried.values()))
+    done, total = 0, len(each) * sum(map(len, tried.values()))
     for name, strengths in tried.items():
-        began, best = time.perf_counter(), _one(examples, name, strengths[0])
-        for place, strength in enumerate(strengths[1:], 1):
-            yield Progress(done + place, total, f"fitting {name}")
-            one = _one(examples, name, strength)
-            gain = _right(one, examples) - _right(best, examples)
-            if gain < 0:
-                break
-            best = one if gain > 0 else best
-        done += len(strengths)
-        title = f"{examples.source} + {name}" if examples.source and name != ON_RAW[0] else name
-        found.append(replace(best, name=title, seconds=time.perf_counter() - began))
+        began, made = time.perf_counter(), list[Baseline]()
+        for one in each:
+            if made:
+                yield Progress(done, total, f"fitting {name}")
+            made.append((yield from _best(one, name, strengths, Progress(done, total, f"fitting {name}"))))
+            done += len(strengths)
+        title = FOR_LABELS.get(name, name) if several else name
+        title = f"{examples.source} + {title}" if examples.source and title not in LEAST else title
+        whole = _side_by_side(made) if several else made[0]
+        found.append(replace(whole, name=title, seconds=time.perf_counter() - began))
         yield Progress(done, total, f"fitted {title}", fresh=found[-1])
     return found
 
 
-def _right(one: Baseline, examples: _Examples) -> int:
-    """How many examples of validation are told right."""
-    return int((one.validation.argmax(axis=1) == examples.labels[VALIDATION]).sum())
+def _best(examples: _Examples, name: str, strengths: Sequence[float], so_far: Progress) -> Work[Baseline]:
+    """The best on validation of all strengths until one is worse."""
+    best = _one(examples, name, strengths[0])
+    for place, strength in enumerate(strengths[1:], 1):
+        yield replace(so_far, done=so_far.done + place)
+        one = _one(examples, name, strength)
+        gain = _quality(one, examples) - _quality(best, examples)
+        if gain < 0:
+            break
+        best = one if gain > 0 else best
+    return best
+
+
+def _side_by_side(made: Sequence[Baseline]) -> Baseline:
+    """Baselines that each tell whether one label is there, as one of all labels."""
+    train, validation, test = (np.stack([getattr(one, part)[:, 1] for one in made], 1)
+                               for part in ("train", "validation", "test"))
+    unsettled = any(UNSETTLED in one.note for one in made)
+    return replace(made[0], train=train, validation=validation, test=test,
+                   note=" ".join(["Each label against the rest.", *([UNSETTLED] if unsettled else [])]))
+
+
+def _quality(one: Baseline, examples: _Examples) -> float:
+    """How many examples of validation are told right; of amounts the squared error, negative."""
+    wanted = examples.labels[VALIDATION]
+    if not examples.classes:
+        return -float(((one.validation[:, 0] - wanted) ** 2).sum())
+    return float((one.validation.argmax(axis=1) == wanted).sum())
 
 
 def _one(examples: _Examples, name: str, strength: float) -> Baseline:
     """One fit; ``seconds`` are the caller's."""
     train, labels, classes = examples.features[TRAIN], examples.labels[TRAIN], examples.classes
-    occurs = np.unique(labels)
-    if name == ON_VECTORS[0] or len(occurs) < 2:
-        shares = np.bincount(labels, minlength=classes) / len(labels)
-        note = "" if name == ON_VECTORS[0] else "Train has one class only."
-        validation, test = (np.tile(shares, (len(examples.labels[part]), 1)) for part in (VALIDATION, TEST))
-        return Baseline(name, validation, test, 0.0, note)
+    counts, occurs = list(map(len, examples.labels)), np.unique(labels)
+    if name in LEAST or (classes and len(occurs) < 2):
+        same = np.bincount(labels, minlength=classes) / len(labels) if classes else np.array([labels.mean()])
+        note = "" if name in LEAST else "Train has one class only."
+        return Baseline(name, *_three(np.tile(same, (n, 1)) for n in counts), 0.0, note)
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
-        model = _model(name, strength, len(labels), sparse=not isinstance(train, np.ndarray)).fit(train, labels)
-        scores = [_scores(model, name, examples.features[part], len(examples.labels[part]), occurs)
-                  for part in (VALIDATION, TEST)]
+        model = _model(name, strength, len(labels), sparse=not isinstance(train, np.ndarray),
+                       amounts=not classes).fit(train, labels)
+        scores = [_scores(model, name, features, n, occurs) if classes else _amounts(model, features, n)
+                  for features, n in zip(examples.features, counts, strict=True)]
     if name == "linear SVM":
         scores = _tempered(scores, examples.labels[VALIDATION], occurs)
-    spread = []
-    for given in scores:
-        whole = np.zeros((len(given), classes))
-        whole[:, occurs] = given
-        spread.append(whole)
-    notes = [f"C = {strength:g}."] if name in _TRIED else []
+    chosen = f"C = {strength:g}." if classes else f"alpha = {1 / strength:g}."
+    notes = [chosen] if name in _TRIED else []
     if any("onverge" in str(one.message) for one in heard):
-        notes.append("Fitting stopped before it had settled.")
-    return Baseline(name, spread[0], spread[1], 0.0, " ".join(notes))
+        notes.append(UNSETTLED)
+    told = scores if not classes else [_of_all(given, occurs, classes) for given in scores]
+    return Baseline(name, *_three(told), 0.0, " ".join(notes))
 
 
-def _model(name: str, strength: float, n: int, sparse: bool) -> Any:
+def _three(parts: Iterable[Floats]) -> tuple[Floats, Floats, Floats]:
+    train, validation, test = parts
+    return train, validation, test
+
+
+def _of_all(shares: Floats, occurs: Labels, classes: int) -> Floats:
+    """``(n, classes)`` of shares of those that occur."""
+    whole = np.zeros((len(shares), classes))
+    whole[:, occurs] = shares
+    return whole
+
+
+def _model(name: str, strength: float, n: int, sparse: bool, amounts: bool) -> Any:
     """An estimator of scikit-learn that is not fitted yet; dense features are standardised for the linear ones."""
     try:
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.neighbors import KNeighborsClassifier
+        from sklearn.linear_model import LogisticRegression, Ridge
+        from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
         from sklearn.svm import LinearSVC
     except ImportError as error:
         raise _missing() from error
     if name == "nearest neighbours":
-        return KNeighborsClassifier(min(NEIGHBOURS, n), metric="cosine", algorithm="brute")
-    if name == "logistic regression":
+        kind = KNeighborsRegressor if amounts else KNeighborsClassifier
+        return kind(min(NEIGHBOURS, n), metric="cosine", algorithm="brute")
+    if name == "ridge regression":
+        model: Any = Ridge(alpha=1 / strength)
+    elif name == "logistic regression":
         model = LogisticRegression(C=strength, max_iter=MOST_ROUNDS)
     elif name == "linear SVM":
         model = LinearSVC(C=strength, dual="auto", max_iter=MOST_ROUNDS, random_state=0)
     else:
         raise TrainingError(f"There is no baseline “{name}”.", hint=f"There are {', '.join(ON_VECTORS)}.")
     return model if sparse else make_pipeline(StandardScaler(), model)
+
+
+def _amounts(model: Any, features: Any, n: int) -> Floats:
+    """``(n, 1)``"""
+    return np.asarray(model.predict(features), np.float64)[:, None] if n else np.zeros((0, 1))
 
 
 def _scores(model: Any, name: str, features: Any, n: int, occurs: Labels) -> Floats:
@@ -241,9 +277,10 @@ def _scores(model: Any, name: str, features: Any, n: int, occurs: Labels) -> Flo
 
 
 def _tempered(logits: Sequence[Floats], validation: Labels, occurs: Labels) -> list[Floats]:
-    """Softmax of validation and test logits at the temperature that suits validation."""
+    """Softmax of each part's logits at the temperature that suits validation."""
     known = np.isin(validation, occurs)
-    temperature = fit_temperature(np.searchsorted(occurs, validation[known]), logits[0][known]) if known.any() else 1.0
+    told = np.searchsorted(occurs, validation[known])
+    temperature = fit_temperature(told, logits[VALIDATION][known]) if known.any() else 1.0
     return [softmax(given, temperature) if len(given) else given for given in logits]
 
 

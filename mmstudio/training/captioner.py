@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,10 +17,11 @@ LAYERS = 2
 class Captioner(nn.Module):
     """A Transformer decoder (Vaswani et al. 2017) that attends to the vectors of the modalities that are there."""
 
-    def __init__(self, modalities: int, dim: int, words: int, width: int, layers: int, dropout: float) -> None:
+    def __init__(self, dims: Sequence[int], words: int, width: int, layers: int, dropout: float) -> None:
         super().__init__()
         width = -(-width // HEADS) * HEADS
-        self.into = nn.ModuleList(nn.Linear(dim, width) for _ in range(modalities))
+        self.dims = tuple(dims)
+        self.into = nn.ModuleList(nn.Linear(dim, width) for dim in dims)
         self.words = nn.Embedding(words + MARKS, width, padding_idx=PAD)
         nn.init.normal_(self.words.weight, std=width**-0.5)
         self.places = nn.Parameter(0.02 * torch.randn(MOST_TOKENS + 1, width))
@@ -31,7 +34,8 @@ class Captioner(nn.Module):
         return self._next(self._seen(vectors), present, before)
 
     def _seen(self, vectors: Tensor) -> Tensor:
-        return torch.stack([layer(vectors[:, m]) for m, layer in enumerate(self.into)], 1)
+        parts = (vectors[:, m, :dim] for m, dim in enumerate(self.dims))
+        return torch.stack([layer(one) for layer, one in zip(self.into, parts, strict=True)], 1)
 
     def _next(self, seen: Tensor, present: Tensor, before: Tensor) -> Tensor:
         steps = before.shape[1]

@@ -58,7 +58,7 @@ def bootstrap(n: int, statistic: Callable[[Labels], float], resamples: int = 100
     _check(n, resamples, level)
     rng = np.random.default_rng(seed)
     found = np.array([statistic(rng.integers(0, n, n)) for _ in range(resamples)])
-    return _interval(statistic(np.arange(n)), found, level)
+    return interval_of(statistic(np.arange(n)), found, level)
 
 
 def bootstrap_mean(values: NDArray[np.generic], resamples: int = 1000, level: float = 0.95, seed: int = 0) -> Interval:
@@ -72,11 +72,11 @@ def bootstrap_mean(values: NDArray[np.generic], resamples: int = 1000, level: fl
         raise ValueError("some values are not numbers")
     rng = np.random.default_rng(seed)
     if ((given == 0) | (given == 1)).all():
-        return _interval(given.mean(), rng.binomial(n, given.mean(), resamples) / n, level)
+        return interval_of(given.mean(), rng.binomial(n, given.mean(), resamples) / n, level)
     block = max(1, BLOCK_DRAWS // n)
     found = [given[rng.integers(0, n, (min(block, resamples - start), n))].mean(axis=1)
              for start in range(0, resamples, block)]
-    return _interval(given.mean(), np.concatenate(found), level)
+    return interval_of(given.mean(), np.concatenate(found), level)
 
 
 def bootstrap_table(table: Table, statistic: Callable[[Table], float], resamples: int = 1000, level: float = 0.95,
@@ -87,7 +87,7 @@ def bootstrap_table(table: Table, statistic: Callable[[Table], float], resamples
     n = int(table.sum())
     _check(n, resamples, level)
     drawn = np.random.default_rng(seed).multinomial(n, table.ravel() / n, resamples)
-    return _interval(statistic(table), np.array([statistic(one.reshape(table.shape)) for one in drawn]), level)
+    return interval_of(statistic(table), np.array([statistic(one.reshape(table.shape)) for one in drawn]), level)
 
 
 def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> McNemar:
@@ -148,7 +148,8 @@ def _check(n: int, resamples: int, level: float) -> None:
         raise ValueError("an interval needs an example, a resample and a level between 0 and 1")
 
 
-def _interval(value: float, found: Floats, level: float) -> Interval:
+def interval_of(value: float, found: Floats, level: float = 0.95) -> Interval:
+    """A statistic with the percentile bounds of those of resamples; what is nan among them is left out."""
     known = found[~np.isnan(found)]
     if not len(known):
         return Interval(float(value), float("nan"), float("nan"))

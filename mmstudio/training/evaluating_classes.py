@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from mmstudio.training import metrics
 from mmstudio.training.calibration import fit_temperature, reliability
-from mmstudio.training.compared import Interval, bootstrap, bootstrap_mean, label_errors
+from mmstudio.training.compared import Interval, bootstrap_mean, label_errors
 from mmstudio.training.evaluation import LISTED, Calibration, ClassCurve, Evaluation, Example, extremes, plain
 from mmstudio.training.examples import TEST, VALIDATION
 from mmstudio.training.job import TrainingJob
-from mmstudio.training.metrics import Floats, Labels, known_mean, ratio
+from mmstudio.training.metrics import Floats, Labels, known_mean
+from mmstudio.training.resampled import of_classes, of_ranks, resampled
 from mmstudio.training.splits import NAMES
 from mmstudio.training.told import Told, probabilities
 
@@ -40,39 +39,19 @@ def one_class(told: Told, job: TrainingJob, rows: Labels) -> Evaluation:
 
 def _class_metrics(given: Labels, shares: Floats, losses: Floats, curves: tuple[ClassCurve, ...]
                    ) -> dict[str, Interval]:
-    """Single numbers; those that follow from each example's class have intervals."""
+    """Single numbers with their intervals; areas under curves have none where there are too many examples."""
     size, said = shares.shape[1], shares.argmax(1)
-    right = bootstrap_mean(said == given)
-    found = {"accuracy": right, "balanced accuracy": bootstrap(len(given), _tallied(given, said, size, _mean_recall)),
-             "macro F1": bootstrap(len(given), _tallied(given, said, size, _mean_f1)), "micro F1": right}
+    found = {"accuracy": bootstrap_mean(said == given), **resampled(len(given), of_classes(given, said, size))}
     if size > 5:
-        found["top-5 accuracy"] = plain(metrics.top_k_accuracy(given, shares, 5))
-    of = curves[1:2] if size == 2 else curves
-    found["ROC AUC"] = plain(known_mean(np.array([curve.area for curve in of])))
-    found["average precision"] = plain(known_mean(np.array([curve.average for curve in of])))
+        found["top-5 accuracy"] = bootstrap_mean(metrics.among_top_k(given, shares, 5))
+    of = slice(1, 2) if size == 2 else slice(None)
+    ranked = of_ranks((given[:, None] == np.arange(size))[:, of], shares[:, of])
+    found |= resampled(len(given), ranked) if ranked else {
+        "ROC AUC": plain(known_mean(np.array([curve.area for curve in curves[of]]))),
+        "average precision": plain(known_mean(np.array([curve.average for curve in curves[of]])))}
     found["log loss"] = bootstrap_mean(losses)
     found["Brier score"] = bootstrap_mean(((shares - np.eye(size)[given]) ** 2).sum(1))
     return found
-
-
-def _tallied(given: Labels, said: Labels, size: int, score: Callable[[Floats, Labels, Labels], float]
-             ) -> Callable[[Labels], float]:
-    """A statistic of drawn rows that follows from how often each class is hit, occurs and is told."""
-    hits = np.where(given == said, given, size)
-
-    def statistic(rows: Labels) -> float:
-        hit = np.bincount(hits[rows], minlength=size + 1)[:size]
-        return score(hit.astype(float), np.bincount(given[rows], minlength=size),
-                     np.bincount(said[rows], minlength=size))
-    return statistic
-
-
-def _mean_recall(hit: Floats, occurs: Labels, said: Labels) -> float:
-    return known_mean(ratio(hit, occurs))
-
-
-def _mean_f1(hit: Floats, occurs: Labels, said: Labels) -> float:
-    return known_mean(ratio(2 * hit, occurs + said))
 
 
 def curves_of(positive: NDArray[np.bool_], shares: Floats) -> tuple[ClassCurve, ...]:

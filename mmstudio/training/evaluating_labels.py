@@ -6,17 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmstudio.training import metrics
-from mmstudio.training.compared import Interval, bootstrap_mean, label_errors
+from mmstudio.training.compared import bootstrap_mean, label_errors
 from mmstudio.training.evaluating_classes import curves_of
 from mmstudio.training.evaluation import LISTED, Evaluation, Example, extremes, plain
 from mmstudio.training.examples import TEST, VALIDATION
 from mmstudio.training.job import TrainingJob
-from mmstudio.training.metrics import Floats, Labels, PerClass, known_mean, ratio
+from mmstudio.training.metrics import Labels, PerClass
 from mmstudio.training.other_metrics import fit_thresholds, multi_label
+from mmstudio.training.resampled import of_labels, of_ranks, resampled
 from mmstudio.training.splits import NAMES
 from mmstudio.training.told import Told, probabilities
-
-RESAMPLES, BLOCK = 1000, 50
 
 
 def several_labels(told: Told, job: TrainingJob, rows: Labels) -> Evaluation:
@@ -25,11 +24,12 @@ def several_labels(told: Told, job: TrainingJob, rows: Labels) -> Evaluation:
     wrong = (given != said).mean(1)
     own = np.clip(np.where(given, shares, 1 - shares), 1e-12, 1)
     losses = -np.log(own).mean(1)
-    micro, macro = _label_f1(given, said)
-    found = {"micro F1": Interval(scores.micro_f1, *micro), "macro F1": Interval(scores.macro_f1, *macro),
-             "mean average precision": plain(scores.mean_average_precision),
-             "subset accuracy": bootstrap_mean(wrong == 0), "hamming loss": bootstrap_mean(wrong),
-             "log loss": bootstrap_mean(losses)}
+    found = {name: one for name, one in resampled(len(rows), of_labels(given, said)).items()
+             if name != "balanced accuracy"}
+    ranked = of_ranks(given, shares)
+    average = resampled(len(rows), ranked)["average precision"] if ranked else plain(scores.mean_average_precision)
+    found |= {"mean average precision": average, "subset accuracy": bootstrap_mean(wrong == 0),
+              "hamming loss": bootstrap_mean(wrong), "log loss": bootstrap_mean(losses)}
     validation = told.rows(VALIDATION)
     if told.held_out == TEST and len(validation):
         thresholds = fit_thresholds(told.targets[validation] > 0.5, probabilities(told, job.task, validation))
@@ -44,25 +44,6 @@ def several_labels(told: Told, job: TrainingJob, rows: Labels) -> Evaluation:
     each = PerClass(scores.precision, scores.recall, scores.f1, given.sum(0).astype(np.int64))
     return Evaluation(job.task, NAMES[told.held_out], job.classes, told.keys[rows], given, said, found, None, each,
                       curves_of(given, shares), None, _likely_label_errors(told, job), listed(worst), listed(best))
-
-
-def _label_f1(given: NDArray[np.bool_], said: NDArray[np.bool_]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """95 % bounds of the micro and the macro F1: how often each example was drawn weighs its hits."""
-    n, rng = len(given), np.random.default_rng(0)
-    hits, sums = (given & said).astype(np.float32), (given.astype(np.float32) + said)
-    micro, macro = list[Floats](), list[float]()
-    for _ in range(RESAMPLES // BLOCK):
-        drawn = np.stack([np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(BLOCK)]).astype(np.float32)
-        hit, whole = drawn @ hits, drawn @ sums
-        micro.append(ratio(2 * hit.sum(1), whole.sum(1)))
-        macro.extend(known_mean(line) for line in ratio(2 * hit, whole))
-    return _bounds(np.concatenate(micro)), _bounds(np.array(macro))
-
-
-def _bounds(found: Floats) -> tuple[float, float]:
-    known = found[~np.isnan(found)]
-    low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (np.nan, np.nan)
-    return float(low), float(high)
 
 
 def _likely_label_errors(told: Told, job: TrainingJob) -> tuple[Example, ...]:

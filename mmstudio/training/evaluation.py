@@ -5,7 +5,7 @@ Everything is of the test part, or of validation where no test part was kept. No
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,10 @@ TABLE_METRICS: dict[Task, tuple[str, ...]] = {
     "regression": ("MAE", "RMSE", "R²"), "alignment": (), "captioning": ("word accuracy", "perplexity", "loss"),
 }
 """What a table of modalities shows of each."""
+MEAN = "mean over modalities"
+"""The line of a table of modalities that is the mean of each modality by itself; of accuracies it is the multimodal
+accuracy.
+"""
 
 
 @dataclass(frozen=True)
@@ -117,24 +121,50 @@ class Comparison:
 
 @dataclass(frozen=True)
 class ModalityRow:
-    """How good the model is when it sees only some modalities, or a modality's own head ``alone``."""
+    """How good the model is when it sees only some modalities, or a modality's own head ``alone``; the name of the mean
+    over single modalities is ``MEAN``. ``values`` have nan bounds where none were kept.
+    """
 
     name: str
     alone: bool
     n: int
-    values: tuple[float, ...]
+    values: tuple[Interval, ...]
 
 
 def modality_rows(results: object, task: Task) -> tuple[ModalityRow, ...]:
-    """The tables “modalities” and “alone” of a run's results, ``TABLE_METRICS`` of each; what is not there is nan."""
+    """The tables “modalities” and “alone” of a run's results, ``TABLE_METRICS`` of each; what is not there is nan. A
+    mean follows its single modalities; where none was kept, it is of what is there.
+    """
     found = []
-    for table, alone in (("modalities", False), ("alone", True)):
-        lines = results.get(table) if isinstance(results, dict) else None
-        for name, line in lines.items() if isinstance(lines, dict) else ():
+    for table, alone in (("modalities", False), ("alone", True)) if TABLE_METRICS[task] else ():
+        lines, bounds = _table(results, table), _table(_table(results, "bounds"), table)
+        singles = [name for name in lines if " + " not in name]
+        if len(singles) > 1:
+            kept = _table(_table(results, "means"), table) or _mean_of([_table(lines, name) for name in singles], task)
+            place = len(singles)
+            lines = dict([*list(lines.items())[:place], (MEAN, kept), *list(lines.items())[place:]])
+        for name, line in lines.items():
             if isinstance(line, dict):
-                values = tuple(_number(line.get(metric)) for metric in TABLE_METRICS[task])
+                values = tuple(_interval(line.get(metric), _table(bounds, name).get(metric))
+                               for metric in TABLE_METRICS[task])
                 found.append(ModalityRow(str(name), alone, int(np.nan_to_num(_number(line.get("n")))), values))
     return tuple(found)
+
+
+def _mean_of(lines: Sequence[dict[str, Any]], task: Task) -> dict[str, float]:
+    means = {metric: float(np.mean([_number(line.get(metric)) for line in lines])) for metric in TABLE_METRICS[task]}
+    return {"n": max(int(np.nan_to_num(_number(line.get("n")))) for line in lines), **means}
+
+
+def _table(tables: object, name: str) -> dict[str, Any]:
+    """One of several tables, as far as it is one."""
+    found = tables.get(name) if isinstance(tables, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _interval(value: object, bounds: object) -> Interval:
+    low, high = bounds if isinstance(bounds, list | tuple) and len(bounds) == 2 else (None, None)
+    return Interval(_number(value), _number(low), _number(high))
 
 
 def _number(value: object) -> float:

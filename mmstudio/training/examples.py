@@ -27,10 +27,11 @@ class Examples:
     """``n`` examples of ``m`` modalities in the order of the job's.
 
     ``keys (n,)`` int64 name an item, or a sample negated; ``vectors (n, m, dim)`` float32, zero where ``present (n,
-    m)`` bool is not; ``targets`` are ``(n,)`` int64 classes, ``(n, classes)`` float32 of 0 and 1, ``(n,)`` float32
-    amounts, ``(n, t)`` int64 places in ``words`` of a caption (0 behind its end), or ``(n,)`` zeros where nothing is
-    told apart; ``parts (n,)`` int8 as in ``splits``. ``note`` says what was left out. Where media are learned from,
-    ``media`` has those of each example; ``anchors (classes, dim)`` are the vectors of the classes' names.
+    m)`` bool is not, and behind the end of those that are narrower (see ``TrainingJob.widths``); ``targets`` are
+    ``(n,)`` int64 classes, ``(n, classes)`` float32 of 0 and 1, ``(n,)`` float32 amounts, ``(n, t)`` int64 places in
+    ``words`` of a caption (0 behind its end), or ``(n,)`` zeros where nothing is told apart; ``parts (n,)`` int8 as in
+    ``splits``. ``note`` says what was left out. Where media are learned from, ``media`` has those of each example;
+    ``anchors (classes, dim)`` are the vectors of the classes' names.
     """
 
     keys: NDArray[np.int64]

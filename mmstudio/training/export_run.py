@@ -19,6 +19,8 @@ from mmstudio.training.job import TUNED
 from mmstudio.training.runs import Run
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from mmstudio.training.learner import Learner
 
 
@@ -36,9 +38,11 @@ def export_run(run_folder: Path, out: Path) -> Work[ExportReport]:
     does not exist yet; closed or failed, it leaves nothing.
 
     Raises TrainingError where the run has not finished, ``out`` is there already or cannot be written, or ONNX gives
-    other numbers than torch; EncoderError where the run's encoder is not here.
+    other numbers than torch, or for a baseline; EncoderError where the run's encoder is not here.
     """
     run = runs.look(run_folder)
+    if run.beside is not None:
+        raise TrainingError("A baseline has no weights to be written.", path=run_folder, hint="Take the run beside it.")
     if not run.results:
         raise TrainingError("The run has not finished.", path=run_folder, hint="Let it train to its end.")
     with _whole(out) as beside:
@@ -94,8 +98,14 @@ class _Export:
         elif not onnx_head.is_possible():
             self.left_out.append("There is no head.onnx: install mmstudio[onnx] for it.")
         else:
-            head = exported.Tells(head_of(self.learner.model))
-            onnx_head.write(head, len(self.job.modalities), self.recipe.dim, self.folder / "head.onnx")
+            head: nn.Module = exported.Tells(head_of(self.learner.model))
+            m, dim = len(self.job.modalities), self.recipe.dim
+            vectors: dict[str, tuple[int, ...]] = {"vectors": (m, dim)}
+            if self.job.models:
+                head = exported.TellsApart(head)
+                widths = zip(self.job.modalities, self.job.widths(dim), strict=True)
+                vectors = {modality: (width,) for modality, width in widths}
+            onnx_head.write(head, m, vectors, self.folder / "head.onnx")
             self.files.append("head.onnx")
 
     def _encoder(self) -> None:

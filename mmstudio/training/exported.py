@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mmstudio.encoders.base import Vectors, normalised
 from mmstudio.errors import TrainingError
@@ -33,7 +34,7 @@ _RECIPE = "mmstudio"
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a model is made from besides its job and its weights: ``dim`` of the vectors that its head reads, the
+    """What a model is made from besides its job and its weights: ``dim`` of the widest vectors that its head reads, the
     ``words`` of its vocabulary, and of amounts their ``middle`` and ``spread``: the head tells (amount - middle) /
     spread.
     """
@@ -64,6 +65,24 @@ class Tells(nn.Module):
         return told if isinstance(told, Tensor) else told.logits
 
 
+class TellsApart(nn.Module):
+    """A head that is given the vectors of each modality by themselves, ``(b, width)`` as wide as they are."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, *given: Tensor) -> Tensor:
+        """The vectors in the order of the modalities, then ``present (b, m)``."""
+        *vectors, present = given
+        widest = max(one.shape[1] for one in vectors)
+        return self.head(torch.stack([F.pad(one, (0, widest - one.shape[1])) for one in vectors], 1), present)
+
+
+Given = NDArray[np.float32] | Sequence[NDArray[np.float32]]
+"""``(b, m, dim)`` float32, or ``(b, width)`` of each modality as wide as they are."""
+
+
 class Exported:
     """A model that left the studio: its ``head``, and ``towers`` where the run made encoders from nothing."""
 
@@ -79,23 +98,33 @@ class Exported:
         with torch.inference_mode():
             return normalised(reads.tensors([reads.prepare(one, modality) for one in media]).numpy())
 
-    def tell(self, vectors: NDArray[np.float32], present: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def tell(self, vectors: Given, present: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Logits ``(b, outputs)``, amounts ``(b, 1)`` in their own unit, or aligned vectors ``(b, m, width)`` of
-        ``vectors (b, m, dim)``, ``present (b, m)``. Raises TrainingError for a run that tells nothing of these.
+        vectors, ``present (b, m)``. Raises TrainingError for a run that tells nothing of these, or of vectors of other
+        widths.
         """
         if not reads_vectors(self.job) or self.job.task == "captioning":
             raise TrainingError("The run tells nothing of vectors alone.")
         with torch.inference_mode():
-            told = cast(Tensor, Tells(self.head)(torch.from_numpy(vectors), torch.from_numpy(present)))
+            told = cast(Tensor, Tells(self.head)(self._tensor(vectors), torch.from_numpy(present)))
             return (told * self.recipe.spread + self.recipe.middle).numpy()
 
-    def captions(self, vectors: NDArray[np.float32], present: NDArray[np.bool_]) -> list[str]:
+    def captions(self, vectors: Given, present: NDArray[np.bool_]) -> list[str]:
         """Of each example its caption. Raises TrainingError for a run that tells something else."""
         if not isinstance(self.head, Captioner):
             raise TrainingError("The run tells no captions.")
         with torch.inference_mode():
-            made = self.head.tell(torch.from_numpy(vectors), torch.from_numpy(present))
+            made = self.head.tell(self._tensor(vectors), torch.from_numpy(present))
         return [words.text(numbers, self.recipe.words) for numbers in made.tolist()]
+
+    def _tensor(self, vectors: Given) -> Tensor:
+        """``(b, m, dim)``"""
+        if isinstance(vectors, np.ndarray):
+            return torch.from_numpy(vectors)
+        widths = self.job.widths(self.recipe.dim)
+        if tuple(one.shape[1] for one in vectors) != widths:
+            raise TrainingError(f"The run reads vectors of {' and '.join(map(str, widths))} numbers.")
+        return torch.stack([F.pad(torch.from_numpy(one), (0, self.recipe.dim - one.shape[1])) for one in vectors], 1)
 
 
 def save(file: Path, weights: dict[str, Tensor], anchors: NDArray[np.float32] | None, recipe: Recipe) -> None:
@@ -127,8 +156,7 @@ def load(folder: Path | str) -> Exported:
 def _head(job: TrainingJob, recipe: Recipe, weights: dict[str, Tensor]) -> nn.Module:
     anchors = weights.pop("anchors", None)
     if job.task == "captioning":
-        head: nn.Module = Captioner(len(job.modalities), recipe.dim, len(recipe.words), job.width, job.layers,
-                                    job.dropout)
+        head: nn.Module = Captioner(job.widths(recipe.dim), len(recipe.words), job.width, job.layers, job.dropout)
     elif job.trains not in ADAPTERS:
         head = fusion.build(job, recipe.dim)
     elif anchors is None:

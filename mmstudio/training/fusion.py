@@ -1,11 +1,14 @@
 """Heads that fuse the vectors of several modalities and tell something of them; each says what every modality alone
 tells.
 
-Shapes: ``vectors (b, m, dim)`` float, ``present (b, m)`` bool, at least one present in each row.
+Shapes: ``vectors (b, m, dim)`` float, ``present (b, m)`` bool, at least one present in each row. Where modalities are
+read by models of their own, ``dims`` says how wide the vectors of each are, ``dim`` is the widest, and what lies behind
+the others' ends is read by nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -34,22 +37,29 @@ class Told:
 class FusionHead(nn.Module):
     """A fusion with a head behind it. Where a modality is missing, a learned vector stands in for it."""
 
-    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
+    def __init__(self, dims: Sequence[int], outputs: int, width: int, layers: int, dropout: float) -> None:
         super().__init__()
-        self.missing = nn.Parameter(torch.zeros(modalities, dim))
-        self.alone = nn.ModuleList(nn.Linear(dim, outputs) for _ in range(modalities))
+        self.dims = tuple(dims)
+        self.missing = nn.Parameter(torch.zeros(len(dims), max(dims)))
+        self.alone = nn.ModuleList(nn.Linear(dim, outputs) for dim in dims)
 
     def forward(self, vectors: Tensor, present: Tensor) -> Told:
-        filled = torch.where(present[..., None], vectors, self.missing)
-        alone = torch.stack([head(filled[:, m]) for m, head in enumerate(self.alone)], 1)
+        filled = _each(torch.where(present[..., None], vectors, self.missing), self.dims)
+        alone = torch.stack([head(one) for head, one in zip(self.alone, filled, strict=True)], 1)
         return self.fuse(filled, present, alone)
 
-    def fuse(self, vectors: Tensor, present: Tensor, alone: Tensor) -> Told:
+    def fuse(self, vectors: list[Tensor], present: Tensor, alone: Tensor) -> Told:
+        """``vectors`` of each modality ``(b, dim)``, ``alone (b, m, outputs)``"""
         raise NotImplementedError
 
     def branches(self) -> list[list[nn.Parameter]]:
         """The parameters that belong to each modality alone, which balancing slows."""
         return [list(head.parameters()) for head in self.alone]
+
+
+def _each(vectors: Tensor, dims: Sequence[int]) -> list[Tensor]:
+    """Of each modality ``(b, dim)``, as wide as it is."""
+    return [vectors[:, m, :dim] for m, dim in enumerate(dims)]
 
 
 def _dense(inputs: int, outputs: int, width: int, layers: int, dropout: float) -> nn.Sequential:
@@ -69,37 +79,37 @@ def _shares(scores: Tensor, present: Tensor) -> Tensor:
 class JointMean(FusionHead):
     """The mean of the modalities that are there, in a space that they share, then one head for all."""
 
-    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
-        super().__init__(modalities, dim, outputs, width, layers, dropout)
-        self.head = _dense(dim, outputs, width, layers, dropout)
+    def __init__(self, dims: Sequence[int], outputs: int, width: int, layers: int, dropout: float) -> None:
+        super().__init__(dims, outputs, width, layers, dropout)
+        self.head = _dense(dims[0], outputs, width, layers, dropout)
 
-    def fuse(self, vectors: Tensor, present: Tensor, alone: Tensor) -> Told:
+    def fuse(self, vectors: list[Tensor], present: Tensor, alone: Tensor) -> Told:
         weights = present / present.sum(1, keepdim=True)
-        return Told(self.head((vectors * weights[..., None]).sum(1)), alone)
+        return Told(self.head((torch.stack(vectors, 1) * weights[..., None]).sum(1)), alone)
 
 
 class Concatenate(FusionHead):
     """Early fusion: all vectors one after another into dense layers."""
 
-    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
-        super().__init__(modalities, dim, outputs, width, layers, dropout)
-        self.head = _dense(modalities * dim, outputs, width, max(1, layers), dropout)
+    def __init__(self, dims: Sequence[int], outputs: int, width: int, layers: int, dropout: float) -> None:
+        super().__init__(dims, outputs, width, layers, dropout)
+        self.head = _dense(sum(dims), outputs, width, max(1, layers), dropout)
 
-    def fuse(self, vectors: Tensor, present: Tensor, alone: Tensor) -> Told:
-        return Told(self.head(vectors.flatten(1)), alone)
+    def fuse(self, vectors: list[Tensor], present: Tensor, alone: Tensor) -> Told:
+        return Told(self.head(torch.cat(vectors, 1)), alone)
 
 
 class _Projected(FusionHead):
     """Each modality gets a layer of its own first."""
 
-    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
-        super().__init__(modalities, dim, outputs, width, layers, dropout)
-        self.into = nn.ModuleList(nn.Linear(dim, width) for _ in range(modalities))
+    def __init__(self, dims: Sequence[int], outputs: int, width: int, layers: int, dropout: float) -> None:
+        super().__init__(dims, outputs, width, layers, dropout)
+        self.into = nn.ModuleList(nn.Linear(dim, width) for dim in dims)
         self.head = _dense(width, outputs, width, layers, dropout)
 
-    def projected(self, vectors: Tensor) -> Tensor:
+    def projected(self, vectors: list[Tensor]) -> Tensor:
         """``(b, m, width)``"""
-        return torch.stack([layer(vectors[:, m]) for m, layer in enumerate(self.into)], 1)
+        return torch.stack([layer(one) for layer, one in zip(self.into, vectors, strict=True)], 1)
 
     def branches(self) -> list[list[nn.Parameter]]:
         return [[*own, *layer.parameters()] for own, layer in zip(super().branches(), self.into, strict=True)]
@@ -108,11 +118,11 @@ class _Projected(FusionHead):
 class WeightedSum(_Projected):
     """A sum with one learned weight a modality."""
 
-    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
-        super().__init__(modalities, dim, outputs, width, layers, dropout)
-        self.scores = nn.Parameter(torch.zeros(modalities))
+    def __init__(self, dims: Sequence[int], outputs: int, width: int, layers: int, dropout: float) -> None:
+        super().__init__(dims, outputs, width, layers, dropout)
+        self.scores = nn.Parameter(torch.zeros(len(dims)))
 
-    def fuse(self, vectors: Tensor, present: Tensor, alone: Tensor) -> Told:
+    def fuse(self, vectors: list[Tensor], present: Tensor, alone: Tensor) -> Told:
         weights = _shares(self.scores.expand(present.shape), present)
         summed = (weights[..., None] * F.gelu(self.projected(vectors))).sum(1)
         return Told(self.head(summed), alone, weights)
@@ -121,12 +131,12 @@ class WeightedSum(_Projected):
 class Gated(_Projected):
     """A sum whose weights each example decides (gated multimodal unit, Arevalo et al. 2017, with softmax gates)."""
 
-    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
-        super().__init__(modalities, dim, outputs, width, layers, dropout)
-        self.gate = nn.Linear(modalities * dim, modalities)
+    def __init__(self, dims: Sequence[int], outputs: int, width: int, layers: int, dropout: float) -> None:
+        super().__init__(dims, outputs, width, layers, dropout)
+        self.gate = nn.Linear(sum(dims), len(dims))
 
-    def fuse(self, vectors: Tensor, present: Tensor, alone: Tensor) -> Told:
-        weights = _shares(self.gate(vectors.flatten(1)), present)
+    def fuse(self, vectors: list[Tensor], present: Tensor, alone: Tensor) -> Told:
+        weights = _shares(self.gate(torch.cat(vectors, 1)), present)
         summed = (weights[..., None] * torch.tanh(self.projected(vectors))).sum(1)
         return Told(self.head(summed), alone, weights)
 
@@ -134,18 +144,18 @@ class Gated(_Projected):
 class Bilinear(FusionHead):
     """Products of the modalities' features, of low rank (low-rank multimodal fusion, Liu et al. 2018)."""
 
-    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
-        super().__init__(modalities, dim, outputs, width, layers, dropout)
-        self.factors = nn.ModuleList(nn.Linear(dim, RANK * width) for _ in range(modalities))
+    def __init__(self, dims: Sequence[int], outputs: int, width: int, layers: int, dropout: float) -> None:
+        super().__init__(dims, outputs, width, layers, dropout)
+        self.factors = nn.ModuleList(nn.Linear(dim, RANK * width) for dim in dims)
         for factor in self.factors:
             nn.init.ones_(cast(nn.Linear, factor).bias)  # products of numbers near nothing would have no gradient
         self.mix = nn.Parameter(torch.full((RANK,), 1 / RANK))
         self.head = nn.Sequential(nn.LayerNorm(width), _dense(width, outputs, width, layers, dropout))
 
-    def fuse(self, vectors: Tensor, present: Tensor, alone: Tensor) -> Told:
-        product = torch.ones((), device=vectors.device)
+    def fuse(self, vectors: list[Tensor], present: Tensor, alone: Tensor) -> Told:
+        product = torch.ones((), device=present.device)
         for m, factor in enumerate(self.factors):
-            made = factor(vectors[:, m]).unflatten(1, (RANK, -1))
+            made = factor(vectors[m]).unflatten(1, (RANK, -1))
             product = product * torch.where(present[:, m, None, None], made, torch.ones_like(made))
         return Told(self.head(torch.einsum("brw,r->bw", product, self.mix)), alone)
 
@@ -183,13 +193,13 @@ class Mixer(nn.Module):
 class CrossAttention(_Projected):
     """Modalities attend to each other and a learned position reads them (a small Transformer over modality tokens)."""
 
-    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
+    def __init__(self, dims: Sequence[int], outputs: int, width: int, layers: int, dropout: float) -> None:
         width = -(-width // HEADS) * HEADS
-        super().__init__(modalities, dim, outputs, width, 0, dropout)
-        self.names = nn.Parameter(0.02 * torch.randn(1 + modalities, width))
+        super().__init__(dims, outputs, width, 0, dropout)
+        self.names = nn.Parameter(0.02 * torch.randn(1 + len(dims), width))
         self.mixer = Mixer(width, max(1, layers), dropout)
 
-    def fuse(self, vectors: Tensor, present: Tensor, alone: Tensor) -> Told:
+    def fuse(self, vectors: list[Tensor], present: Tensor, alone: Tensor) -> Told:
         tokens = self.names + F.pad(self.projected(vectors), (0, 0, 1, 0))
         read, attention = self.mixer(tokens, F.pad(~present, (1, 0)))
         weights = _shares(attention[..., 1:].mean(1).clamp_min(1e-9).log(), present)
@@ -199,12 +209,12 @@ class CrossAttention(_Projected):
 class AllTokens(nn.Module):
     """Every patch, frame and word of every modality attends to all others, and a learned position reads them."""
 
-    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float) -> None:
+    def __init__(self, dims: Sequence[int], outputs: int, width: int, layers: int, dropout: float) -> None:
         super().__init__()
         width = -(-width // HEADS) * HEADS
-        self.alone = nn.ModuleList(nn.Linear(dim, outputs) for _ in range(modalities))
-        self.into = nn.ModuleList(nn.Linear(dim, width) for _ in range(modalities))
-        self.names = nn.Parameter(0.02 * torch.randn(1 + modalities, width))
+        self.alone = nn.ModuleList(nn.Linear(dim, outputs) for dim in dims)
+        self.into = nn.ModuleList(nn.Linear(dim, width) for dim in dims)
+        self.names = nn.Parameter(0.02 * torch.randn(1 + len(dims), width))
         self.mixer = Mixer(width, max(1, layers), dropout)
         self.head = nn.Linear(width, outputs)
 
@@ -237,14 +247,14 @@ class Late(FusionHead):
     ``product of experts`` (Hinton 2002). ``kind`` of outputs says what a decision is: classes, labels or amounts.
     """
 
-    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float,
+    def __init__(self, dims: Sequence[int], outputs: int, width: int, layers: int, dropout: float,
                  how: str = "average", task: str = "classification") -> None:
-        super().__init__(modalities, dim, outputs, width, layers, dropout)
-        self.alone = nn.ModuleList(_dense(dim, outputs, width, layers, dropout) for _ in range(modalities))
-        self.scores = nn.Parameter(torch.zeros(modalities)) if how == "learned average" else None
+        super().__init__(dims, outputs, width, layers, dropout)
+        self.alone = nn.ModuleList(_dense(dim, outputs, width, layers, dropout) for dim in dims)
+        self.scores = nn.Parameter(torch.zeros(len(dims))) if how == "learned average" else None
         self.how, self.task = how, task
 
-    def fuse(self, vectors: Tensor, present: Tensor, alone: Tensor) -> Told:
+    def fuse(self, vectors: list[Tensor], present: Tensor, alone: Tensor) -> Told:
         scores = torch.zeros_like(present, dtype=alone.dtype) if self.scores is None else self.scores.expand(
             present.shape)
         weights = _shares(scores, present)
@@ -265,17 +275,19 @@ class Aligner(nn.Module):
     ``encoders`` themselves learn to agree.
     """
 
-    def __init__(self, modalities: int, dim: int, outputs: int, width: int, layers: int, dropout: float,
+    def __init__(self, dims: Sequence[int], outputs: int, width: int, layers: int, dropout: float,
                  encoders: bool = False) -> None:
         super().__init__()
+        self.dims = tuple(dims)
         self.into = nn.ModuleList(nn.Identity() if encoders else _dense(dim, outputs, width, layers, dropout)
-                                  for _ in range(modalities))
+                                  for dim in dims)
         self.log_scale = nn.Parameter(torch.tensor(2.6593))  # 1 / 0.07
         self.bias = nn.Parameter(torch.tensor(-10.0))
 
     def forward(self, vectors: Tensor, present: Tensor) -> Tensor:
         """``(b, m, outputs)`` of length 1"""
-        return F.normalize(torch.stack([layer(vectors[:, m]) for m, layer in enumerate(self.into)], 1), dim=-1)
+        made = [layer(one) for layer, one in zip(self.into, _each(vectors, self.dims), strict=True)]
+        return F.normalize(torch.stack(made, 1), dim=-1)
 
     def branches(self) -> list[list[nn.Parameter]]:
         return [list(layer.parameters()) for layer in self.into]
@@ -288,8 +300,10 @@ _FUSIONS: dict[str, type[FusionHead]] = {
 
 
 def build(job: TrainingJob, dim: int) -> nn.Module:
-    """The job's head for vectors ``(b, m, dim)``, with fresh weights from torch's generator."""
-    sizes = len(job.modalities), dim, job.outputs, job.width, job.layers, job.dropout
+    """The job's head for vectors ``(b, m, dim)``, with fresh weights from torch's generator. Raises TrainingError where
+    the job does not know the widths of its models.
+    """
+    sizes = job.widths(dim), job.outputs, job.width, job.layers, job.dropout
     if job.task == "alignment":
         return Aligner(*sizes, encoders=job.reads_media)
     if job.fusion == "tokens":

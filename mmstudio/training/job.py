@@ -48,6 +48,17 @@ class Split:
 
 
 @dataclass(frozen=True)
+class UsedModel:
+    """A model by its name and, once it was used, the space of its vectors: see ``library.SpaceKey``."""
+
+    name: str
+    space: str = ""
+    revision: str = ""
+    preprocessing: str = ""
+    dim: int = 0
+
+
+@dataclass(frozen=True)
 class TrainingJob:
     """One run's settings; what is not said has a sound default.
 
@@ -60,6 +71,8 @@ class TrainingJob:
     (``text_tower``, ``audio_tower``). The encoder learns at ``encoder_lr``, after ``probe_epochs`` of the head alone.
     ``clip`` bounds the gradient's norm, ``ema`` is the decay of averaged weights; 0 is off.
     ``balancing`` slows the leading modality (OGM-GE); ``class_weights`` and ``resampling`` help rare classes.
+    A head may learn from vectors of several models: those of ``models`` read their modality, ``model`` the others. Once
+    a run is made, either none is named or one for each modality, and ``model`` is the first.
     """
 
     name: str = "Run"
@@ -72,6 +85,7 @@ class TrainingJob:
     revision: str = ""
     preprocessing: str = ""
     dim: int = 0
+    models: dict[Modality, UsedModel] = field(default_factory=dict, hash=False)
     trains: Trains = "head"
     encoder_lr: float = 1e-4
     rank: int = 8
@@ -117,6 +131,26 @@ class TrainingJob:
         """Whether pictures, sounds and texts themselves are learned from, not only their vectors."""
         return self.trains in TUNED or self.trains == "scratch" or self.fusion == "tokens"
 
+    def model_of(self, modality: Modality) -> UsedModel:
+        """The model that makes the vectors of a modality."""
+        return self.models.get(modality) or UsedModel(self.model, self.space, self.revision, self.preprocessing,
+                                                      self.dim)
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """Each model once, in the order of the modalities."""
+        return tuple(dict.fromkeys(self.model_of(modality).name for modality in self.modalities))
+
+    def widths(self, dim: int) -> tuple[int, ...]:
+        """How wide the vectors of each modality are, of which the widest have ``dim`` numbers: behind these there are
+        zeros. Raises TrainingError where a model was named but not used yet.
+        """
+        found = tuple(self.model_of(m).dim if self.models else dim for m in self.modalities)
+        if not all(0 < width <= dim for width in found):
+            raise TrainingError("The run does not know how wide the vectors of its models are.",
+                                hint="Make the run anew.")
+        return found
+
     @property
     def loss_name(self) -> str:
         return self.loss or LOSSES[self.task][0]
@@ -149,6 +183,7 @@ class TrainingJob:
         if self.task == "alignment" and len(self.modalities) < 2:
             raise TrainingError("Aligning needs two modalities or more.")
         self._check_trains()
+        self._check_models()
         for name, low, high in _RANGES:
             if not low <= getattr(self, name) <= high:
                 raise TrainingError(f"“{name}” lies between {low:g} and {high:g}; {getattr(self, name):g} does not.")
@@ -185,6 +220,20 @@ class TrainingJob:
         if self.fusion == "tokens" and self.task in ("alignment", "captioning"):
             raise TrainingError("The Transformer over all tokens tells classes, labels or amounts.")
 
+    def _check_models(self) -> None:
+        if not self.models:
+            return
+        unread = [modality for modality in self.models if modality not in self.modalities]
+        if unread:
+            raise TrainingError(f"“models” names one for {unread[0]}, which the run does not read.")
+        if self.trains != "head" or self.fusion == "tokens":
+            raise TrainingError("Only a head on vectors learns from several models: adapters, the tokens of a model "
+                                "and what trains an encoder stay with one.",
+                                hint="Train a head, or take one model for all modalities.")
+        if self.fusion == "joint mean" and self.task not in ("alignment", "captioning") and len(self.model_names) > 1:
+            raise TrainingError("The fusion “joint mean” is of vectors in one space; different models have none in "
+                                "common.", hint="Take “concatenate”, or another fusion that reads each by itself.")
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False, indent=1)
 
@@ -209,8 +258,20 @@ def from_values(values: dict[str, Any], whole: bool = True) -> TrainingJob:
         if not isinstance(made["split"], dict) or set(made["split"]) - {f.name for f in fields(Split)}:
             raise TrainingError("“split” is a table of kind, validation, test, column and keep_duplicates_together.")
         made["split"] = Split(**made["split"])
+    if "models" in made:
+        made["models"] = _models(made["models"])
     job = TrainingJob(**made)
     return job.check() if whole or job.classes else replace(job, classes=("", " ")).check() and job
+
+
+def _models(told: Any) -> dict[Modality, UsedModel]:
+    """From a table of modalities with the names of models, or with all that is known of them."""
+    try:
+        made = {modality: UsedModel(one) if isinstance(one, str) else UsedModel(**one)
+                for modality, one in told.items()}
+    except (AttributeError, TypeError) as error:
+        raise TrainingError(_NO_MODELS) from error
+    return made
 
 
 def read(path: Path, whole: bool = True) -> TrainingJob:
@@ -233,9 +294,23 @@ def _check_type(name: str, value: Any) -> None:
         fits = isinstance(value, int) and not isinstance(value, bool)
     elif isinstance(default, float):
         fits = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+    elif name == "models":
+        if not _are_models(value):
+            raise TrainingError(_NO_MODELS)
+        fits = True
     elif isinstance(default, tuple):
         fits = isinstance(value, tuple) and all(isinstance(one, str) for one in value)
     else:
         fits = isinstance(value, Split if name == "split" else str)
     if not fits:
         raise TrainingError(f"“{name}” cannot be {value!r}.")
+
+
+_NO_MODELS = "“models” is a table of modalities, each with the name of a model: {image = \"…\", text = \"…\"}."
+
+
+def _are_models(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        modality in MODALITIES and isinstance(model, UsedModel) and model.name
+        and all(isinstance(told, str) for told in (model.name, model.space, model.revision, model.preprocessing))
+        and isinstance(model.dim, int) for modality, model in value.items())

@@ -65,7 +65,7 @@ class Learner:
     """``vectors (n, m, dim)``, ``present (n, m)``, ``targets`` lie on ``device``; rows name examples.
 
     Losses are sums over the given rows divided by the weight of ``whole``, the rows of a whole step: parts of a step
-    add up to the step, on one device after another or on several at once.
+    add up to the step, on one device after another or on several at once. A loss of pairs is of a whole step's vectors.
     """
 
     def __init__(self, job: TrainingJob, examples: Examples, device: torch.device) -> None:
@@ -101,7 +101,7 @@ class Learner:
     def _head(self, examples: Examples, dim: int) -> nn.Module:
         job = self.job
         if job.task == "captioning":
-            return Captioner(len(job.modalities), dim, len(examples.words), job.width, job.layers, job.dropout)
+            return Captioner(job.widths(dim), len(examples.words), job.width, job.layers, job.dropout)
         if job.trains not in ADAPTERS:
             return build(job, dim)
         if examples.anchors is None or len(examples.anchors) != len(job.classes):
@@ -141,9 +141,9 @@ class Learner:
 
     def loss(self, model: nn.Module, rows: Tensor, whole: Tensor, present: Tensor, whole_present: Tensor) -> tuple[
             Tensor, dict[str, Any]]:
-        """The loss of ``rows (b,)``, and what to tell of it. ``present (b, m)`` is what may be seen."""
-        if self.job.task == "alignment":
-            return self._aligned(model, rows, present)
+        """The loss of ``rows (b,)``, and what to tell of it. ``present (b, m)`` is what may be seen. For aligning see
+        ``pair_loss``.
+        """
         if self.job.task == "captioning":
             each, right = self._captioned(model, rows, present)
             loss = each.sum() / len(whole)
@@ -180,16 +180,18 @@ class Learner:
             return losses.labels(logits, targets, self.class_weights, job.loss_name == "focal")
         return losses.amounts(logits[:, 0], targets, job.loss_name == "huber")
 
-    def _aligned(self, model: nn.Module, rows: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Any]]:
-        made = model(self.inputs(rows), present)
+    def pair_loss(self, model: nn.Module, vectors: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Any]]:
+        """The loss of all pairs within a step, of which the model made ``vectors (b, m, outputs)``, and what to tell of
+        it. ``present (b, m)`` is what may be seen.
+        """
         inner = cast(Aligner, head_of(model))
         scale = inner.log_scale.clamp(max=4.6052).exp()
-        total, pairs = torch.zeros((), device=made.device), dict[str, float]()
+        total, pairs = torch.zeros((), device=vectors.device), dict[str, float]()
         for a, b in combinations(range(len(self.job.modalities)), 2):
             both = present[:, a] & present[:, b]
             if int(both.sum()) < 2:
                 continue
-            left, right = made[both, a], made[both, b]
+            left, right = vectors[both, a], vectors[both, b]
             how = {"infonce": lambda x, y: losses.infonce(x, y, scale),
                    "siglip": lambda x, y: losses.siglip(x, y, scale, inner.bias),
                    "euclidean": losses.euclidean, "triplet": losses.triplet}[self.job.loss_name]
@@ -197,7 +199,7 @@ class Learner:
             total = total + loss
             pairs[f"{self.job.modalities[a]} - {self.job.modalities[b]}"] = float(loss.detach())
         if not total.requires_grad:  # no pair in this batch
-            total = made.sum() * 0
+            total = vectors.sum() * 0
         return total, {"plain": float(total.detach()), "alone": pairs, "temperature": float(1 / scale.detach())}
 
     def _captioned(self, model: nn.Module, rows: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:

@@ -45,17 +45,24 @@ def _head(job: TrainingJob, recipe: Recipe, is_onnx: bool) -> list[str]:
     source = ("the run's own encoders" if job.trains == "scratch" else "the folder `encoder`" if job.trains in TUNED
               else "the encoder that it was trained with")
     m = len(job.modalities)
-    given = (f"vectors = np.zeros((1, {m}, {recipe.dim}), np.float32)  # of {', '.join(job.modalities)}\n"
-             f"present = np.ones((1, {m}), bool)")
+    if job.models:
+        source = "the models that it was trained with, one for each modality"
+        given = "\n".join(f"{name} = np.zeros((1, {width}), np.float32)"
+                          for name, width in zip(job.modalities, job.widths(recipe.dim), strict=True))
+        vectors, named = f"[{', '.join(job.modalities)}]", ", ".join(f'"{name}": {name}' for name in job.modalities)
+    else:
+        given = f"vectors = np.zeros((1, {m}, {recipe.dim}), np.float32)  # of {', '.join(job.modalities)}"
+        vectors, named = "vectors", '"vectors": vectors'
+    given += f"\npresent = np.ones((1, {m}), bool)"
     ways = [f"The head reads vectors of length 1, made by {source}; `present` says which modalities are there."]
     if is_onnx:
         amounts = f"\namounts = logits * {recipe.spread} + {recipe.middle}" if job.task == "regression" else ""
         ways.append(_way("The head without torch, by ONNX Runtime:", (
             f'import numpy as np, onnxruntime\n{given}\nhead = onnxruntime.InferenceSession("head.onnx")\n'
-            f'logits, = head.run(None, {{"vectors": vectors, "present": present}}){amounts}')))
+            f'logits, = head.run(None, {{{named}, "present": present}}){amounts}')))
     told = {"captioning": 'captions = load(".").captions', "regression": 'amounts = load(".").tell',
             "alignment": 'aligned = load(".").tell'}.get(job.task, 'logits = load(".").tell')
-    return [*ways, _way("The head by the studio:", f"import numpy as np\n{_LOAD}\n{given}\n{told}(vectors, present)")]
+    return [*ways, _way("The head by the studio:", f"import numpy as np\n{_LOAD}\n{given}\n{told}({vectors}, present)")]
 
 
 def _starter(job: TrainingJob) -> list[str]:

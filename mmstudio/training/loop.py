@@ -27,7 +27,7 @@ from torch import Tensor
 from mmstudio import paths
 from mmstudio.errors import OutOfMemory, StudioError, TrainingError
 from mmstudio.progress import Progress, Work
-from mmstudio.training import checkpoint, interpolation, measured, provenance, runs
+from mmstudio.training import checkpoint, gradient_cache, interpolation, measured, provenance, runs
 from mmstudio.training.checkpoint import Place
 from mmstudio.training.diary import Diary
 from mmstudio.training.examples import TRAIN, VALIDATION, Examples
@@ -177,9 +177,6 @@ class Training:
             except (OutOfMemory, RuntimeError) as error:  # torch's own is a RuntimeError
                 if not _is_out_of_memory(error) or self.place.micro <= 1:
                     raise
-                if self.job.task == "alignment":
-                    raise TrainingError("The memory does not suffice for a batch, in which all are compared with all.",
-                                        hint="Take a smaller batch, or learn less of the model.") from error
                 self.place.micro = max(1, self.place.micro // 2)
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
@@ -198,28 +195,28 @@ class Training:
     def _accumulated(self, rows: Tensor, whole_present: Tensor) -> tuple[float, dict[str, Any]]:
         self.optimizer.zero_grad()
         world = self.accelerator.num_processes
-        pairs = self.job.task == "alignment"  # each process takes all: a pair's strangers are the whole batch
         mine = self._mine(torch.arange(len(rows), device=rows.device))
-        chunks = [mine] if pairs else list(torch.split(mine, self.place.micro)) or [mine]
+        if self.job.task == "alignment":
+            return gradient_cache.backward(self.accelerator, self.learner, self.inner, rows, whole_present, mine,
+                                           self.place.micro)
+        chunks = list(torch.split(mine, self.place.micro)) or [mine]
         total, tells = 0.0, list[dict[str, Any]]()
         for number, chunk in enumerate(chunks):
             last = number == len(chunks) - 1
             with contextlib.nullcontext() if last or world == 1 else self.accelerator.no_sync(self.model), \
                     self.accelerator.autocast():
                 loss, tell = self.learner.loss(self.model, rows[chunk], rows, whole_present[chunk], whole_present)
-                self.accelerator.backward(loss * (1 if pairs else world))
+                self.accelerator.backward(loss * world)
             total += float(loss.detach())
             tells.append(tell)
         made = _merged(tells)
-        if world > 1 and not pairs:
+        if world > 1:
             both = torch.tensor([total, made["plain"]], dtype=torch.float64, device=rows.device)
             total, made["plain"] = self.accelerator.reduce(both, "sum").tolist()
         return total, made
 
     def _mine(self, rows: Tensor) -> Tensor:
-        """What of these this process reads: its share, or all where a pair's strangers are the whole batch."""
-        if self.job.task == "alignment":
-            return rows
+        """What of these this process reads: its share."""
         return rows[self.accelerator.process_index :: self.accelerator.num_processes]
 
     def _seen(self, rows: Tensor) -> Tensor:

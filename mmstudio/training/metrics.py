@@ -160,12 +160,17 @@ def average_precision(labels: NDArray[np.integer], probabilities: NDArray[np.flo
 
 def top_k_accuracy(labels: NDArray[np.integer], probabilities: NDArray[np.floating], k: int) -> float:
     """The share of examples whose class is among the ``k`` likeliest; of equal ones the lowest classes come first."""
+    return float(among_top_k(labels, probabilities, k).mean())
+
+
+def among_top_k(labels: NDArray[np.integer], probabilities: NDArray[np.floating], k: int) -> NDArray[np.bool_]:
+    """``(n,)`` whether each example's class is among the ``k`` likeliest, as ``top_k_accuracy`` counts it."""
     classes, given = checked(labels, probabilities)
     if k < 1:
         raise ValueError("k is at least 1")
     own = given[np.arange(len(given)), classes][:, None]
     before = (given > own) | ((given == own) & (np.arange(given.shape[1]) < classes[:, None]))
-    return float((before.sum(axis=1) < k).mean())
+    return before.sum(axis=1) < k
 
 
 def log_loss(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> float:

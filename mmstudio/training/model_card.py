@@ -16,7 +16,7 @@ import numpy as np
 from mmstudio.encoders.registry import STARTER, catalog
 from mmstudio.training.examples import TEST, TRAIN, VALIDATION, Examples
 from mmstudio.training.exported import Recipe
-from mmstudio.training.job import ADAPTERS, TUNED, TrainingJob
+from mmstudio.training.job import ADAPTERS, TUNED, TrainingJob, UsedModel
 from mmstudio.training.loading_lines import loading_lines
 from mmstudio.training.runs import Run
 
@@ -53,12 +53,15 @@ def card(run: Run, examples: Examples, share: float, recipe: Recipe, files: Sequ
 
 
 def _front_matter(job: TrainingJob) -> str:
-    licence = None if job.trains == "scratch" else _licences().get(job.model)
+    known = _licences()
+    names = () if job.trains == "scratch" else job.model_names
+    licences = {known.get(name, "").lower() for name in names}
+    bases = [name for name in names if name in known and name != STARTER]
     lines = ["library_name: mmstudio", f"tags: {json.dumps(['multimodal', job.task, *job.modalities])}"]
-    if licence:
-        lines.append(f"license: {licence.lower()}")
-        if job.model != STARTER:
-            lines.append(f"base_model: {json.dumps(job.model)}")
+    if len(licences) == 1 and all(licences):
+        lines.append(f"license: {licences.pop()}")
+    if bases:
+        lines.append(f"base_model: {json.dumps(bases[0] if len(bases) == 1 else bases)}")
     return "\n".join(["---", *lines, "---"])
 
 
@@ -116,8 +119,10 @@ def _how(run: Run, share: float) -> str:
         settings["prompt"] = job.prompt
     behind = ", and a head behind them" if job.reads_media and job.task != "alignment" else ""
     lines = [f"What learned: {_TRAINED[job.trains]}{behind}"]
-    if job.trains != "scratch":
-        lines.append(f"Encoder: {_model(job)}" + (f", revision `{job.revision}`" if job.revision else ""))
+    for modality, model in job.models.items():
+        lines.append(f"Encoder of {_MEDIA[modality]}: {_model(model.name)} ({model.dim} numbers)" + _revision(model))
+    if job.trains != "scratch" and not job.models:
+        lines.append(f"Encoder: {_model(job.model)}" + _revision(job.model_of(job.modalities[0])))
     lines.append(f"Best epoch: {run.results.get('best_epoch', run.state.best_epoch + 1)}; "
                  f"{run.state.step:,} steps in {run.state.seconds:,.0f} s")
     if share != 1:
@@ -181,17 +186,20 @@ def _unknown(run: Run, examples: Examples) -> list[str]:
     if len(job.modalities) > 1 and job.task != "alignment" and np.asarray(examples.present).all():
         lines.append("It never saw an example that lacks a modality.")
     if job.trains != "scratch":
-        lines.append(f"Whatever “{_model(job)}” does not tell apart, it hardly can.")
+        names = " and ".join(f"“{_model(name)}”" for name in job.model_names)
+        lines.append(f"Whatever {names} {'does' if len(job.model_names) == 1 else 'do'} not tell apart, it hardly can.")
     return lines
 
 
 def _licence(job: TrainingJob) -> str:
     if job.trains == "scratch":
         return "No other model went into it: the licence is yours to choose."
-    known = _licences().get(job.model)
-    if known is None:
-        return f"The licence of “{_model(job)}” is not known to the studio; see where it comes from."
-    return f"“{_model(job)}” is licensed {known}; what was made from it follows that."
+    lines = []
+    for name in job.model_names:
+        known = _licences().get(name)
+        lines.append(f"The licence of “{_model(name)}” is not known to the studio; see where it comes from."
+                     if known is None else f"“{_model(name)}” is licensed {known}; what was made from it follows that.")
+    return " ".join(lines)
 
 
 def _licences() -> dict[str, str]:
@@ -206,9 +214,13 @@ def _versions(run: Run) -> str:
     return _bullets(lines or ["They were not written down."])
 
 
-def _model(job: TrainingJob) -> str:
+def _model(name: str) -> str:
     """The encoder's name; of a folder on this computer only the last part."""
-    return _plain(Path(job.model).name if Path(job.model).is_absolute() else job.model)
+    return _plain(Path(name).name if Path(name).is_absolute() else name)
+
+
+def _revision(model: UsedModel) -> str:
+    return f", revision `{model.revision}`" if model.revision else ""
 
 
 def _plain(text: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,30 +31,35 @@ def is_possible() -> bool:
     return True
 
 
-def write(head: nn.Module, modalities: int, dim: int, file: Path) -> None:
-    """Write ``head``, which makes one tensor, the ``logits``, of ``vectors (b, modalities, dim)`` float32 and
-    ``present (b, modalities)`` bool, for any ``b``. Raises TrainingError where it cannot be written so, or where the
-    file gives other numbers than torch.
+def write(head: nn.Module, modalities: int, vectors: Mapping[str, tuple[int, ...]], file: Path) -> None:
+    """Write ``head``, which makes one tensor, the ``logits``, of what is named in ``vectors`` and ``present (b,
+    modalities)`` bool, for any ``b``: either of “vectors” ``(modalities, dim)``, or of one ``(dim,)`` for each modality
+    by its name, all float32. Raises TrainingError where it cannot be written so, or where the file gives other numbers
+    than torch.
     """
     head.eval()
+    names = [*vectors, "present"]
+    examples = partial(_examples, modalities, tuple(vectors.values()))
     batch = {0: torch.export.Dim("batch")}
+    whole = "vectors" in vectors
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch's own workings
             program = torch.onnx.export(
-                head, _examples(2, modalities, dim), dynamo=True, verbose=False, input_names=["vectors", "present"],
-                output_names=["logits"], dynamic_shapes=(batch, batch))
+                head, examples(2), dynamo=True, verbose=False, input_names=names, output_names=["logits"],
+                dynamic_shapes=(batch, batch) if whole else ((batch,) * len(names),))
         assert program is not None
         written = program.model_proto.SerializeToString()
     except Exception as error:
         raise TrainingError(f"The head cannot be written as ONNX ({type(error).__name__}: {error}).") from error
-    difference = _difference(head, written, modalities, dim)
+    difference = _difference(head, written, names, examples)
     if not difference <= FURTHEST:
         raise TrainingError(f"The head as ONNX gives numbers that differ from its own by {difference:.2g}.")
     file.write_bytes(written)
 
 
-def _difference(head: nn.Module, written: bytes, modalities: int, dim: int) -> float:
+def _difference(head: nn.Module, written: bytes, names: Sequence[str],
+                examples: Callable[[int], tuple[torch.Tensor, ...]]) -> float:
     """The largest difference between torch and ONNX Runtime, over batches of several sizes with gaps."""
     import onnxruntime
 
@@ -62,20 +69,21 @@ def _difference(head: nn.Module, written: bytes, modalities: int, dim: int) -> f
         session = onnxruntime.InferenceSession(written, options, providers=["CPUExecutionProvider"])
         found = 0.0
         for size in BATCHES:
-            vectors, present = _examples(size, modalities, dim)
+            given = examples(size)
             with torch.inference_mode():
-                wanted = head(vectors, present).numpy()
-            told, = session.run(None, {"vectors": vectors.numpy(), "present": present.numpy()})
+                wanted = head(*given).numpy()
+            told, = session.run(None, {name: one.numpy() for name, one in zip(names, given, strict=True)})
             found = max(found, float(np.abs(told - wanted).max()))
         return found
     except Exception as error:
         raise TrainingError(f"The head as ONNX does not run ({error}).") from error
 
 
-def _examples(size: int, modalities: int, dim: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Vectors of length 1 in all directions; a third of those that may be missing are."""
+def _examples(modalities: int, shapes: Sequence[tuple[int, ...]], size: int) -> tuple[torch.Tensor, ...]:
+    """Vectors of length 1 in all directions; a third of those that may be missing are. Then which are present."""
     chance = torch.Generator().manual_seed(size)
-    vectors = F.normalize(torch.randn(size, modalities, dim, generator=chance), dim=-1)
+    vectors = [F.normalize(torch.randn(size, *shape, generator=chance), dim=-1) for shape in shapes]
     present = torch.rand(size, modalities, generator=chance) > 1 / 3
     present[~present.any(1), 0] = True
-    return vectors * present[..., None], present
+    there = [present] if len(shapes[0]) > 1 else [present[:, m] for m in range(modalities)]
+    return (*(one * is_there[..., None] for one, is_there in zip(vectors, there, strict=True)), present)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mmstudio.errors import ProjectError
 from mmstudio.library.runs_table import RunRow, RunsTable
 from mmstudio.training import runs
+from mmstudio.training.beside import MEANT
 from mmstudio.training.job import TrainingJob
 from mmstudio.training.runs import Run
 
@@ -86,6 +87,8 @@ def differences(some: Sequence[Run]) -> list[Difference]:
 def settings_of(run: Run) -> dict[str, Any]:
     """All that decides how a run comes out, by name; ``split.kind`` is a part of ``split``."""
     told = {name: value for name, value in asdict(run.job).items() if name != "name"}
+    if run.beside is not None:
+        told = {"baseline": run.beside.model} | {name: told[name] for name in (*MEANT, "fusion")}
     told["examples"], told["fingerprint"] = run.provenance.examples, run.provenance.fingerprint
     if run.provenance.environments:
         told |= asdict(run.provenance.environments[-1])
@@ -110,7 +113,8 @@ class RunColumns:
     def __init__(self, some: Sequence[Run]) -> None:
         texts: dict[str, list[str]] = {
             "name": [run.name for run in some], "note": [run.note for run in some],
-            "target": [run.job.target for run in some], "trained": [trained(run.job) for run in some]}
+            "target": [run.job.target for run in some],
+            "trained": ["baseline" if run.beside is not None else trained(run.job) for run in some]}
         categories: dict[str, list[str]] = {
             "task": [run.job.task for run in some], "fusion": [run.job.fusion for run in some],
             "status": [run.state.status for run in some]}
@@ -126,6 +130,7 @@ class RunColumns:
             "modality": ("tags", [list(run.job.modalities) for run in some]),
             "created": ("date", [run.provenance.created for run in some]),
             "starred": ("flag", [run.starred for run in some]),
+            "baseline": ("flag", [run.beside is not None for run in some]),
             "pruned": ("flag", [run.trial is not None and bool(run.trial.pruned) for run in some])}
 
     def __len__(self) -> int:

@@ -56,7 +56,8 @@ def _rehearsed(folder: Path, job: TrainingJob, examples: Examples) -> Work[Rehea
         sum(p.numel() for p in parameters if p.requires_grad), sum(p.numel() for p in parameters),
         {name: len(examples.rows(part)) for name, part in (("train", TRAIN), ("validation", VALIDATION),
                                                            ("test", TEST))},
-        _batch(job, examples, order[:MOST_SEEN].cpu().numpy()), str(device))
+        _batch(job, examples, order[:MOST_SEEN].cpu().numpy()), str(device),
+        "own" if job.trains == "scratch" else "media" if job.reads_media else "vectors")
 
 
 def _memory(device: torch.device) -> int:

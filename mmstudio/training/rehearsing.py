@@ -22,7 +22,8 @@ class Rehearsal:
     """What a few steps told. ``seconds`` is for all ``steps`` and validations, if no epoch ends it early;
     ``memory_bytes`` the most that was in use, on the GPU where it learns there. ``learning`` of ``weights`` numbers
     learn. ``batch`` are the first examples that are learned from: ``key``, ``told`` (their target in words), ``sees``
-    (modalities).
+    (modalities). ``reads`` says what of them: their “vectors”, their “media” as the encoder in use prepares them, or
+    media that are prepared for encoders of the run's “own”.
     """
 
     seconds_per_step: float
@@ -34,6 +35,7 @@ class Rehearsal:
     parts: dict[str, int]
     batch: list[dict[str, Any]]
     device: str
+    reads: str = "vectors"
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False)

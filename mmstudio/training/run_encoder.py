@@ -41,20 +41,22 @@ def load(folder: Path, name: str, device: str = "auto") -> Encoder:
     if job.trains == "scratch":
         return _FromScratch(name, cast(Any, model).towers.reads, job, revision, place)
     if job.trains in TUNED:
-        return _Learned(name, cast(Any, model).towers.reads, job, revision, None)
-    return _Learned(name, base_of(job, folder, place), job, revision, cast(Any, model).into)
+        return _Learned(name, dict.fromkeys(job.modalities, cast(Any, model).towers.reads), job, revision, None)
+    bases = {base: base_of(base, folder, place) for base in job.model_names}
+    return _Learned(name, {modality: bases[job.model_of(modality).name] for modality in job.modalities}, job, revision,
+                    cast(Any, model).into)
 
 
-def base_of(job: TrainingJob, folder: Path, device: str) -> Encoder:
-    """The encoder whose vectors a run learned from, which may be another run beside its folder. Raises ModelNotFound,
-    ModelRefused, TrainingError.
+def base_of(name: str, folder: Path, device: str) -> Encoder:
+    """An encoder whose vectors a run learned from, by its name, which may be that of another run beside its folder.
+    Raises ModelNotFound, ModelRefused, TrainingError.
     """
-    if not job.model.startswith(RUN):
-        return load_encoder(job.model, device)
-    beside = folder.parent / job.model.removeprefix(RUN)
+    if not name.startswith(RUN):
+        return load_encoder(name, device)
+    beside = folder.parent / name.removeprefix(RUN)
     if not (beside / "job.json").is_file():
-        raise ModelNotFound(f"The run {job.model} is gone, from whose vectors this one learned.", path=beside)
-    return load(beside, job.model, device)
+        raise ModelNotFound(f"The run {name} is gone, from whose vectors this one learned.", path=beside)
+    return load(beside, name, device)
 
 
 def _revision(folder: Path) -> str:
@@ -82,39 +84,44 @@ class _Named:
 
 
 class _Learned(_Named):
-    """The encoder that a run started from, with other weights or with a projection behind it."""
+    """The encoders of each modality that a run started from, with other weights or with a projection behind them."""
 
-    def __init__(self, name: str, base: Encoder, job: TrainingJob, revision: str, into: Any) -> None:
-        super().__init__(name, job, revision, base)
-        self._base, self._job, self._into = base, job, into
-        self.dim = base.dim if into is None else job.width
-        self.preprocessing = base.preprocessing
-        self.device = base.device
+    def __init__(self, name: str, bases: dict[Modality, Encoder], job: TrainingJob, revision: str, into: Any) -> None:
+        first = next(iter(bases.values()))
+        super().__init__(name, job, revision, bases.get("audio", first))
+        self._bases, self._job, self._into = bases, job, into
+        self._all = list({id(base): base for base in bases.values()}.values())
+        self.dim = first.dim if into is None else job.width
+        self.preprocessing = " + ".join(dict.fromkeys(base.preprocessing for base in self._all))
+        self.device = first.device
 
     @property
     def memory_bytes(self) -> int:
-        return self._base.memory_bytes
+        return sum(base.memory_bytes for base in self._all)
 
     def to(self, device: str) -> None:
-        if self._into is None:
-            with memory_errors_translated():
-                cast(Any, self._base).model.to(device)
-            self._base.device = device
-        else:
-            self._base.to(device)
+        for base in self._all:
+            if self._into is None:
+                with memory_errors_translated():
+                    cast(Any, base).model.to(device)
+                base.device = device
+            else:
+                base.to(device)
         self.device = device
 
     def prepare(self, media: Media, modality: Modality) -> Prepared:
         self.check(modality)
-        return self._base.prepare(media, modality)
+        return self._bases[modality].prepare(media, modality)
 
     def forward(self, batch: Sequence[Prepared]) -> Vectors:
-        made = self._base.forward(batch)
-        return made if self._into is None or not len(made) else self._projected(made, batch[0].modality)
+        if not batch:
+            return np.zeros((0, self.dim), np.float32)
+        made = self._bases[batch[0].modality].forward(batch)
+        return made if self._into is None else self._projected(made, batch[0].modality)
 
     def explain(self, media: Media, modality: Modality) -> Explanation:
         self.check(modality)
-        found = self._base.explain(media, modality)
+        found = self._bases[modality].explain(media, modality)
         if self._into is None:
             return found
         tokens = None if found.tokens is None else self._projected(found.tokens, modality)
@@ -122,7 +129,7 @@ class _Learned(_Named):
 
     def seen(self, media: Media, modality: Modality) -> Seen:
         self.check(modality)
-        return self._base.seen(media, modality)
+        return self._bases[modality].seen(media, modality)
 
     def _projected(self, vectors: Vectors, modality: Modality) -> Vectors:
         import torch

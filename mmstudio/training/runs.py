@@ -2,8 +2,8 @@
 
 ``job.json``, ``examples/``, ``provenance.json``, ``state.json``, ``metrics.jsonl`` (one line a step), the same in
 ``tensorboard/``, ``wish`` (what the person wants of it), ``checkpoint.pt``, ``best.safetensors``, ``results.json`` and
-``outputs.npz``; for who watches, ``validation.npz`` of the last epoch and ``film/`` of all. Whoever trains holds
-``running.lock``.
+``outputs.npz``; for who watches, ``validation.npz`` of the last epoch and ``film/`` of all. A
+baseline's has ``beside.json``, and no weights. Whoever trains holds ``running.lock``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,8 +22,10 @@ from typing import Any, Literal, get_args
 
 from mmstudio import paths
 from mmstudio.errors import TrainingError
+from mmstudio.training import beside as marks
 from mmstudio.training import provenance
 from mmstudio.training import trial as trials
+from mmstudio.training.beside import Beside
 from mmstudio.training.event_files import EventFile
 from mmstudio.training.examples import Examples
 from mmstudio.training.job import TrainingJob, read
@@ -59,7 +61,7 @@ class State:
 class Run:
     """One run's folder as it is now; ``results`` are its metrics once it is done. A person may call it otherwise than
     its job does, give it a star and write a ``note``: the project knows these (``Project.look_at_runs``). ``trial``
-    says which one of a sweep it is.
+    says which one of a sweep it is, ``beside`` that it is a baseline: it has results, but no weights and no curve.
     """
 
     folder: Path
@@ -72,6 +74,7 @@ class Run:
     note: str = ""
     share: float = 1.0
     trial: Trial | None = None
+    beside: Beside | None = None
 
     @property
     def number(self) -> int:
@@ -79,9 +82,10 @@ class Run:
 
 
 def make(root: Path, job: TrainingJob, examples: Examples, kept: Path | None = None,
-         trial: Trial | None = None) -> Path:
+         trial: Trial | None = None, more: Callable[[Path], None] = lambda folder: None) -> Path:
     """A new run's folder, numbered after those that are there. Where the examples lie in a folder already, ``kept``,
-    they are not stored again; a run of a sweep knows its ``trial``. Raises TrainingError; then there is none.
+    they are not stored again; a run of a sweep knows its ``trial``. ``more`` writes into the folder before anybody sees
+    it. Raises TrainingError; then there is none.
     """
     with numbered(root) as beside:
         if kept is None:
@@ -94,6 +98,7 @@ def make(root: Path, job: TrainingJob, examples: Examples, kept: Path | None = N
         if trial is not None:
             trials.write(beside, trial)
         paths.write_atomically(beside / _STATE, _as_json(State(fingerprint=made.fingerprint)))
+        more(beside)
     return root / beside.name.removeprefix(".")
 
 
@@ -131,7 +136,9 @@ def numbered(root: Path) -> Iterator[Path]:
 
 
 def again(folder: Path) -> Path:
-    """A new run beside this one with its job and its examples. Raises TrainingError."""
+    """A new run beside this one with its job and its examples. Raises TrainingError, also for a baseline."""
+    if marks.of(folder):
+        raise TrainingError("A baseline is not trained.", path=folder, hint="Ask for the baselines of its run anew.")
     return make(folder.parent, read(folder / _JOB), Examples.load(folder / "examples"))
 
 
@@ -154,7 +161,7 @@ def look(folder: Path) -> Run:
     """One run as it is. Raises TrainingError."""
     job = read(folder / _JOB)
     return Run(folder, job, standing(folder), _results(folder), provenance.of(folder), job.name,
-               share=share_of(folder), trial=trials.of(folder))
+               share=share_of(folder), trial=trials.of(folder), beside=marks.of(folder))
 
 
 def standing(folder: Path) -> State:

@@ -25,7 +25,7 @@ from mmstudio.training.runs import State
 Method = Literal["grid", "random", "tpe"]
 Setting = str | float | int | bool
 FIXED = ("name", "task", "target", "classes", "modalities", "model", "space", "revision", "preprocessing", "dim",
-         "prompt", "split", "precision", "deterministic")
+         "models", "prompt", "split", "precision", "deterministic")
 """Settings that decide what is learned from, or for which the process would have to be another."""
 METRICS: dict[str, tuple[str, ...]] = {
     "classification": ("loss", "accuracy", "balanced accuracy", "macro precision", "macro recall", "macro F1",

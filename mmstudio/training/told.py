@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mmstudio.errors import TrainingError
 from mmstudio.training.calibration import sigmoid, softmax
-from mmstudio.training.examples import TEST, TRAIN, VALIDATION
+from mmstudio.training.examples import TEST, TRAIN, VALIDATION, Examples
 from mmstudio.training.job import Task
 from mmstudio.training.metrics import Floats, Labels
 
@@ -28,8 +28,8 @@ class Told:
 
     ``keys (n,)`` int64 name an item, or a sample negated; ``outputs (n, outputs)`` float32 are logits or amounts
     (aligned vectors ``(n, m, width)``; of captions their loss and the share of right words), ``alone (n, m, outputs)``
-    those of each modality by itself; ``targets``, ``parts`` and ``present`` are as in ``Examples``. ``captions`` are
-    some examples' wanted and told ones, by key.
+    those of each modality by itself (nan of a baseline, which tells nothing of the kind); ``targets``, ``parts`` and
+    ``present`` are as in ``Examples``. ``captions`` are some examples' wanted and told ones, by key.
     """
 
     keys: Labels
@@ -51,6 +51,16 @@ class Told:
     def held_out(self) -> int:
         """The part that is looked at: test, else validation, else what was learned from."""
         return next((part for part in (TEST, VALIDATION) if (self.parts == part).any()), TRAIN)
+
+
+def save(folder: Path, outputs: NDArray[np.float32], alone: NDArray[np.float32], examples: Examples) -> None:
+    """Keep what was told of all examples, for ``load``. Raises TrainingError."""
+    arrays = {name: np.asarray(getattr(examples, name)) for name in ("keys", "targets", "parts", "present")}
+    try:
+        np.savez(folder / "outputs.npz", outputs=outputs, alone=alone, **arrays)  # type: ignore[arg-type]
+    except OSError as error:
+        raise TrainingError(f"What the model tells could not be written ({error.strerror}).", path=folder,
+                            hint="Free some space and continue.") from error
 
 
 def load(folder: Path) -> Told:

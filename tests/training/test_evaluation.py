@@ -16,7 +16,7 @@ from mmstudio.progress import finish
 from mmstudio.training import runs
 from mmstudio.training.calibration import softmax
 from mmstudio.training.evaluating import evaluated
-from mmstudio.training.evaluation import Evaluation, comparison, modality_rows
+from mmstudio.training.evaluation import MEAN, TABLE_METRICS, Evaluation, comparison, modality_rows
 from mmstudio.training.examples import TEST, TRAIN, VALIDATION, Examples
 from mmstudio.training.job import TrainingJob
 from mmstudio.training.loop import train
@@ -334,9 +334,21 @@ def test_a_trained_run_is_told_as_its_results_say(make_run: Make, job: TrainingJ
     assert [bounds.low, bounds.high] == pytest.approx(results["intervals"]["accuracy"])
     assert sum(len(found.cells([(a, b)])) for a in range(10) for b in range(10)) == len(found.keys) == 100
     rows = modality_rows(run.results, "classification")
-    assert [row.name for row in rows if row.alone] == ["image", "audio", "text"]
-    assert rows[6].name == "image + audio + text"
-    assert rows[6].values[0] == found.metrics["accuracy"].value
+    assert [row.name for row in rows if row.alone] == ["image", "audio", "text", MEAN]
+    assert [row.name for row in rows[3:5]] == [MEAN, "image + audio"]
+    assert rows[7].name == "image + audio + text"
+    assert rows[7].values[0].value == found.metrics["accuracy"].value
+    for mean, singles in ((rows[3], rows[:3]), (rows[11], rows[8:11])):
+        for value, each in zip(mean.values, zip(*(row.values for row in singles), strict=True), strict=True):
+            assert value.value == pytest.approx(np.mean([one.value for one in each]), rel=1e-6)
+            assert value.low < value.value < value.high
+    for row in rows:
+        table = results["means"] if row.name == MEAN else results
+        line = table["alone" if row.alone else "modalities"]
+        line = line if row.name == MEAN else line[row.name]
+        for metric, value in zip(TABLE_METRICS["classification"], row.values, strict=True):
+            assert value.value == pytest.approx(line[metric], rel=1e-6)
+            assert value.low < value.high
 
 
 @pytest.mark.parametrize("task", ["multi-label", "regression", "alignment"])
@@ -360,7 +372,7 @@ def test_trained_runs_of_other_tasks_agree_with_their_results(make_run: Make, di
 def test_results_of_any_shape_are_survived(results: object) -> None:
     for row in modality_rows(results, "classification"):
         assert (row.name, row.n) == ("a", 0)
-        assert np.isnan(row.values).all()
+        assert all(np.isnan([one.value, one.low, one.high]).all() for one in row.values)
 
 
 def test_looking_up_what_was_chosen_takes_no_time_a_person_notices() -> None:

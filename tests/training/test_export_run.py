@@ -146,7 +146,7 @@ def test_every_kind_of_head_gives_the_same_numbers_as_onnx(tmp_path: Path) -> No
     heads += [build(replace(job, task="alignment"), 12), ClipAdapter(torch.randn(3, 12)),
               TipAdapter(torch.randn(3, 12), torch.randn(9, 12), torch.eye(3).repeat(3, 1))]
     head = Together(heads)
-    onnx_head.write(head, 2, 12, tmp_path / "head.onnx")
+    onnx_head.write(head, 2, {"vectors": (2, 12)}, tmp_path / "head.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "head.onnx")
     for size in (1, 5, 200):
         vectors, present = F.normalize(torch.randn(size, 2, 12), dim=-1), torch.rand(size, 2) > 0.5
@@ -161,7 +161,7 @@ def test_a_head_that_onnx_computes_otherwise_is_not_written(tmp_path: Path) -> N
             return (vectors.sum(2) + 12 + present).exp()  # so large that rounding alone is more than 1e-4
 
     with pytest.raises(TrainingError, match="differ"):
-        onnx_head.write(Steep(), 2, 8, tmp_path / "head.onnx")
+        onnx_head.write(Steep(), 2, {"vectors": (2, 8)}, tmp_path / "head.onnx")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -75,7 +75,7 @@ def test_every_parameter_of_every_fusion_gets_a_gradient_that_is_its_losss_slope
 
 def test_every_parameter_of_the_transformer_over_all_tokens_gets_a_gradient_that_is_its_losss_slope() -> None:
     torch.manual_seed(0)
-    model = AllTokens(3, 6, 4, 8, 2, 0.0).double()
+    model = AllTokens((6, 6, 6), 4, 8, 2, 0.0).double()
     tokens = [torch.randn(5, count, 6, dtype=torch.double) for count in (3, 7, 2)]
     there = [torch.arange(one.shape[1]) <= torch.arange(5)[:, None] for one in tokens]
     present = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], dtype=torch.bool)
