@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmstudio.errors import MediaError, UnreadableMedia
-from mmstudio.library import Fresh, KnownContents, Sample, Store
+from mmstudio.library import Added, Fresh, KnownContents, Sample, Store
+from mmstudio.library.ids import id_array
 from mmstudio.media import Description, Limits, scan
 from mmstudio.media.beside import Beside, described
+from mmstudio.media.choice import EVERYTHING, Choice
 from mmstudio.media.describe import Described
 from mmstudio.media.scan import Found
 from mmstudio.progress import Progress, Work
@@ -34,43 +37,72 @@ AHEAD = 256
 
 @dataclass(frozen=True)
 class AddReport:
-    """What adding did: new items, how many contents were known already, and what could not be read."""
+    """What adding did: new items, how many contents were known already, how many known items took in tags or columns
+    that they did not have, what could not be read, and which files in folders were left aside because they are tables,
+    whose columns a person maps.
+    """
 
     added: tuple[int, ...] = ()
     known: int = 0
+    updated: int = 0
     failures: tuple[tuple[Path, str], ...] = ()
     notes: tuple[tuple[Path, str], ...] = ()
+    tables: tuple[Path, ...] = ()
 
 
 class Adding:
-    """One adding. Its methods are work; where they are closed, what was committed stays and is in ``added``."""
+    """One adding. Its methods are work; where they are closed, what was committed stays: new items are in ``added``,
+    known ones that took something in are in ``updated``.
+    """
 
     def __init__(self, store: Store, settings: Settings, pool: Executor, media: Path) -> None:
         self._store, self._settings, self._pool, self._media = store, settings, pool, media
         self._limits = Limits.of(settings)
         self.added: list[int] = []
         self._known = 0
+        self._first_new = 1 + int(store.known.ids().max(initial=0))
+        self.updated: set[int] = set()
+        self._told, self._before = set[int](), list[Any]()
         self.failures: list[tuple[Path, str]] = []
         self._notes: list[tuple[Path, str]] = []
+        self._tables: list[Path] = []
 
     def report(self) -> AddReport:
-        return AddReport(tuple(self.added), self._known, tuple(self.failures), tuple(self._notes))
+        return AddReport(tuple(self.added), self._known, len(self.updated), tuple(self.failures), tuple(self._notes),
+                         tuple(self._tables))
+
+    def before(self) -> Any:
+        """The ``updated`` as they stood: ``id``, ``tags`` and ``columns``, ascending by id; None where there are none.
+        """
+        import pyarrow as pa
+
+        return pa.concat_tables(self._before).sort_by("id") if self._before else None
 
     # ---- files --------------------------------------------------------------------------------------------------
 
-    def files(self, what: Iterable[Path], tags: Sequence[str] = ()) -> Work[None]:
-        """Files and folders. What stands beside a file is its caption, a folder of classes gives tags."""
+    def files(self, what: Iterable[Path], tags: Sequence[str] = (), choice: Choice = EVERYTHING) -> Work[None]:
+        """Files and folders. What stands beside a file is its caption, a folder of classes gives tags. A table inside a
+        folder is left aside; one that is named is read as the text that it is.
+        """
+        from mmstudio.media.tables import TABLE_SUFFIXES  # here, for the window paints before it is loaded
+
         waiting, done, count = list[Described](), 0, 0
         committed = stepped = time.monotonic()
         yield Progress(0, 0, "looking through the files")
         named, files = list(what), list[Found]()
+        outright = {Path(os.path.abspath(path)) for path in named}
         for found in scan(named):
-            files.append(found)
+            if found.path.suffix.lower() in TABLE_SUFFIXES and found.path not in outright:
+                self._tables.append(found.path)
+            elif choice.subfolders or found.path in outright or found.path.parent in outright:
+                files.append(found)
             if len(files) % 500 == 0:
                 yield Progress(0, 0, f"{len(files):,} files found")
         beside = Beside.of([found.path for found in files], named, captions=self._settings["captions"],
                            labels=self._settings["folder_labels"])
-        for path, outcome in described_ahead(files, self._limits, self._pool, KnownContents(self._store.known), beside):
+        files = [found for found in files if found.error or choice.matches(found.path)]
+        for path, outcome in described_ahead(files, self._limits, self._pool, KnownContents(self._store.known), beside,
+                                             choice):
             done += 1
             if isinstance(outcome, MediaError):
                 self.failures.append((path, str(outcome)))
@@ -104,25 +136,39 @@ class Adding:
                 groups: Iterable[tuple[str, Sequence[int]]]) -> Fresh | None:
         if not descriptions:
             return None
-        added = self._store.add_grouped(descriptions, tags, groups)
+        added = self._store.add_grouped(descriptions, tags, groups, self._told)
+        self._note_changed(added)
         new = {item.content_hash for item in added.items}
-        known = [d for d in descriptions if d.content_hash not in new]
-        if known:
-            self._store.find_again(known)
+        moved = self._store.find_again([d for d in descriptions if d.content_hash not in new])
         self.added += [item.id for item in added.items]
         self._known += len(descriptions) - len(added.items)
-        return Fresh(tuple(added.items), tuple(added.samples))
+        changed = self._store.known.some(id_array({*moved, *(item.id for item in added.changed)}))
+        return Fresh((*added.items, *changed), tuple(added.samples))
+
+    def _note_changed(self, added: Added) -> None:
+        """Remember how known items stood before the first change."""
+        self._told.update(added.told)
+        ids = [item.id for item in added.changed]
+        first = [identity < self._first_new and identity not in self.updated for identity in ids]
+        if any(first):
+            self._before.append(added.before.filter(first))
+            self.updated.update(identity for identity, is_first in zip(ids, first, strict=True) if is_first)
 
     # ---- tables -------------------------------------------------------------------------------------------------
 
     def rows(self, table: Table, roles: Mapping[str, Role]) -> Work[None]:
-        """The rows of a table, each a sample."""
-        from mmstudio.media.tables import rows_as_samples  # here, for the window paints before it is loaded
+        """The rows of a table, each a sample; of several files one after the other, their rows numbered in each."""
+        done, total = 0, table.count or 0
+        for part in table.parts or (table,):
+            done = yield from self._rows_of(part, roles, done, total)
+
+    def _rows_of(self, table: Table, roles: Mapping[str, Role], done: int, total: int) -> Work[int]:
+        """The rows of one file, after ``done`` rows of others; how many are done then."""
+        from mmstudio.media.tables import rows_as_samples
         from mmstudio.rows_in import rows_ahead
 
         waiting: list[RowIn] = []
-        done, committed = 0, time.monotonic()
-        total = table.count or 0
+        committed = time.monotonic()
         rows = rows_as_samples(table, roles, self._limits, self._media)
         for row in rows_ahead(rows, self._limits, self._pool, KnownContents(self._store.known)):
             done += 1
@@ -132,7 +178,8 @@ class Adding:
                 fresh, committed = self._commit_rows(table, waiting), time.monotonic()
                 waiting.clear()
             yield Progress(done, max(total, done) if total else 0, f"row {row.number:,}", fresh)
-        yield Progress(done, done, table.name, self._commit_rows(table, waiting))
+        yield Progress(done, max(total, done), table.name, self._commit_rows(table, waiting))
+        return done
 
     def _commit_rows(self, table: Table, rows: list[RowIn]) -> Fresh | None:
         descriptions, groups = list[Description](), list[tuple[str, Sequence[int]]]()
@@ -168,15 +215,19 @@ class Adding:
 
 def described_ahead(
     files: Sequence[Found], limits: Limits, pool: Executor, known: Container[str] = (), beside: Beside | None = None,
+    choice: Choice = EVERYTHING,
 ) -> Iterator[tuple[Path, Described | MediaError]]:
-    """Describe files in the pool, a few ahead, in order; ``known`` contents are only hashed."""
+    """Describe files in the pool, a few ahead, in order; ``known`` contents are only hashed. Those of a kind that was
+    not chosen have no items.
+    """
     beside = beside or Beside()
     running: deque[tuple[Path, Future[Described] | MediaError]] = deque()
     rest = iter(files)
     try:
         while True:
             while len(running) < AHEAD and (found := next(rest, None)) is not None:
-                running.append((found.path, found.error or pool.submit(described, found.path, limits, known, beside)))
+                running.append((found.path, found.error or pool.submit(described, found.path, limits, known, beside,
+                                                                       choice)))
             if not running:
                 return
             _settle(running)

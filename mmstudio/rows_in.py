@@ -56,10 +56,9 @@ def _described(row: RowSample, limits: Limits, known: Container[str]) -> RowIn:
     columns = {name: _kept(value) for name, value in row.values.items()} | {ROW: float(row.number)}
     if row.split:
         columns[SPLIT] = row.split
-    tags = (row.label,) if row.label else ()
     for entry in row.media:
         try:
-            items += (replace(d, tags=tags, columns=columns) for d in _media(entry, row.number, limits, known))
+            items += (replace(d, tags=row.labels, columns=columns) for d in _media(entry, row.number, limits, known))
         except MediaError as error:
             failures.append(error.what)
         except Exception as error:  # noqa: BLE001 - one cell that a library stumbles over must not end the job

@@ -7,13 +7,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from mmstudio import cli
+from mmstudio.project import Project
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -149,3 +152,99 @@ def test_every_command_is_known_where_the_window_is_decided_about() -> None:
 
     commands = next(action.choices for action in cli.parser()._actions if isinstance(action.choices, dict))
     assert set(commands) <= set(HEADLESS)
+
+
+def _captions(path: Path, first: int) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    pq.write_table(pa.table({"caption": [f"a picture of thing {n}" for n in range(first, first + 2)],
+                             "kind": ["odd", "even"], "score": [0.5, 1.0]}), path)
+    return path
+
+
+def test_add_reads_tables_as_the_mapping_page_guesses_them_and_labels_what_is_known(
+    make_picture: Callable[..., Path], tmp_path: Path, run: Run,
+) -> None:
+    project, shards = tmp_path / "project", [_captions(tmp_path / f"set/train-{n}.parquet", 2 * n) for n in range(2)]
+    code, out, err = run("add", project, *shards, "--role", "kind=label", "--role", "score=leave")
+    assert (code, out.split(" encoded")[0]) == (0, "4 added, 0 known already, 4")
+    assert "train-0.parquet and 1 more: caption=text, kind=label, score=leave" in err
+    with closing(Project.open(project, read_only=True)) as opened:
+        assert {(item.tags, *item.columns) for item in opened.items().values()} == {
+            (("odd",), "row"), (("even",), "row")}
+    for colour in ("red", "green"):
+        make_picture(f"pictures/{colour}.png", colour)
+    assert run("add", project, tmp_path / "pictures")[0] == 0
+    (tmp_path / "labels.csv").write_text("image,label\nred.png,warm\ngreen.png,cold\n")
+    code, out, _ = run("add", project, tmp_path / "labels.csv", "--media-folder", tmp_path / "pictures")
+    assert code == 0
+    assert out.startswith("0 added, 2 known already (2 of them with new tags or columns), ")
+
+
+def test_add_reads_the_tables_of_a_folder_and_tells_which_it_cannot(
+    make_picture: Callable[..., Path], tmp_path: Path, run: Run,
+) -> None:
+    make_picture("set/red.png")
+    (tmp_path / "set/metadata.csv").write_text("file_name,caption\nred.png,a red disc on white paper\n")
+    (tmp_path / "set/losses.csv").write_text("epoch,loss\n1,0.5\n2,0.25\n")
+    code, out, err = run("add", tmp_path / "project", tmp_path / "set")
+    assert code == 1
+    assert out.startswith("2 added, 1 known already (1 of them with new tags or columns), 2 encoded")
+    assert "losses.csv: No column of the table is a picture, sound or text." in err
+    assert "Its columns: epoch, loss." in err
+
+
+def test_add_says_which_columns_there_are_before_it_adds_anything(tmp_path: Path, run: Run) -> None:
+    table, project = _captions(tmp_path / "set/t.parquet", 0), tmp_path / "project"
+    code, _, err = run("add", project, table, "--role", "title=text")
+    assert code == 2
+    assert "No table has a column “title”. The columns are: caption, kind, score." in err
+    code, _, err = run("add", project, table, "--role", "caption=keep")
+    assert code == 2
+    assert "--role caption=text" in err
+    (tmp_path / "set/broken.parquet").write_bytes(b"PAR1 nothing")
+    code, out, err = run("add", project, tmp_path / "set/broken.parquet", table)
+    assert (code, out.split(",")[0]) == (1, "2 added")
+    assert "broken.parquet: " in err
+    with pytest.raises(SystemExit):
+        cli.main(["add", str(project), str(table), "--role", "caption=word"])
+
+
+def test_add_takes_only_the_files_that_are_meant(
+    make_picture: Callable[..., Path], make_sound: Callable[..., Path], tmp_path: Path, run: Run,
+) -> None:
+    for place, colour in enumerate(("red.PNG", "green.jpg", "deep/blue.png", "deep/black.jpg")):
+        make_picture(f"set/{colour}", colour.split("/")[-1].split(".")[0], 60 + place)
+    make_sound("set/tone.wav")
+    (tmp_path / "set/red.txt").write_text("a caption of the red one")
+    (tmp_path / "set/words.txt").write_text("words of their own")
+    (tmp_path / "set/broken.bin").write_bytes(bytes(range(200)) * 3)
+
+    def names(*arguments: object) -> set[str]:
+        project = tmp_path / f"project {arguments}".replace("/", "")
+        assert run("add", project, tmp_path / "set", *arguments)[0] == 0
+        with closing(Project.open(project, read_only=True)) as opened:
+            return {item.text or item.path.name for item in opened.items().values()}
+
+    caption = "a caption of the red one"
+    assert names("--only", "image") == {"red.PNG", "green.jpg", "blue.png", "black.jpg", caption}
+    assert names("--only", "audio,text") == {"tone.wav", "words of their own"}
+    assert names("--match", "*.png") == {"red.PNG", "blue.png", caption}
+    assert names("--match", "*.jpg", "--no-subfolders") == {"green.jpg"}
+    with pytest.raises(SystemExit):
+        cli.main(["add", str(tmp_path / "p"), str(tmp_path / "set"), "--only", "smell"])
+
+
+def test_a_project_saved_as_a_file_says_what_lies_outside_and_takes_it_along(
+    make_picture: Callable[..., Path], tmp_path: Path, run: Run,
+) -> None:
+    picture, project = make_picture("set/a.png"), tmp_path / "project"
+    assert run("add", project, picture)[0] == 0
+    code, _, err = run("project", "export", project, tmp_path / "without.mmproject")
+    assert code == 0
+    assert "1 files lie outside the project and were left out" in err
+    assert "were taken along" in run("project", "export", project, tmp_path / "with.mmproject", "--with-media")[2]
+    bytes_before = picture.read_bytes()
+    picture.unlink()
+    assert run("project", "import", tmp_path / "with.mmproject", tmp_path / "there")[0] == 0
+    with closing(Project.open(tmp_path / "there")) as opened:
+        assert [item.path.read_bytes() for item in opened.items().values()] == [bytes_before]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from mmstudio import project
+from mmstudio.cli import adding
 from mmstudio.cli.shared import (
     Command,
     batch_size,
@@ -29,7 +30,17 @@ def add_to(command: Command) -> None:
     made.add_argument("project", type=Path)
     made = command("add", "Add files to a project and encode them.", add)
     made.add_argument("project", type=Path)
-    made.add_argument("paths", nargs="+", type=Path)
+    made.add_argument("paths", nargs="+", type=Path, help="pictures, sounds, texts, videos, folders; and tables: "
+                      "Parquet, CSV, JSON lines, Excel, zip, tar, and folders saved by “datasets”")
+    made.add_argument("--role", action="append", default=[], type=adding.role, metavar="COLUMN=ROLE",
+                      help=f"what a column of the tables becomes: {', '.join(adding.ROLE_WORDS)}; by default guessed")
+    made.add_argument("--media-folder", type=Path, help="where the files lie that the tables name; by default beside "
+                      "the table")
+    made.add_argument("--only", type=adding.kinds, default=frozenset(), metavar="KIND,KIND",
+                      help=f"only files of these kinds: {', '.join(adding.KIND_WORDS)}")
+    made.add_argument("--match", default="", metavar="PATTERN", help="only files of such names, as “*.jpg”")
+    made.add_argument("--no-subfolders", action="store_true", help="read no folders inside those that are named")
+    made.add_argument("--sheet", default="", help="the sheet of a workbook; by default the first")
     with_model(made)
     made.add_argument("--batch", default="auto", type=batch_size)
     made = command("export", "Write a project's items as files that other programs read.", export)
@@ -61,6 +72,8 @@ def _add_whole(command: Command) -> None:
     made.set_defaults(run=pack_project)
     made.add_argument("project", type=Path)
     made.add_argument("file", type=Path)
+    made.add_argument("--with-media", action="store_true", help="take along the files that lie outside the project, so "
+                      "that it opens with them on another computer")
     made = ways.add_parser("import", help="unpack an .mmproject file into a new folder")
     made.set_defaults(run=unpack_project)
     made.add_argument("file", type=Path)
@@ -75,20 +88,24 @@ def new(asked: argparse.Namespace) -> int:
 
 
 def add(asked: argparse.Namespace) -> int:
-    """Add files and encode what has no vector yet."""
+    """Add files and the rows of tables, and encode what has no vector yet."""
     opened = project.Project.open(asked.project, settings_here())
     try:
         with threads() as pool:
-            added = shown(opened.add(asked.paths, pool))
+            added = adding.added(asked, opened, pool)
             encoded = shown(opened.encode(encoder_of(asked), pool, asked.batch))
     finally:
         opened.close()
     failures = [*added.failures, *encoded.failures]
     for path, reason in failures:
         print(f"{printable(path)}: {reason}", file=sys.stderr)
-    print(f"{len(added.added)} added, {added.known} known already, {encoded.encoded} encoded, "
+    print(f"{len(added.added)} added, {added.known} known already{_updated(added.updated)}, {encoded.encoded} encoded, "
           f"{encoded.cached} from the cache, {len(failures)} unreadable")
     return 1 if failures else 0
+
+
+def _updated(number: int) -> str:
+    return f" ({number} of them with new tags or columns)" if number else ""
 
 
 def export(asked: argparse.Namespace) -> int:
@@ -156,12 +173,17 @@ def _chosen(asked: argparse.Namespace, items: Items) -> list[Item]:
 def pack_project(asked: argparse.Namespace) -> int:
     """A project's folder as one file; it is held meanwhile, so that nobody writes into it."""
     from mmstudio.archive import pack
+    from mmstudio.whereabouts import outside
 
     opened = project.Project.open(asked.project, settings_here(), create=False)
     try:
-        print(shown(pack(asked.project, asked.file)))
+        elsewhere = outside(opened.items(), asked.project)
+        print(shown(pack(asked.project, asked.file, elsewhere if asked.with_media else ())))
     finally:
         opened.close()
+    if elsewhere:
+        done = "were taken along" if asked.with_media else "were left out; --with-media takes them along"
+        print(f"{len(elsewhere):,} files lie outside the project and {done}.", file=sys.stderr)
     return 0
 
 

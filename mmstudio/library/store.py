@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mmstudio.errors import ProjectError
+from mmstudio.library import taken_along
 from mmstudio.library.bulk import holding, with_tag, with_value, without_tag
 from mmstudio.library.folder import never_below, reserve
 from mmstudio.library.history import EDITABLE, Standing
@@ -21,7 +22,8 @@ from mmstudio.library.ids import id_array
 from mmstudio.library.item import Item, Sample, item_rows, item_schema, sample_rows, sample_schema
 from mmstudio.library.items import Items
 from mmstudio.library.kept import KeptTable
-from mmstudio.library.previews import Previews
+from mmstudio.library.previews import MOST_BYTES, Previews
+from mmstudio.library.said import Said, clean, clean_columns
 from mmstudio.media import Description
 
 _MANY_CHANGES = 20_000
@@ -30,10 +32,17 @@ _FAILURES_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Added:
-    """What one commit added: new items, and the samples they form."""
+    """What one commit added: new items, and the samples they form.
+
+    ``changed`` are known items of which something new was said, ``before`` these as they stood (``id``, ``tags`` and
+    ``columns``, ascending by id), ``told`` the ids of all items of which anything was said.
+    """
 
     items: list[Item]
     samples: list[Sample]
+    changed: list[Item]
+    before: Any
+    told: Collection[int]
 
 
 class Store:
@@ -42,7 +51,7 @@ class Store:
     Each change is on the disk when its method returns, or has not happened: then it raises ProjectError.
     """
 
-    def __init__(self, folder: Path, read_only: bool = False) -> None:
+    def __init__(self, folder: Path, read_only: bool = False, preview_bytes: int = MOST_BYTES) -> None:
         self._folder = folder
         self._item_table = KeptTable(folder, "items", item_schema, "id", read_only)
         self._sample_table = KeptTable(folder, "samples", sample_schema, "id", read_only)
@@ -50,9 +59,11 @@ class Store:
         self.known = Items(self._item_table.read())
         rows = self._sample_table.read()
         self._samples = _living(rows, self.known)
+        self._samples_of: dict[int, list[int]] | None = None  # by item, also such as are none any more
         self._failures = {row["path"]: row["reason"] for row in self._failure_table.read().to_pylist()}
         self._failures_waiting: list[tuple[bytes, str, float]] = []
-        self._previews = Previews(folder, read_only)
+        self._previews = Previews(folder, read_only, preview_bytes)
+        self._has_removed = False
         members = rows.column("item_ids").combine_chunks().flatten()
         self._next = max(never_below(folder), *(
             1 + int(np.asarray(ids).max(initial=0)) for ids in (self.known.ids(), rows.column("id"), members)))
@@ -67,6 +78,19 @@ class Store:
                    lambda item: replace(item, path=self._folder.absolute() / item.path.relative_to(old)))
         reserve(self._folder, self._next)
 
+    def bring_along(self) -> None:
+        """Media that were packed with the project are read from its folder from now on."""
+        places = taken_along.read(self._folder)
+        if places:
+            import pyarrow as pa
+            import pyarrow.compute as pc
+
+            before = pa.array([os.fsencode(path) for path in places], pa.binary())
+            found = np.asarray(pc.is_in(self.known.table().column("path"), value_set=before))
+            self._edit(self.known.ids()[found].tolist(), lambda item: replace(item, path=places[item.path]))
+            with suppress(OSError):  # told again, it changes nothing
+                taken_along.forget(self._folder)
+
     @property
     def note(self) -> str:
         """What had to be set aside on opening, for the person to know."""
@@ -77,6 +101,9 @@ class Store:
         try:
             with suppress(ProjectError):
                 self._write_failures()
+            if self._has_removed:  # no one can take that back any more
+                with suppress(ProjectError):
+                    self._drop_previews()
             for table in (self._item_table, self._sample_table, self._failure_table):
                 table.close()
         finally:
@@ -86,6 +113,16 @@ class Store:
         """Make the tables small and quick again; nothing in them changes."""
         for table in (self._item_table, self._sample_table, self._failure_table):
             table.compact()
+        self._drop_previews()
+
+    def _drop_previews(self) -> None:
+        """Of contents that are not in the project any more."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        contents = self.known.table().column("content_hash")
+        self._previews.drop_others(
+            lambda some: pc.is_in(pa.array(some, contents.type), value_set=contents).to_pylist())
 
     # ---- items --------------------------------------------------------------------------------------------------
 
@@ -96,38 +133,83 @@ class Store:
         return self.add_grouped(descriptions, tags, ()).items
 
     def add_grouped(self, descriptions: Sequence[Description], tags: Iterable[str],
-                    groups: Iterable[tuple[str, Sequence[int]]]) -> Added:
+                    groups: Iterable[tuple[str, Sequence[int]]], told: Container[int] = ()) -> Added:
         """Like ``add``; each group, a name and places in ``descriptions``, becomes a sample of these contents, new or
-        known, where one of them is new. A sample is written before its items, and is none until they are there.
+        known, unless a sample holds them all. A sample is written before its items, and is none until they are there.
+
+        A known content takes in the tags and columns that are said of it; ``told`` are items of which the same adding
+        has spoken before, where the first word counts.
         """
-        now, told, start = time.time(), set(tags), self._next
-        fresh: dict[int, Item] = {}
+        now, given, start = time.time(), set(tags), self._next
+        places: dict[int, int] = {}
         ids: dict[str, int] = {}
+        said: dict[int, Said] = {}
         for place, d in enumerate(descriptions):
             known = ids.get(d.content_hash) or self.known.by_hash(d.content_hash)
             if known is None and d.only_hashed:
                 continue  # it was known when it was looked at, and was removed since
             if known is None:
-                known = start + len(fresh)
-                fresh[place] = Item(known, d.path, _clean(d.part), d.modality, d.content_hash, _clean(d.text), d.facts,
-                                    tuple(sorted(told | set(map(_clean, d.tags)))), _clean_columns(d.columns), now)
+                known = start + len(places)
+                places[known] = place
             ids[d.content_hash] = known
-        following = start + len(fresh)
-        samples: list[Sample] = []
+            if d.tags or d.columns:
+                said.setdefault(known, Said()).hear(d)
+        fresh = [self._new(identity, descriptions[place], said.get(identity, Said()), given, now)
+                 for identity, place in places.items()]
+        changed = self._changed(said, told)
+        samples = self._formed(groups, descriptions, ids, start, start + len(fresh))
+        before = self.known.rows_of(id_array(item.id for item in changed), ["id", *EDITABLE])
+        if fresh or samples:
+            self._next = start + len(fresh) + len(samples)  # also where writing fails: an id may be on the disk then
+            self._previews.put((descriptions[place].content_hash, descriptions[place].preview)
+                               for place in places.values())
+            self._sample_table.add(sample_rows(samples))
+            self._item_table.add(item_rows(fresh))
+            self._take_in_samples(samples)
+            self._take_in(fresh)
+        self._change(changed)
+        self._write_failures(_FAILURES_AT_ONCE)
+        return Added(fresh, samples, changed, before, said.keys())
+
+    @staticmethod
+    def _new(identity: int, d: Description, said: Said, tags: set[str], now: float) -> Item:
+        return Item(identity, d.path, clean(d.part), d.modality, d.content_hash, clean(d.text), d.facts,
+                    tuple(sorted(tags | said.tags)), said.columns, now)
+
+    def _changed(self, said: Mapping[int, Said], told: Container[int]) -> list[Item]:
+        """The known items of which something new was said, with it."""
+        olds = self.known.some(id_array(said))
+        return [new for old in olds if (new := said[old.id].taken_in(old, old.id in told)) is not old]
+
+    def _formed(self, groups: Iterable[tuple[str, Sequence[int]]], descriptions: Sequence[Description],
+                ids: Mapping[str, int], start: int, following: int) -> list[Sample]:
+        """The samples that groups become; ids from ``start`` on are new items, from ``following`` on samples."""
+        formed: dict[tuple[int, ...], str] = {}
         for name, places in groups:
             hashes = (descriptions[place].content_hash for place in places)
             members = tuple(dict.fromkeys(ids[content] for content in hashes if content in ids))
-            if len(members) > 1 and any(member >= start for member in members):
-                samples.append(Sample(following + len(samples), _clean(name), members))
-        if fresh:
-            self._next = following + len(samples)  # also where writing fails: an id may be on the disk then
-            self._previews.put((descriptions[place].content_hash, descriptions[place].preview) for place in fresh)
-            self._sample_table.add(sample_rows(samples))
-            self._item_table.add(item_rows(fresh.values()))
-            self._samples.update((sample.id, sample) for sample in samples)
-            self._take_in(fresh.values())
-        self._write_failures(_FAILURES_AT_ONCE)
-        return Added(list(fresh.values()), samples)
+            if len(members) > 1 and (any(m >= start for m in members) or not self._together(members)):
+                formed.setdefault(members, clean(name))
+        return [Sample(following + place, name, members) for place, (members, name) in enumerate(formed.items())]
+
+    def _together(self, members: Sequence[int]) -> bool:
+        """Whether a sample holds all these items."""
+        if self._samples_of is None:
+            self._samples_of = {}
+            self._note_members(self._samples.values())
+        rarest = min((self._samples_of.get(member, []) for member in members), key=len)
+        here = (self._samples[identity] for identity in rarest if identity in self._samples)
+        return any(set(members).issubset(sample.item_ids) for sample in here)
+
+    def _note_members(self, samples: Iterable[Sample]) -> None:
+        if self._samples_of is not None:
+            for sample in samples:
+                for member in sample.item_ids:
+                    self._samples_of.setdefault(member, []).append(sample.id)
+
+    def _take_in_samples(self, samples: Sequence[Sample]) -> None:
+        self._samples.update((sample.id, sample) for sample in samples)
+        self._note_members(samples)
 
     def items(self) -> Items:
         """All items in the order of adding, as a copy of the reader's own."""
@@ -135,13 +217,10 @@ class Store:
 
     def find_again(self, known: Iterable[Description]) -> dict[int, Description]:
         """Point items whose file is gone to where their content was found now; the ids of those that were moved."""
-        moved: dict[int, Description] = {}
-        for d in known:
-            identity = self.known.by_hash(d.content_hash)
-            item = None if identity is None else self.known[identity]
-            if item and item.path != d.path and not os.path.exists(item.path):
-                moved[item.id] = d
-        self._change(replace(self.known[identity], path=d.path, part=_clean(d.part)) for identity, d in moved.items())
+        found = {identity: d for d in known if (identity := self.known.by_hash(d.content_hash)) is not None}
+        moved = {item.id: found[item.id] for item in self.known.some(id_array(found))
+                 if item.path != found[item.id].path and not os.path.exists(item.path)}
+        self._change(replace(self.known[identity], path=d.path, part=clean(d.part)) for identity, d in moved.items())
         return moved
 
     def move(self, places: Mapping[int, Path]) -> list[Item]:
@@ -164,6 +243,7 @@ class Store:
             return left.table()
 
         self._item_table.delete(gone, rest)  # one commit; samples are read as of the items that live
+        self._has_removed = True
         self.known.remove(gone)
         before = set(self._samples)
         self._keep_living()
@@ -219,21 +299,21 @@ class Store:
 
     def tag(self, item_ids: Iterable[int], tag: str) -> None:
         """Give every item this tag."""
-        tag = _clean(tag)
+        tag = clean(tag)
         rows = self.known.rows_of(id_array(item_ids))
         rows = rows.filter(~holding(_whole(rows, "tags"), tag))
         self._put_rows(rows, "tags", lambda tags: with_tag(tags, tag))
 
     def untag(self, item_ids: Iterable[int], tag: str) -> None:
         """Take this tag off every item."""
-        tag = _clean(tag)
+        tag = clean(tag)
         rows = self.known.rows_of(id_array(item_ids))
         rows = rows.filter(holding(_whole(rows, "tags"), tag))
         self._put_rows(rows, "tags", lambda tags: without_tag(tags, tag))
 
     def set_column(self, item_ids: Iterable[int], name: str, value: str | float | None) -> None:
         """Give every item this value in a column of the person's own; None empties it."""
-        name, value = _clean(name), _clean(value) if isinstance(value, str) else value
+        name, value = clean(name), clean(value) if isinstance(value, str) else value
         rows = self.known.rows_of(id_array(item_ids))
         self._put_rows(rows, "columns", lambda told: with_value(told, name, value))
 
@@ -241,7 +321,7 @@ class Store:
         """Give each of these items values of its own; None empties a column."""
         def edited(item: Item) -> Item:
             told = {**item.columns, **values[item.id]}
-            return replace(item, columns=_clean_columns({name: v for name, v in told.items() if v is not None}))
+            return replace(item, columns=clean_columns({name: v for name, v in told.items() if v is not None}))
 
         self._edit(values, edited)
 
@@ -274,6 +354,14 @@ class Store:
         """The preview's bytes, or none. Safe from any thread."""
         return self._previews.get(content_hash)
 
+    def previews_at_rest(self) -> AbstractContextManager[None]:
+        """Nothing is written about previews within it; what is made again is not kept."""
+        return self._previews.at_rest()
+
+    def keep_preview(self, content_hash: str, preview: bytes) -> None:
+        """Put a preview that was made again in its place. Safe from any thread."""
+        self._previews.put([(content_hash, preview)])
+
     # ---- samples ------------------------------------------------------------------------------------------------
 
     def group(self, name: str, item_ids: Sequence[int], weights: dict[str, float] | None = None) -> Sample:
@@ -282,11 +370,11 @@ class Store:
 
     def group_all(self, groups: Iterable[tuple[str, Sequence[int], dict[str, float]]]) -> list[Sample]:
         """Make many samples, each of a name, items and weights, in one commit."""
-        samples = [Sample(self._next + place, _clean(name), tuple(ids), weights)
+        samples = [Sample(self._next + place, clean(name), tuple(ids), weights)
                    for place, (name, ids, weights) in enumerate(groups)]
         self._next += len(samples)
         self._sample_table.add(sample_rows(samples))
-        self._samples.update((sample.id, sample) for sample in samples)
+        self._take_in_samples(samples)
         return samples
 
     def ungroup(self, sample_id: int) -> None:
@@ -299,8 +387,12 @@ class Store:
 
     def set_weights(self, sample_id: int, weights: dict[str, float]) -> None:
         """Keep the weights of a sample's fusion."""
-        if sample_id in self._samples:
-            self._put_samples([replace(self._samples[sample_id], weights=weights)])
+        self.set_weights_of({sample_id: weights})
+
+    def set_weights_of(self, weights: Mapping[int, dict[str, float]]) -> None:
+        """Keep those of several samples, in one commit."""
+        self._put_samples([replace(self._samples[sample_id], weights=own)
+                           for sample_id, own in weights.items() if sample_id in self._samples])
 
     def samples(self) -> list[Sample]:
         """All samples in the order of making."""
@@ -311,7 +403,7 @@ class Store:
         told = list(samples)
         self._sample_table.update(sample_rows([s for s in told if s.id in self._samples]))
         self._sample_table.add(sample_rows([s for s in told if s.id not in self._samples]))
-        self._samples.update((s.id, s) for s in told)
+        self._take_in_samples(told)
 
     # ---- failures -----------------------------------------------------------------------------------------------
 
@@ -319,7 +411,7 @@ class Store:
         """Remember why a file gave no item. Written with the next many, on ``failures`` and on closing: a file that
         failed fails again when it is added again.
         """
-        place, reason = os.fsencode(path), _clean(reason)
+        place, reason = os.fsencode(path), clean(reason)
         if self._failures.get(place) != reason:
             self._failures.pop(place, None)
             self._failures[place] = reason
@@ -371,12 +463,3 @@ def _living(rows: Any, items: Items) -> dict[int, Sample]:
     ids, names, weights = (rows.column(name).to_pylist() for name in ("id", "name", "weights"))
     return {ids[row]: Sample(ids[row], names[row], tuple(found), json.loads(weights[row]) if weights[row] else {})
             for row, found in kept.items() if len(found) > 1}
-
-
-def _clean(text: str) -> str:
-    """Lone surrogates cannot be stored."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _clean_columns(columns: dict[str, str | float]) -> dict[str, str | float]:
-    return {_clean(name): _clean(value) if isinstance(value, str) else value for name, value in columns.items()}

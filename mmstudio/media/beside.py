@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mmstudio.errors import MediaError
 from mmstudio.media.cells import Cells
+from mmstudio.media.choice import EVERYTHING, Choice
 from mmstudio.media.describe import Described, Description, describe, text_hash
 from mmstudio.media.limits import Limits
 from mmstudio.media.sidecars import SIDECAR_SUFFIXES, caption_of, folder_labels
@@ -58,11 +59,12 @@ class Beside:
         return {**self.labels.get(path, {}), **(caption or {})}
 
 
-def described(path: Path, limits: Limits, known: Container[str], beside: Beside) -> Described:
+def described(path: Path, limits: Limits, known: Container[str], beside: Beside,
+              choice: Choice = EVERYTHING) -> Described:
     """A file's items with what stands beside it: tags, columns, and its caption as a text. A sidecar has no items of
-    its own. Raises MediaError like ``describe``.
+    its own, and none has a file of a kind that was not chosen. Raises MediaError like ``describe``.
     """
-    if beside.is_sidecar(path):
+    if beside.is_sidecar(path) or not choice.of_kind(path):
         return Described([])
     found = describe(path, limits, known)
     told = beside.told(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
@@ -72,7 +72,8 @@ class Table:
 
     ``count`` is how many there are, broken ones too, where that is cheap to know. ``read(start)`` gives the cells from
     row ``start`` (from 0) on. ``folder`` is where relative paths in cells start;
-    None in archives, where a text is never a path. ``note`` says what was left out.
+    None in archives, where a text is never a path. ``note`` says what was left out. Of a workbook, ``sheet`` is the one
+    that is read, and ``sheets`` are all that could be. ``parts`` are the tables of several files that it is made of.
     """
 
     name: str
@@ -82,6 +83,14 @@ class Table:
     read: Callable[[int], Reading] = field(repr=False, compare=False)
     folder: Path | None = None
     note: str = ""
+    sheet: str = ""
+    sheets: tuple[str, ...] = ()
+    parts: tuple[Table, ...] = ()
+
+    def beside(self, folder: Path) -> Table:
+        """The same table, where relative paths in cells start in another folder; nothing changes in archives."""
+        parts = tuple(part.beside(folder) for part in self.parts)
+        return replace(self, folder=self.folder and folder, parts=parts)
 
     def rows(self, start: int = 0) -> Iterator[Row | RowFailure]:
         """Rows one after another, never more of them in memory than one batch. Where reading cannot go on, the last

@@ -1,4 +1,4 @@
-"""Excel workbooks (Office Open XML, ECMA-376): the first visible sheet that holds cells, read by calamine.
+"""Excel workbooks (Office Open XML, ECMA-376): a visible sheet that holds cells, read by calamine.
 
 calamine lays a sheet out as a full rectangle and ends the whole program when that does not fit into memory. So every
 part of the workbook is read once before by an XML parser that keeps nothing, and a workbook with a sheet of too wide
@@ -32,12 +32,14 @@ MAX_ROWS, MAX_SHEET_COLUMNS = 1_048_576, 16_384
 _KIND_ROWS = 1_000
 
 
-def open_workbook(path: Path) -> Table:
-    """The first sheet that is seen and not empty, as a table whose first row with cells is its header; rows and columns
-    without cells are left out. Formulas count as their last result. Raises UnreadableMedia and MediaTooLarge.
+def open_workbook(path: Path, sheet: str = "") -> Table:
+    """A sheet, the first that is seen and not empty where none is named, as a table whose first row with cells is its
+    header; rows and columns without cells are left out. Formulas count as their last result. Raises UnreadableMedia and
+    MediaTooLarge.
     """
     check_workbook(path)
-    sheet, others = _first_sheet(path)
+    sheet, sheets = _chosen(path, sheet)
+    others = len(sheets) - 1
     rows = _rows(path, sheet)
     header = next(rows)
     used, first, count = {n for n, cell in enumerate(header) if cell is not None}, [], 0
@@ -56,20 +58,24 @@ def open_workbook(path: Path) -> Table:
             yield {name: typed(row[n], kind) for name, n, kind in columns}
 
     note = f"Only the sheet “{sheet}” was read; the workbook has {others} more." if others else ""
-    return Table(path.name, path, tuple(map(Column, names, kinds)), count, read, path.parent, note)
+    return Table(path.name, path, tuple(map(Column, names, kinds)), count, read, path.parent, note, sheet, sheets)
 
 
-def _first_sheet(path: Path) -> tuple[str, int]:
-    """The name of the first visible sheet with cells, and how many visible sheets there are beside it."""
+def _chosen(path: Path, sheet: str) -> tuple[str, tuple[str, ...]]:
+    """The visible sheet of that name, or for "" the first with cells; and the names of all that are visible."""
     from python_calamine import SheetTypeEnum, SheetVisibleEnum
 
     with _workbook(path) as book:
         seen = [sheet.name for sheet in book.sheets_metadata
                 if sheet.visible == SheetVisibleEnum.Visible and sheet.typ == SheetTypeEnum.WorkSheet]
-        for name in seen:
+        if sheet and sheet not in seen:
+            raise UnreadableMedia(f"The workbook has no sheet “{sheet}”.", path=path,
+                                  hint=f"It has: {', '.join(seen)}.")
+        for name in [sheet] if sheet else seen:
             if book.get_sheet_by_name(name).end is not None:
-                return name, len(seen) - 1
-    raise UnreadableMedia("The workbook holds no cells.", path=path)
+                return name, tuple(seen)
+    what = f"sheet “{sheet}”" if sheet else "workbook"
+    raise UnreadableMedia(f"The {what} holds no cells.", path=path)
 
 
 def _rows(path: Path, sheet: str) -> Generator[list[object], None, None]:

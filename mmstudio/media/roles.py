@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -65,6 +65,15 @@ def guess_roles(table: Table, preview: Sequence[Cells]) -> dict[str, Mapping]:
     for name in [name for name, mapping in roles.items() if mapping.role == "split"][1:]:
         roles[name] = Mapping("column", kind="category")
     return roles
+
+
+def in_role(guess: Mapping, role: Role, cells: Iterable[object]) -> Mapping:
+    """The mapping of a column that a person gives another role; where its media lie follows from its first cells."""
+    if role == guess.role:
+        return guess
+    by: By = "bytes" if any(isinstance(cell, Blob) for cell in _singles(list(cells))) else (
+        "path" if role in ("image", "audio") else "value")
+    return replace(guess, role=role, by=by)
 
 
 def _guess(column: Column, cells: Sequence[object], folder: Path | None) -> Mapping:
@@ -147,7 +156,7 @@ _NO_LABEL = 9
 
 def _label_rank(column: Column, cells: Sequence[object]) -> int:
     """How likely a free column is the label: 0 most, ``_NO_LABEL`` not at all."""
-    found = [cell for cell in cells if cell is not None and cell != ""]
+    found = [cell for cell in _singles(cells) if cell is not None and cell != ""]
     words = len({str(cell) for cell in found})
     short = all(isinstance(cell, (str, int)) and len(str(cell)) <= CATEGORY_CHARACTERS for cell in found)
     if column.class_names:

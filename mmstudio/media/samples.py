@@ -41,12 +41,14 @@ class MediaEntry:
 
 @dataclass(frozen=True)
 class RowSample:
-    """What belongs together in row ``number`` (from 1). ``values`` has no entry for an empty cell."""
+    """What belongs together in row ``number`` (from 1). ``values`` has no entry for an empty cell. ``labels`` are those
+    of all columns that are labels, and each entry of a list.
+    """
 
     number: int
     media: tuple[MediaEntry, ...]
     values: dict[str, Value]
-    label: str = ""
+    labels: tuple[str, ...] = ()
     split: str = ""
 
 
@@ -75,19 +77,22 @@ def rows_as_samples(
 def _sample(table: Table, row: Row, roles: Map[str, Mapping], limits: Limits, into: Path) -> RowSample:
     media: list[MediaEntry] = []
     values: dict[str, Value] = {}
-    named = {"label": "", "split": ""}
+    labels: list[str] = []
+    split = ""
     for column, cell in row.values.items():
         mapping = roles.get(column, _UNNAMED)
         if mapping.role in MEDIA_ROLES or (column not in roles and isinstance(cell, Blob)):
             for single in cell if isinstance(cell, list) else [cell]:
                 media += _entry(table, column, single, mapping, limits, into)
-        elif mapping.role in named and not named[mapping.role]:
-            named[mapping.role] = _word(cell)
+        elif mapping.role == "label":
+            labels += filter(None, (_word(single).strip() for single in (cell if isinstance(cell, list) else [cell])))
+        elif mapping.role == "split" and not split:
+            split = _word(cell)
         elif mapping.role != "ignore" and (value := _value(cell)) is not None:
             values[storable(column)] = value
     if not media:
         raise UnreadableMedia("The row holds no picture, sound or text.")
-    return RowSample(row.number, tuple(media), values, named["label"], named["split"])
+    return RowSample(row.number, tuple(media), values, tuple(dict.fromkeys(labels)), split)
 
 
 def _entry(

@@ -41,6 +41,8 @@ _OTHERS = {
     b"SQLite format 3": "a database", b"PAR1": "a Parquet table", b"%!PS": "a PostScript page",
     b"\xc5\xd0\xd3\xc6": "a PostScript page", b"\x28\xb5\x2f\xfd": "a zstd archive",
 }
+_TABLES = (b"PAR1", b"PK\x03\x04", b"\x1f\x8b")
+_AS_A_TABLE = "Media that it holds come into a project where it is added as a table: dropped, or with “mmstudio add”."
 
 
 def regular_size(path: Path) -> int:
@@ -79,7 +81,8 @@ def sniff(path: Path) -> Kind:
         return kind
     for magic, name in _OTHERS.items():
         if head.startswith(magic):
-            raise UnsupportedMedia(f"This is {name}, which the studio does not read.", path=path)
+            raise UnsupportedMedia(f"This is {name}, and no picture, sound, video or text.", path=path,
+                                   hint=_AS_A_TABLE if magic in _TABLES else "")
     if looks_like_text(head):
         return Kind.TEXT
     if _pillow_knows(path):

@@ -43,15 +43,15 @@ def may_be_table(path: Path) -> bool:
     return path.suffix.lower() in TABLE_SUFFIXES or (path.is_dir() and is_saved(path))
 
 
-def open_table(path: Path, limits: Limits) -> Table:
-    """The table that a file or folder is, told from its bytes and structure.
+def open_table(path: Path, limits: Limits, sheet: str = "") -> Table:
+    """The table that a file or folder is, told from its bytes and structure; of a workbook a sheet may be named.
 
     Raises UnsupportedMedia where it is none, UnreadableMedia where it is broken and MediaTooLarge where it would unfold
     beyond measure; each names the path.
     """
     path = Path(os.path.abspath(path))
     try:
-        return _opened(path, limits)
+        return _opened(path, limits, sheet)
     except MediaError as error:
         error.path = error.path or str(path)
         raise
@@ -61,7 +61,7 @@ def open_table(path: Path, limits: Limits) -> Table:
         raise UnreadableMedia("The table would not fit into memory.", path=path) from error
 
 
-def _opened(path: Path, limits: Limits) -> Table:
+def _opened(path: Path, limits: Limits, sheet: str) -> Table:
     if path.is_dir():
         if is_saved(path):
             return open_saved(path)
@@ -74,7 +74,7 @@ def _opened(path: Path, limits: Limits) -> Table:
     if head.startswith(_ARROW):
         return open_arrow(path)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return _packed(path, limits)
+        return _packed(path, limits, sheet)
     if head.startswith(_OLD_OFFICE):
         raise UnsupportedMedia("This is an old Office document, or one that is locked by a password.", path=path,
                                hint="Save it as .xlsx without a password.")
@@ -83,11 +83,11 @@ def _opened(path: Path, limits: Limits) -> Table:
     return _text(path, head, limits)
 
 
-def _packed(path: Path, limits: Limits) -> Table:
+def _packed(path: Path, limits: Limits, sheet: str) -> Table:
     with archive_of(path) as archive:
         names = {name.lower() for name in archive.namelist()}
     if "xl/workbook.xml" in names:
-        return open_workbook(path)
+        return open_workbook(path, sheet)
     if "xl/workbook.bin" in names:
         raise UnsupportedMedia("This is a binary Excel workbook.", path=path, hint="Save it as .xlsx.")
     return open_zip(path, limits)

@@ -26,42 +26,56 @@ class Watch:
         """``memory`` is a file that keeps what was told, for the next time that the folder is watched."""
         self.folder, self._memory = folder, memory
         self._told: dict[str, tuple[int, int]] = {os.fspath(path): (-1, -1) for path in known} | _remembered(memory)
-        self._stems = {_stem(name) for name in self._told if Path(name).suffix not in SIDECAR_SUFFIXES}
+        self._media: dict[str, set[str]] = {}
+        self._note_media(self._told)
         self._seen: dict[str, tuple[int, int]] = {}
 
     def poll(self) -> list[Path]:
-        """Files that came or changed since the last time and are quiet now, in a stable order; each is told once.
+        """Files that came or changed since the last time and are quiet now, in a stable order; each is told once, and
+        again where what stands beside it came later or changed. Tables are passed over: a person maps their columns.
 
         Raises UnreadableMedia where the folder is not there; it may come back.
         """
+        from mmstudio.media.tables import TABLE_SUFFIXES  # here, for the window paints before it is loaded
+
         try:
             os.listdir(self.folder)
         except OSError as error:
             raise UnreadableMedia(f"The watched folder cannot be read ({reason(error)})", path=self.folder) from error
-        now, seen, fresh = time.time(), dict[str, tuple[int, int]](), list[Path]()
+        now, seen, fresh = time.time(), dict[str, tuple[int, int]](), dict[Path, None]()
         for found in scan([self.folder]):
             name = os.fspath(found.path)
+            if found.path.suffix.lower() in TABLE_SUFFIXES:
+                continue
             try:
                 status = os.stat(name)
             except OSError:
                 continue
             state = seen[name] = status.st_size, status.st_mtime_ns
             told = self._told.get(name)
-            if told == state or told == (-1, -1) or (told is None and self._is_late_caption(found.path)):
+            if told == state or told == (-1, -1):
                 continue
             if self._seen.get(name) == state or now - status.st_mtime > QUIET_SECONDS:
                 self._told[name] = state
-                fresh.append(found.path)
+                fresh |= dict.fromkeys(self._captioned(found.path) or [found.path])
         self._seen = seen
         if fresh and self._memory:
             with suppress(OSError):  # then some files are looked at again the next time, and are known
                 paths.write_atomically(self._memory, json.dumps(self._told).encode("utf-8", "surrogateescape"))
-        self._stems |= {_stem(os.fspath(path)) for path in fresh if path.suffix not in SIDECAR_SUFFIXES}
-        return fresh
+        self._note_media(map(os.fspath, fresh))
+        return list(fresh)
 
-    def _is_late_caption(self, path: Path) -> bool:
-        """A caption was read with its picture; one that comes later is no text of its own."""
-        return path.suffix in SIDECAR_SUFFIXES and _stem(os.fspath(path)) in self._stems
+    def _captioned(self, path: Path) -> list[Path]:
+        """The media that a file stands beside as their caption: told before, they are read with it again."""
+        stem, ending = os.path.splitext(path)
+        return [Path(name) for name in sorted(self._media.get(stem, ())) if ending in SIDECAR_SUFFIXES
+                and os.path.exists(name)]
+
+    def _note_media(self, names: Iterable[str]) -> None:
+        for name in names:
+            stem, ending = os.path.splitext(name)
+            if ending not in SIDECAR_SUFFIXES:
+                self._media.setdefault(stem, set()).add(name)
 
 
 def _remembered(memory: Path | None) -> dict[str, tuple[int, int]]:
@@ -70,7 +84,3 @@ def _remembered(memory: Path | None) -> dict[str, tuple[int, int]]:
         return {name: (int(size), int(changed)) for name, (size, changed) in told.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
-
-
-def _stem(name: str) -> str:
-    return os.path.splitext(name)[0]

@@ -94,7 +94,7 @@ def test_files_of_one_name_in_a_shard_are_a_sample(form, shard, tmp_path, run):
         "key": "text", "png": "image", "txt": "text", "cls": "number", "json.width": "number",
         "json.by.name": "category"}
     assert not bad
-    assert [sample.label for sample in good] == ["0", "1", "0", "1", "0"]
+    assert [sample.labels for sample in good] == [("0",), ("1",), ("0",), ("1",), ("0",)]
     picture, text = good[3].media
     assert (picture.modality, picture.path.suffix, text.text) == ("image", ".png", "A boat number 3")
     assert good[3].values == {"key": "000003", "json.width": 35, "json.by.name": "Ann"}
@@ -252,7 +252,7 @@ def test_each_media_file_of_a_zip_is_a_sample_with_what_stands_beside_it(make, t
         "set/dog/.DS_Store": b"\0\1", "__MACOSX/set/dog/3.png": b"\0", "set/dog/5.wav": make.bytes_of("tone.wav")}))
     assert not bad
     assert opened.count == 4
-    assert [sample.label for sample in good] == ["cat", "cat", "dog", "dog"]
+    assert [sample.labels for sample in good] == [("cat",), ("cat",), ("dog",), ("dog",)]
     assert [[entry.modality for entry in sample.media] for sample in good] == [
         ["image", "text"], ["image"], ["image", "text"], ["audio"]]
     assert good[0].media[1].text == "A cat on a mat"
@@ -264,7 +264,7 @@ def test_the_splits_of_a_zip_are_told_from_its_folders(make, tmp_path, run):
     files = {f"{split}/{kind}/{n}.png": make.bytes_of("plain.png")
              for split in ("train", "test") for kind in ("cat", "dog") for n in range(2)}
     _, good, _ = run(zipped(tmp_path / "a.zip", files))
-    assert {(sample.split, sample.label) for sample in good} == {
+    assert {(sample.split, *sample.labels) for sample in good} == {
         ("train", "cat"), ("train", "dog"), ("test", "cat"), ("test", "dog")}
 
 

@@ -402,7 +402,7 @@ def test_a_saved_data_set_becomes_samples_with_class_names(photos, tmp_path, lim
         "image": Mapping("image", "bytes"), "label": Mapping("label", kind="category"), "caption": Mapping("text")}
     good, bad = samples(opened)
     assert not bad
-    assert [sample.label for sample in good] == ["", "dog", "cat", "dog", "cat"]
+    assert [sample.labels for sample in good] == [(), ("dog",), ("cat",), ("dog",), ("cat",)]
     picture, text = good[4].media
     assert (picture.modality, picture.column, picture.path.suffix) == ("image", "image", ".png")
     assert (text.modality, text.text) == ("text", "A small boat number 4")
@@ -642,7 +642,7 @@ def test_a_csv_with_its_pictures_becomes_samples(make, tmp_path, table, samples,
     assert [(entry.modality, entry.column, entry.text) for entry in first.media] == [
         ("image", "image", ""), ("audio", "sound", ""), ("text", "caption", "A boat")]
     assert first.media[0].path.samefile(picture)
-    assert (first.label, first.split) == ("sea", "train")
+    assert (first.labels, first.split) == (("sea",), "train")
     assert first.values == {"size": 5, "when": datetime.date(2024, 5, 31)}
     assert (len(second.media), second.values) == (1, {})
     assert not (tmp_path / "into").exists()

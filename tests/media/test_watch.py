@@ -37,15 +37,23 @@ def test_a_file_that_is_still_written_is_told_when_it_rests(tmp_path: Path) -> N
     assert watch.poll() == [file]
 
 
-def test_a_caption_that_comes_after_its_picture_is_no_text_of_its_own(tmp_path: Path) -> None:
-    watch = Watch(tmp_path, [tmp_path / "known.png"])
+def test_a_caption_that_comes_or_changes_after_its_picture_tells_the_picture_again(tmp_path: Path) -> None:
+    known = _write(tmp_path / "known.png", "p")
+    watch = Watch(tmp_path, [known])
     picture, caption = _write(tmp_path / "x.png", "p"), _write(tmp_path / "x.txt", "c")
     assert watch.poll() == [picture, caption]  # together: the adding tells them apart
-    _write(tmp_path / "known.txt", "c")
-    _write(tmp_path / "y.png", "p")
-    watch.poll()
-    _write(tmp_path / "y.txt", "late")
+    late = _write(tmp_path / "known.txt", "c")
+    assert watch.poll() == [known]
     assert watch.poll() == []
+    _write(late, "another")
+    _write(tmp_path / "gone.txt", "a text of its own")
+    assert watch.poll() == [tmp_path / "gone.txt", known]
+
+
+def test_tables_are_passed_over(tmp_path: Path) -> None:
+    text = _write(tmp_path / "x.txt", "words")
+    _write(tmp_path / "t.csv", "a,b\n1,2")
+    assert Watch(tmp_path).poll() == [text]
 
 
 def test_what_was_told_is_remembered_over_a_new_start(tmp_path: Path) -> None:
