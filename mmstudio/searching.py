@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,34 @@ class Results:
         """
         hits = [hit for found in self.hits.values() for hit in found]
         return sorted(hits, key=lambda hit: (hit.deviations is None, -(hit.deviations or 0.0)))
+
+
+class Scores:
+    """The score of every item under a question, reckoned when it is first asked for. For one thread at a time."""
+
+    def __init__(self, view: VectorView, query: NDArray[np.float32], measure: similarity.Measure) -> None:
+        self.view = view
+        self._query, self._measure = query, measure
+        self._known: tuple[Rows, Any] | None = None
+
+    def of(self, ids: Rows) -> Any:
+        """``(n,)`` Arrow float64 for ``ids (n,)``, ascending; NaN for what has no vector. The same array as long as it
+        is the same array of ids.
+        """
+        import pyarrow as pa
+
+        if self._known is None or self._known[0] is not ids:
+            out = np.full(len(ids), np.nan)
+            if len(ids):
+                at = np.searchsorted(ids, self.view.ids).clip(max=len(ids) - 1)
+                here = ids[at] == self.view.ids
+                out[at[here]] = self._scores[here]
+            self._known = ids, pa.array(out)
+        return self._known[1]
+
+    @cached_property
+    def _scores(self) -> NDArray[np.float32]:
+        return similarity.scores(self.view.vectors, self._query, self._measure)
 
 
 def search(view: VectorView, query: NDArray[np.float32], k: int = 12, measure: similarity.Measure = "cosine",

@@ -72,6 +72,9 @@ TABLE: tuple[Setting, ...] = (
             "the class becomes its tag.", group="Media"),
     Setting("copy_media", False, "Copy media into the project", "Files that are added are copied, so that the project "
             "does not depend on where they lie.", group="Media"),
+    Setting("previews_megabytes", 2000, "Room for previews (MB)", "Small pictures of a project that were not looked at "
+            "for longest are dropped beyond this, and made again when they are seen; holds from the next opening on.",
+            low=10, high=1000000, group="Media"),
     Setting("microphone", "", "Microphone", "Name of the recording device; empty takes the system's.", group="Sound"),
 )
 BY_NAME = {setting.name: setting for setting in TABLE}

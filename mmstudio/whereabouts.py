@@ -53,6 +53,17 @@ def missing(items: Items) -> NDArray[np.int64]:
     return np.array(sorted(identity for ids in gone for identity in ids), np.int64)
 
 
+def outside(items: Items, folder: Path) -> list[Path]:
+    """The files of pictures and sounds that are there and do not lie in a project's folder, sorted."""
+    import pyarrow.compute as pc
+
+    table = items.table()
+    paths = table.column("path").filter(pc.not_equal(table.column("modality"), "text"))
+    inside = pc.starts_with(paths, os.fsencode(folder.absolute() / "x")[:-1])
+    found = (Path(os.fsdecode(path)) for path in pc.unique(paths.filter(pc.invert(inside))).to_pylist())
+    return sorted(path for path in found if path.is_file())
+
+
 def places(items: Items, folder: Path) -> list[Path]:
     """The files below a folder that items lie in."""
     import pyarrow.compute as pc

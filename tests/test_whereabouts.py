@@ -228,3 +228,20 @@ def test_a_project_keeps_what_it_was_told_of_itself(project: Project) -> None:
     reading = Project.open(project.folder, read_only=True)
     with pytest.raises(ProjectError, match="reading only"):
         reading.own.set("other", 2)
+
+
+def test_what_lies_outside_a_project_is_listed_once_each_without_texts_and_missing_files(tmp_path, make_picture, pool):
+    from mmstudio.project import Project
+    from mmstudio.whereabouts import outside
+
+    inside, near = make_picture("project/a.png", "red"), make_picture("project beside/b.png", "blue")
+    gone = make_picture("c.png", "green")
+    (tmp_path / "words.txt").write_text("some words")
+    opened = Project.open(tmp_path / "project")
+    try:
+        for _ in opened.add([inside, near, gone, tmp_path / "words.txt"], pool):
+            pass
+        gone.unlink()
+        assert outside(opened.items(), tmp_path / "project") == [near]
+    finally:
+        opened.close()

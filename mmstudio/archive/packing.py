@@ -8,10 +8,11 @@ import re
 import stat
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+from uuid import uuid4
 
 from mmstudio.archive.entries import (
     BLOCK_BYTES,
@@ -24,6 +25,7 @@ from mmstudio.archive.entries import (
     unreadable,
 )
 from mmstudio.exports.target import checked, opened, swapped
+from mmstudio.library import taken_along
 from mmstudio.media.scan import printable
 from mmstudio.progress import Progress, Work
 
@@ -53,9 +55,10 @@ class _Entry:
     changed_ns: int = 0
 
 
-def pack(folder: Path, target: Path) -> Work[Path]:
+def pack(folder: Path, target: Path, along: Sequence[Path] = ()) -> Work[Path]:
     """Put a project's folder into one file, the files as they are listed at the start; what is added later stays out.
 
+    The files ``along``, which lie elsewhere, are put into its folder ``media``; whoever opens it then finds them there.
     Locks and temporary files are left out, symbolic links are followed. Raises ArchiveError where a listed file changes
     meanwhile (best packed when no job writes), cannot be read, or has a name that not every system takes. Closing
     leaves ``target`` as it was.
@@ -67,15 +70,26 @@ def pack(folder: Path, target: Path) -> Work[Path]:
     if target.resolve().is_relative_to(folder.resolve()):
         raise ArchiveError("A project cannot be packed into its own folder.", path=target, hint="Choose another place.")
     yield Progress(0, 0, "looking through the files")
-    entries = _listed(folder)
+    elsewhere = [_elsewhere(path) for path in along]
+    entries = [*_listed(folder), *elsewhere]
     check_names([entry.name for entry in entries], folder)
     steps = Steps(sum(entry.size for entry in entries))
     with (swapped(target, ArchiveError, folder=False) as beside, opened(beside) as file,
           zipfile.ZipFile(file, "w", allowZip64=True) as archive):
         archive.writestr(zipfile.ZipInfo(MARKER), json.dumps({"format": FORMAT}))
+        if elsewhere:
+            places = {entry.path: entry.name for entry in elsewhere}
+            archive.writestr(zipfile.ZipInfo(taken_along.FILE), taken_along.written(places))
         for entry in entries:
             yield from _pack(entry, archive, steps)
     return target
+
+
+def _elsewhere(path: Path) -> _Entry:
+    """A file that lies outside, under a name that no other has and every system takes."""
+    suffix, status = path.suffix.lower(), _status(path)
+    name = f"media/{uuid4().hex}{suffix if suffix[1:].isascii() and suffix[1:].isalnum() else ''}"
+    return _Entry(name, path, status.st_size, status.st_mtime_ns)
 
 
 def _listed(folder: Path) -> list[_Entry]:

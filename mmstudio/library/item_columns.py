@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ _STORED: dict[str, tuple[str, Kind]] = {
     "rate": ("rate_hz", "number"), "duration": ("duration_s", "number"), "seconds": ("seconds", "number"),
 }
 _DERIVED: dict[str, Kind] = {"name": "text", "path": "text", "characters": "number"}
+SCORE = "score"
+Score: TypeAlias = Callable[[NDArray[np.int64]], Any]
+"""What is searched for as a column: ``(n,)`` Arrow floats for the items' ids, the same array for the same ids."""
 _CATEGORIES, _SHORT = 0.05, 40
 """A column of texts is one of categories where few differ (this share, or 50) and none is long (characters)."""
 
@@ -31,8 +34,8 @@ class ItemColumns:
     """The items' rows under the names that a person types; see ``query_match.Columns``."""
 
     def __init__(self, base: Base, in_samples: Collection[int] = (), captioned: Collection[int] = (),
-                 selected: Collection[int] = (), missing: Collection[int] = ()) -> None:
-        self._base = base
+                 selected: Collection[int] = (), missing: Collection[int] = (), score: Score | None = None) -> None:
+        self._base, self._score = base, score
         self._flags = {"sample": in_samples, "caption": captioned, "selected": selected, "missing": missing}
 
     def __len__(self) -> int:
@@ -41,6 +44,8 @@ class ItemColumns:
     def names(self) -> Mapping[str, Kind]:
         fixed: dict[str, Kind] = {"modality": "category", "name": "text", "path": "text"}
         fixed |= {name: kind for name, (_, kind) in _STORED.items()} | _DERIVED
+        if self._score is not None:
+            fixed[SCORE] = "number"
         flags: dict[str, Kind] = dict.fromkeys(self._flags, "flag")
         return fixed | flags | {name: kind for name, (kind, _) in self._own().items()}
 
@@ -50,6 +55,8 @@ class ItemColumns:
             return self._base.column(_STORED[name][0])
         if name in _DERIVED:
             return self.derived(name)
+        if name == SCORE and self._score is not None:
+            return self._score(self._base.ids)
         if name in self._flags:
             return self._flag(self._flags[name])
         return self._own()[name][1]
@@ -127,7 +134,7 @@ class ItemColumns:
         told = self._base.column("columns")
         known: tuple[Any, dict[str, tuple[Kind, Any]]] | None = self._base.derived.get("own")
         if known is None or known[0] is not told:
-            taken = {*_STORED, *_DERIVED, *self._flags, "has", "is", "tags", "type"}
+            taken = {*_STORED, *_DERIVED, *self._flags, SCORE, "has", "is", "tags", "type"}
             found = {f"{name}_column" if name.casefold() in taken else name: _guessed(rows, values, len(self))
                      for name, (rows, values) in _unfolded(told).items()}
             known = self._base.derived["own"] = (told, found)

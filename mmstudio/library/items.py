@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mmstudio.library.ids import union
 from mmstudio.library.item import Item, item_rows, item_schema, items_of
-from mmstudio.library.item_columns import ItemColumns
+from mmstudio.library.item_columns import ItemColumns, Score
 from mmstudio.library.splice import Splice
 from mmstudio.library.vector_keys import KEY_BYTES, content_keys
 
@@ -331,14 +331,15 @@ class Items(Mapping[int, Item]):
         return self._base.table
 
     def columns(self, in_samples: Collection[int] = (), captioned: Collection[int] = (),
-                selected: Collection[int] = (), missing: Collection[int] = ()) -> ItemColumns:
+                selected: Collection[int] = (), missing: Collection[int] = (), score: Score | None = None,
+                ) -> ItemColumns:
         """What a filter asks of the items, row by row in the order of ids. ``in_samples`` are the ids that belong to a
         sample, ``captioned`` those whose sample holds a text: ``has:sample``, ``has:caption``. ``selected`` are those
-        in the selection: ``is:selected``, ``missing`` those whose file is gone: ``is:missing``. Folds what changed,
-        which takes a moment for many items: best asked beside the window.
+        in the selection: ``is:selected``, ``missing`` those whose file is gone: ``is:missing``. ``score`` is that of
+        what is searched for. Folds what changed, which takes a moment for many items: best asked beside the window.
         """
         self.fold()
-        return ItemColumns(self._base, in_samples, captioned, selected, missing)
+        return ItemColumns(self._base, in_samples, captioned, selected, missing, score)
 
 
 class _Values(ValuesView[Item]):

@@ -135,7 +135,7 @@ class _View:
         """The column that was meant: its name, kind and all its values."""
         found = find_field(name, self.names)
         if found is None:
-            raise _unknown(name, [*self.names, "has", "is"], position)
+            raise _not_there(name, self.names, position)
         return found, self.names[found], self.columns.column(found)
 
 
@@ -148,8 +148,11 @@ def find_field(name: str, names: Mapping[str, Kind]) -> str | None:
     return folded.get(short, folded.get(_ALIASES.get(short, short)))
 
 
-def _unknown(name: str, known: Iterable[str], position: int) -> QueryError:
-    folded = {other.casefold(): other for other in known}
+def _not_there(name: str, names: Iterable[str], position: int) -> QueryError:
+    if name.casefold() == "score":
+        own = " A column of your own is called 'score_column'." if "score_column" in names else ""
+        return QueryError("Nothing is searched for, so no item has a score.", position, f"Search for something.{own}")
+    folded = {other.casefold(): other for other in (*names, "has", "is")}
     nearest = difflib.get_close_matches(name.casefold()[:100], folded, n=1, cutoff=0)
     return QueryError(f"There is no field '{shortened(name)}'.", position, f"Did you mean '{folded[nearest[0]]}'?")
 
