@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from mmstudio.encoders.base import Encoder, Vectors, encode
 from mmstudio.errors import AttentionUnavailable
 from mmstudio.explain.parts import Parts, parts_of
-from mmstudio.explain.subject import BATCH
 from mmstudio.media import Media, Modality
 from mmstudio.progress import Progress, Work
+
+AT_ONCE = 4
+"""Items that are read in one step of the work, after each of which it can be stopped."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,10 @@ def smallest_flip(encoder: Encoder, media: Media, modality: Modality, candidates
     while after == before and not gone.all():
         open_ = np.flatnonzero(~gone)
         tried = [parts.with_regions(~(gone | (np.arange(len(gone)) == region))) for region in open_]
-        rows = [encode(encoder, tried[at : at + BATCH], modality) for at in range(0, len(tried), BATCH)]
+        rows = list[Vectors]()
+        for at in range(0, len(tried), AT_ONCE):
+            rows.append(encode(encoder, tried[at : at + AT_ONCE], modality))
+            yield Progress(int(gone.sum()), len(gone))
         scores = np.concatenate(rows) @ candidates.T
         rivals = np.delete(scores, before, axis=1).max(axis=1)
         best = int((rivals - scores[:, before]).argmax())

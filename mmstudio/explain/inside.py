@@ -100,10 +100,17 @@ def _full(model: Any) -> Any:
 
 
 def _watch_attention(stack: ExitStack, model: Any, layers: list[Any], inside: Inside) -> None:
+    from inspect import signature
+
     from mmstudio.encoders.starter_towers import Attention, Pool
 
     def want(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return (*args[:2], True)
+
+    def want_named(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        given = signature(module.forward).bind(*args, **kwargs)
+        given.arguments["output_attentions"] = True
+        return given.args, given.kwargs
 
     def keep(module: Any, args: Any, given: Any) -> None:
         weights = given[1] if isinstance(given, tuple) and len(given) > 1 else None
@@ -116,6 +123,8 @@ def _watch_attention(stack: ExitStack, model: Any, layers: list[Any], inside: In
     for module in (module for layer in layers for module in layer.modules() if _is_attention(module)):
         if isinstance(module, Attention):
             stack.callback(module.register_forward_pre_hook(want).remove)
+        elif "output_attentions" in signature(module.forward).parameters:  # a family that tells it only when asked
+            stack.callback(module.register_forward_pre_hook(want_named, with_kwargs=True).remove)
         stack.callback(module.register_forward_hook(keep).remove)
     for module in model.modules():
         if isinstance(module, Pool):

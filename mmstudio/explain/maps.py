@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ def views(explanation: Explanation) -> list[View]:
         offered.append("pooling")
     if explanation.attention:
         offered += ["received", "query"]
-        if len({len(layer.positions) for layer in explanation.attention}) == 1:
+        if joins(explanation):
             offered.append("rollout")
     return offered
 
@@ -86,16 +87,49 @@ def attention_map(
 
 
 def rollout_map(explanation: Explanation) -> RelevanceMap:
-    """Attention rollout (Abnar & Zuidema 2020): heads averaged, half the residual identity, layers multiplied."""
+    """Attention rollout (Abnar & Zuidema 2020): heads averaged, half the residual identity, layers multiplied. Where
+    positions are joined between layers, each gives its share to those it was joined from.
+    """
     layers = explanation.attention
-    if not layers or len({len(layer.positions) for layer in layers}) != 1:
+    if not layers or not joins(explanation):
         raise AttentionUnavailable("Rollout needs layers that share their positions.")
-    count, query = len(layers[0].positions), explanation.pooling_query
-    pooled = explanation.pooling if query is None else np.eye(1, count, query, dtype=np.float32)[0]
-    weights = pooled if pooled is not None and len(pooled) == count else np.full(count, 1 / count, np.float32)
+    weights = read_weights(explanation, len(layers[-1].positions))
     for layer in reversed(layers):  # one row through the layers, for products of whole matrices take very long
+        weights = parted(weights, len(layer.positions))
         weights = 0.5 * weights + 0.5 * layer.read(weights)
     return RelevanceMap(weights.astype(np.float32), layers[0].positions, "Attention rollout", "attention")
+
+
+def joins(explanation: Explanation) -> bool:
+    """Whether every layer is there and has the positions of the one before it, or squares of four of them joined."""
+    counts = [len(layer.positions) for layer in explanation.attention]
+    tokens = explanation.token_positions
+    if len(set(counts)) > 1 and (tokens is None or len(tokens) != counts[-1]):
+        return False
+    return all(here == then or (here == 4 * then and round(then**0.5) ** 2 == then)
+               for here, then in pairwise(counts))
+
+
+def read_weights(explanation: Explanation, count: int) -> Floats:
+    """``(count,)`` how much each of the last layer's positions goes into the vector: by the pooling's weights, or
+    the one position that is read, else all alike.
+    """
+    pooling, query = explanation.pooling, explanation.pooling_query
+    if pooling is not None and len(pooling) < count and explanation.rows is not None:
+        pooling = np.pad(pooling, (0, count - len(pooling)))
+    if pooling is not None and len(pooling) == count:
+        return pooling
+    return np.full(count, 1 / count, np.float32) if query is None else np.eye(1, count, query, dtype=np.float32)[0]
+
+
+def parted(weights: NDArray[Any], count: int) -> NDArray[Any]:
+    """Weights of a square grid as those of the ``count`` positions that it was joined from, four by four in squares
+    (patch merging: Liu et al. 2021); the same where they are as many.
+    """
+    while len(weights) < count:
+        side = round(len(weights) ** 0.5)
+        weights = np.repeat(np.repeat(weights.reshape(side, side) / 4, 2, axis=0), 2, axis=1).ravel()
+    return weights
 
 
 def as_grid(found: RelevanceMap) -> tuple[Floats, tuple[float, float, float, float]]:

@@ -12,12 +12,12 @@ from typing import Literal
 import numpy as np
 
 from mmstudio.encoders.base import Encoder, Vectors
-from mmstudio.errors import StudioError
+from mmstudio.errors import AttentionUnavailable, StudioError
 from mmstudio.explain import gradients, leaving_out, maps
 from mmstudio.explain.maps import RelevanceMap
 from mmstudio.explain.subject import Subject
 from mmstudio.media import Media, Modality
-from mmstudio.progress import Work
+from mmstudio.progress import Progress, Work
 
 Needs = Literal["tokens", "attention", "gradients", "nothing"]
 
@@ -79,6 +79,9 @@ METHODS: tuple[Method, ...] = (
            "Which parts are there when the score is high, over 1,000 random masks.", leaving_out.rise),
 )
 
+TRIAL = "grad-input"
+"""The quick method that needs what the slow ones with gradients need."""
+
 
 def named(name: str) -> Method:
     """The method of that name. Raises StudioError."""
@@ -94,6 +97,23 @@ def relevance(name: str, encoder: Encoder, media: Media, modality: Modality, tar
     """
     subject = Subject(encoder, media, modality, np.asarray(target, np.float32))
     return (yield from named(name).run(subject))
+
+
+def refusals(subject: Subject) -> Work[dict[str, str]]:
+    """Why methods cannot explain such an item, by their names: those that are missing can. What needs gradients is
+    known only when it is tried, so of those methods the quick ones are.
+    """
+    out = dict[str, str]()
+    for done, method in enumerate(METHODS):
+        if method.quick:
+            try:
+                yield from method.run(subject)
+            except AttentionUnavailable as error:
+                out[method.name] = str(error)
+        elif method.needs == "gradients" and TRIAL in out:
+            out[method.name] = out[TRIAL]
+        yield Progress(done + 1, len(METHODS))
+    return out
 
 
 def offered(encoder: Encoder) -> list[Method]:

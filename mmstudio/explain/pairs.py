@@ -15,11 +15,12 @@ from mmstudio.explain.maps import RelevanceMap
 from mmstudio.explain.subject import Subject
 from mmstudio.explore.fusion import item_weights, weighted_mean
 from mmstudio.media import Media, Modality
+from mmstudio.progress import Progress, Work
 
 Floats = NDArray[np.float32]
 Side = tuple[Media, Modality]
-MOST_WORDS = 7
-"""Up to so many words all of their combinations are looked at."""
+MOST_PLAYERS, COALITIONS, AT_ONCE = 32, 128, 4
+"""Words that count apart, combinations of them that are read, and how many of those in one step of the work."""
 
 
 @dataclass(frozen=True)
@@ -80,22 +81,38 @@ def nearest_token(tokens: Positions, places: Positions, place: int) -> int:
     return int(np.nanargmin(far))
 
 
-def word_shares(subject: Subject, budget: int = 200) -> RelevanceMap:
-    """What each word adds to the score of a text: Shapley values, which sum to its score minus that of no words; by
-    all combinations up to ``MOST_WORDS``, else from a ``budget`` of them. Raises AttentionUnavailable.
+def word_shares(subject: Subject, most: int = MOST_PLAYERS, budget: int = COALITIONS) -> Work[RelevanceMap]:
+    """What each word adds to the score of a text: Shapley values by KernelSHAP (Lundberg & Lee 2017), which sum to its
+    score minus that of no words; exact up to seven words. Of a text of more than ``most`` words, neighbours are one
+    player together, so that no text takes more than about ``budget`` readings. Raises AttentionUnavailable.
     """
     if subject.modality != "text":
         raise AttentionUnavailable("Only a text has words.")
-    parts = subject.parts
+    parts, done = subject.parts, 0
+    words = len(parts.positions)
+    players = min(words, most)
+    player = np.arange(words) * players // words
+    positions = _stretches(parts.positions, player)
 
     def value(there: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return subject.scores([parts.with_regions(row) for row in there])
+        return subject.scores([parts.kept(row[player].astype(np.float32)) for row in there])
 
-    if parts.region_count <= MOST_WORDS:
-        shares = shapley.exact(value, parts.region_count)
-    else:
-        *_, shares = shapley.kernel(value, parts.region_count, budget)
-    return RelevanceMap(shares.astype(np.float32), parts.positions, "Share of each word in the score", "score")
+    found = None
+    for shares in shapley.kernel(value, players, budget, batch=AT_ONCE):
+        done += AT_ONCE
+        found = RelevanceMap(shares.astype(np.float32), positions, "Share of each word in the score", "score")
+        yield Progress(min(done, budget), budget, fresh=found)
+    assert found is not None
+    return found
+
+
+def _stretches(words: Positions, player: NDArray[np.int64]) -> Positions:
+    """The words of each player as one place, named by its first and its last."""
+    first = np.flatnonzero(np.diff(player, prepend=-1))
+    last = np.append(first[1:], len(player)) - 1
+    names = [words.label(a) if a == b else f"{words.label(a)} … {words.label(b)}"
+             for a, b in zip(first.tolist(), last.tolist(), strict=True)]
+    return Positions("character", np.stack([words.extents[first, 0], words.extents[last, 1]], axis=1), tuple(names))
 
 
 def modality_shares(vectors: Vectors, modalities: Sequence[str], weights: dict[str, float], query: Vectors,

@@ -38,7 +38,8 @@ def kernel(value: Value, players: int, budget: int, seed: int = 0, batch: int = 
     coalitions, in pairs with their complements (Covert & Lee 2021); by all of them, and exact, where that are few.
 
     The values are those of the weighted linear game that is nearest to the game on the coalitions that were looked at,
-    under the condition that they sum to what everybody achieves minus what nobody does.
+    under the condition that they sum to what everybody achieves minus what nobody does; until enough were looked at,
+    all alike.
     """
     ends = value(np.array([[False] * players, [True] * players]))
     nobody, gain = float(ends[0]), float(ends[1] - ends[0])
@@ -49,8 +50,9 @@ def kernel(value: Value, players: int, budget: int, seed: int = 0, batch: int = 
     seen = np.zeros(0)
     for start in range(0, len(plan), batch):
         seen = np.concatenate([seen, value(plan[start : start + batch]) - nobody])
-        if len(seen) >= min(2 * players, len(plan)):
-            yield _solved(plan[: len(seen)], seen, weights[: len(seen)], gain)
+        enough = len(seen) >= min(2 * players, len(plan))
+        yield _solved(plan[: len(seen)], seen, weights[: len(seen)], gain) if enough else np.full(players,
+                                                                                                  gain / players)
 
 
 def _plan(players: int, budget: int, seed: int) -> tuple[Coalitions, Doubles]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmstudio.encoders.base import Encoder
+from mmstudio.errors import AttentionUnavailable
 from mmstudio.explain.inside import trainable
 from mmstudio.explain.maps import RelevanceMap
-from mmstudio.explain.methods import relevance
+from mmstudio.explain.methods import named
 from mmstudio.explain.parts import Parts
 from mmstudio.explain.perturb import perturb
 from mmstudio.explain.subject import Subject
@@ -25,6 +26,10 @@ TRUSTED = 2.0
 """Standard deviations above random maps from which on a map is believed."""
 SAME = 0.7
 """Rank correlation with the map of a model of random weights from which on a map does not know the model."""
+FEWEST_WORDS = 4
+"""Ranks of fewer words than these, less one, tell nothing."""
+Way = Callable[[Subject], Work[RelevanceMap]]
+"""What makes a map anew, of another item or by another model."""
 GENTLE = {"image": ("noise", 0.03), "audio": ("white-noise", 0.1)}
 
 
@@ -76,12 +81,16 @@ class Verdict:
                 else "✗ do not trust this ({:+.1f} σ against random)")
 
 
-def verdict_of(subject: Subject, found: RelevanceMap, method: str) -> Work[Verdict]:
+def verdict_of(subject: Subject, found: RelevanceMap, method: str | Way) -> Work[Verdict]:
     """All that tells of a map of ``method`` whether it is true: against random ones, under a little noise, and where
-    the model's weights are at hand, against other weights. The last two make the map anew.
+    the model's weights are at hand, against other weights. The last two make the map anew; where that is not possible
+    for the item with noise, its test is left out.
     """
     verdict = yield from judged(subject, found)
-    noise = yield from against_noise(subject, found, method)
+    try:
+        noise = yield from against_noise(subject, found, method)
+    except AttentionUnavailable:
+        noise = None
     if not hasattr(subject.encoder, "tensors"):
         return replace(verdict, noise=noise)
     randomised = yield from against_random_weights(subject, found, method)
@@ -127,7 +136,7 @@ def moved(parts: Parts, cells: Floats, rng: np.random.Generator) -> Floats:
     return grid.ravel()
 
 
-def against_random_weights(subject: Subject, found: RelevanceMap, method: str, seed: int = 0) -> Work[float]:
+def against_random_weights(subject: Subject, found: RelevanceMap, method: str | Way, seed: int = 0) -> Work[float]:
     """Spearman's rank correlation of a map with that of the same model whose weights are mixed up (Adebayo et al.
     2018). Near 1, the map shows the item and not what the model knows of it. Raises AttentionUnavailable.
     """
@@ -135,20 +144,32 @@ def against_random_weights(subject: Subject, found: RelevanceMap, method: str, s
     return rank_correlation(subject.parts, found, (yield from _again(method, other)))
 
 
-def against_noise(subject: Subject, found: RelevanceMap, method: str, seed: int = 0) -> Work[float | None]:
-    """Spearman's rank correlation of a map with that of the item with a little noise (after Yeh et al. 2019); None for
-    texts, which have no little noise.
+def against_noise(subject: Subject, found: RelevanceMap, method: str | Way, seed: int = 0) -> Work[float | None]:
+    """Spearman's rank correlation of a map with that of the item with a little noise (after Yeh et al. 2019). Of a text
+    its least relevant word is left out, which should not change what the others are worth (Feng et al. 2018); None for
+    one of fewer than ``FEWEST_WORDS``.
     """
-    if subject.modality not in GENTLE:
-        return None
+    if subject.modality == "text":
+        return (yield from _without_a_word(subject, found, method))
     name, strength = GENTLE[subject.modality]
     shaken = Subject(subject.encoder, perturb(subject.media, name, strength, seed), subject.modality, subject.target)
     return rank_correlation(subject.parts, found, (yield from _again(method, shaken)))
 
 
-def _again(method: str, subject: Subject) -> Work[RelevanceMap]:
+def _without_a_word(subject: Subject, found: RelevanceMap, method: str | Way) -> Work[float | None]:
+    parts = subject.parts
+    if len(parts.positions) < FEWEST_WORDS:
+        return None
+    before = parts.on_cells(found)
+    others = np.arange(len(before)) != np.argmin(np.abs(before))
+    shorter = Subject(subject.encoder, parts.kept(others.astype(np.float32)), "text", subject.target)
+    after = shorter.parts.on_cells((yield from _again(method, shorter)))
+    return _spearman(before[others], after) if len(after) == len(before) - 1 else None
+
+
+def _again(method: str | Way, subject: Subject) -> Work[RelevanceMap]:
     """The maps on the way are nobody's."""
-    work = relevance(method, subject.encoder, subject.media, subject.modality, subject.target)
+    work = (named(method).run if isinstance(method, str) else method)(subject)
     while True:
         try:
             progress = next(work)
@@ -174,12 +195,15 @@ def randomised(encoder: Encoder, seed: int = 0) -> Encoder:
 
 def rank_correlation(parts: Parts, one: RelevanceMap, other: RelevanceMap) -> float:
     """Spearman's, over the places they share, or over the cells of the item; 0 where one of them is all alike."""
-    from scipy.stats import rankdata
-
     same = len(one.weights) == len(other.weights) and one.positions.kind == other.positions.kind
     inside = one.positions.placed if same else slice(None)
-    pair = [found.weights[inside] if same else parts.on_cells(found) for found in (one, other)]
-    ranks = [rankdata(values) - (len(values) + 1) / 2 for values in pair]
+    return _spearman(*(found.weights[inside] if same else parts.on_cells(found) for found in (one, other)))
+
+
+def _spearman(one: Floats, other: Floats) -> float:
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(values) - (len(values) + 1) / 2 for values in (one, other)]
     length = float(np.sqrt((ranks[0] ** 2).sum() * (ranks[1] ** 2).sum()))
     return float(ranks[0] @ ranks[1]) / length if length else 0.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from mmstudio.encoders import Encoder, load_encoder
 from mmstudio.encoders.base import Vectors, encode
 from mmstudio.errors import AttentionUnavailable
 from mmstudio.explain import gradients, inside
-from mmstudio.explain.methods import METHODS, relevance
+from mmstudio.explain.methods import METHODS, refusals, relevance
 from mmstudio.explain.parts import parts_of
 from mmstudio.explain.subject import Subject
 from mmstudio.media import AudioClip
@@ -65,10 +66,12 @@ def test_integrated_gradients_are_captums(starter: Encoder, subjects: dict[str, 
     from captum.attr import IntegratedGradients
 
     start, score = by_itself(starter, subjects["text"].target)
-    for progress in gradients.integrated_gradients(subjects["text"]):
-        theirs = IntegratedGradients(score).attribute(start, emptied(starter), n_steps=progress.done)
+    steps = gradients.STEPS
+    for progress in (step for step in gradients.integrated_gradients(subjects["text"]) if step.fresh is not None):
+        theirs = IntegratedGradients(score).attribute(start, emptied(starter), n_steps=steps)
         assert np.allclose(progress.fresh.weights, theirs.sum(dim=-1)[0].detach().numpy(), atol=1e-4)
-    assert progress.done >= gradients.STEPS
+        steps *= 2
+    assert steps > gradients.STEPS
 
 
 def test_gradient_times_input_is_captums(starter: Encoder, subjects: dict[str, Subject]) -> None:
@@ -163,6 +166,113 @@ def test_attention_that_a_model_does_not_reckon_with_is_refused(tmp_path: Path) 
     subject = Subject(wavlm, AudioClip((wave,), 16_000), "audio", np.eye(1, wavlm.dim, dtype=np.float32)[0])
     with pytest.raises(AttentionUnavailable, match="leaves parts"):
         finish(gradients.chefer(subject))
+    refused = finish(refusals(subject))
+    assert set(refused) == {"chefer"}
+    assert "not what it reckons with" in refused["chefer"]
+
+
+SHORT = {"whisper": 0.4, "ast": 0.3, "clap": 2.0}
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Subject]:
+    """Sounds shorter than what the model reads, and CLAP, whose positions are joined between its stages."""
+    out = {}
+    for name, seconds in SHORT.items():
+        encoder = load_encoder(str(MODELS[name](tmp_path_factory.mktemp(name))), "cpu")
+        rng = np.random.default_rng(0)
+        wave = rng.normal(size=round(seconds * encoder.sample_rate_hz)).astype(np.float32)
+        target = rng.normal(size=encoder.dim).astype(np.float32)
+        out[name] = Subject(encoder, AudioClip((wave,), encoder.sample_rate_hz), "audio",
+                            target / np.linalg.norm(target))
+    return out
+
+
+@pytest.mark.parametrize("name", list(SHORT))
+def test_sounds_get_every_method(name: str, sounds: dict[str, Subject]) -> None:
+    subject = sounds[name]
+    assert not finish(refusals(subject))
+    for method in (method for method in METHODS if method.needs != "nothing"):
+        found = finish(method.run(subject))
+        assert len(found.weights) == len(found.positions)
+        assert found.positions.placed.any()
+        assert np.ptp(found.weights[found.positions.placed]) > 0
+
+
+@pytest.mark.parametrize("name", ["whisper", "ast"])
+def test_of_a_short_sound_the_silence_after_it_takes_its_part_of_the_score(
+    name: str, sounds: dict[str, Subject],
+) -> None:
+    subject = sounds[name]
+    found = finish(gradients.integrated_gradients(subject))
+    parts = parts_of(subject.media)
+    nothing = encode(subject.encoder, [parts.kept(np.zeros(len(parts.positions), np.float32))], "audio")[0]
+    assert subject.explanation.rows is not None
+    assert found.positions.labels[-1] == "silence after the sound"
+    assert found.weights.sum() == pytest.approx(subject.score - float(nothing @ subject.target), abs=5e-3)
+
+
+def test_gradient_weighted_attention_in_windows_is_that_of_whole_matrices(sounds: dict[str, Subject]) -> None:
+    subject = sounds["clap"]
+    vectors, seen = inside.vectors(subject.encoder, [gradients._prepared(subject)], attention=True)
+    slopes = torch.autograd.grad((vectors @ torch.from_numpy(subject.target)).sum(), seen.attention)
+    flow = np.eye(len(subject.explanation.attention[0].positions))
+    for layer, weights, slope in zip(subject.explanation.attention, seen.attention, slopes, strict=True):
+        count = len(layer.positions)
+        while len(flow) > count:  # a joined position is the mean of the four it was joined from
+            side = round(len(flow) ** 0.5)
+            flow = flow.reshape(side // 2, 2, side // 2, 2, -1).mean(axis=(1, 3)).reshape(len(flow) // 4, -1)
+        relevant = np.zeros((count, count))
+        blocks = np.maximum((weights * slope).detach().numpy(), 0).mean(axis=1)
+        for block, index in zip(blocks, layer.index, strict=True):
+            relevant[np.ix_(index, index)] = block
+        flow = flow + relevant @ flow
+    start = np.full(flow.shape[1], 1 / flow.shape[1])
+    assert np.allclose(finish(gradients.chefer(subject)).weights, flow.mean(axis=0) - start, atol=1e-7)
+
+
+def test_smooth_grad_is_the_mean_gradient_under_noise_that_is_the_same_each_time(
+    starter: Encoder, subjects: dict[str, Subject],
+) -> None:
+    start, score = by_itself(starter, subjects["text"].target)
+    noise = torch.Generator().manual_seed(3)
+    spread = gradients.NOISE * float(start.max() - start.min())
+    slopes = []
+    for at in range(0, gradients.NOISES, gradients.AT_ONCE):
+        many = min(gradients.AT_ONCE, gradients.NOISES - at)
+        for shaken in torch.randn((many, *start.shape[1:]), generator=noise) * spread:
+            x = (start[0] + shaken)[None].requires_grad_()
+            slopes.append(torch.autograd.grad(score(x).sum(), x)[0])
+    assert len(slopes) == 24
+    wanted = (torch.stack(slopes).mean(dim=0) * (start - emptied(starter))).sum(dim=-1)[0].detach().numpy()
+    assert np.allclose(finish(gradients.smooth_grad(subjects["text"], seed=3)).weights, wanted, atol=1e-5)
+
+
+def test_slow_gradients_can_be_stopped_after_every_few_passes(
+    subjects: dict[str, Subject], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[int] = []
+    through = inside.vectors
+
+    def counted(encoder: Encoder, batch: Any, *rest: Any, **more: Any) -> Any:
+        read.append(len(batch))
+        return through(encoder, batch, *rest, **more)
+
+    monkeypatch.setattr(inside, "vectors", counted)
+    for method in (gradients.integrated_gradients, gradients.smooth_grad):
+        told = [(progress.done, progress.total, sum(read)) for progress in method(subjects["image"])]
+        assert all(after[2] - before[2] <= gradients.AT_ONCE for before, after in pairwise(told))
+        assert all(before[0] < after[0] <= after[1] for before, after in pairwise(told))
+
+
+def test_a_text_of_siglip_has_no_parts_in_its_space_and_says_which_methods_work(tmp_path: Path) -> None:
+    encoder = load_encoder(str(MODELS["siglip"](tmp_path / "siglip")), "cpu")
+    target = np.eye(1, encoder.dim, dtype=np.float32)[0]
+    picture = Subject(encoder, Image.effect_noise((32, 32), 90).convert("RGB"), "image", target)
+    text = finish(refusals(Subject(encoder, "a dog", "text", target)))
+    assert set(finish(refusals(picture))) == {"similarity"}
+    assert set(text) == {"similarity", "grad-cam"}
+    assert "no vectors for parts" in text["similarity"]
 
 
 def test_looking_inside_leaves_no_hook_behind(starter: Any, subjects: dict[str, Subject]) -> None:

@@ -33,6 +33,63 @@ def test_occlusion_of_a_text_is_what_each_word_takes_with_it(subject: Subject) -
     assert found.positions.label(int(found.weights.argmax())) == "dog"
 
 
+def test_occlusion_of_a_picture_is_the_mean_fall_of_the_windows_over_a_cell(
+    starter: Encoder, scenes: Any, words: Callable[[str], Vectors],
+) -> None:
+    subject = Subject(starter, scenes[3][0], "image", words("a dog"))
+    found, (rows, columns) = finish(leaving_out.occlusion(subject)), subject.parts.shape
+    row, column = 5, 9
+    fell = []
+    for top in sorted({*range(0, rows - 3, 2), rows - 4}):
+        for left in sorted({*range(0, columns - 3, 2), columns - 4}):
+            if top <= row < top + 4 and left <= column < left + 4:
+                there = np.ones((rows, columns), np.float32)
+                there[top : top + 4, left : left + 4] = 0
+                hidden = encode(starter, [subject.parts.kept(there.ravel())], "image")[0]
+                fell.append(subject.score - float(hidden @ subject.target))
+    assert len(fell) >= 4
+    assert found.weights[row * columns + column] == pytest.approx(np.mean(fell), abs=1e-5)
+
+
+def test_occlusion_of_a_sound_is_the_mean_fall_of_the_windows_over_a_cell(
+    starter: Encoder, words: Callable[[str], Vectors],
+) -> None:
+    wave = (0.2 * np.random.default_rng(1).standard_normal(9600)).astype(np.float32)
+    subject = Subject(starter, AudioClip((wave,), 16_000), "audio", words("a dog"))
+    bands, moments = subject.parts.shape
+    assert (bands, moments) == (8, 6)
+    fell = []
+    for low in (2, 4):  # of the windows of four by four, two apart, those over band 4 and moment 0
+        there = np.ones((bands, moments), np.float32)
+        there[low : low + 4, 0:4] = 0
+        hidden = encode(starter, [subject.parts.kept(there.ravel())], "audio")[0]
+        fell.append(subject.score - float(hidden @ subject.target))
+    assert finish(leaving_out.occlusion(subject)).weights[4 * moments] == pytest.approx(np.mean(fell), abs=1e-5)
+
+
+def test_kernel_shap_of_a_picture_is_the_weighted_regression_it_is_defined_by(
+    starter: Encoder, scenes: Any, words: Callable[[str], Vectors],
+) -> None:
+    subject = Subject(starter, scenes[3][0], "image", words("a dog"))
+    parts = subject.parts
+    found = finish(leaving_out.kernel_shap(subject, coalitions=160, seed=2))
+    regions = parts.region_count
+    shares = np.array([found.weights[parts.regions == region].sum() for region in range(regions)])
+    there, weights = shapley._plan(regions, 160, 2)
+    scores = np.concatenate([subject.scores([parts.with_regions(row) for row in there[at : at + 32]])
+                             for at in range(0, len(there), 32)])
+    nobody, everybody = (subject.scores([parts.with_regions(np.full(regions, all_there))])[0]
+                         for all_there in (False, True))
+    # Lagrange: the normal equations, with one more row for the sum
+    x = there.astype(float)
+    system = np.block([[x.T @ (weights[:, None] * x), np.ones((regions, 1))],
+                       [np.ones((1, regions)), np.zeros((1, 1))]])
+    wanted = np.linalg.lstsq(system, np.append(x.T @ (weights * (scores - nobody)), everybody - nobody),
+                             rcond=None)[0][:-1]
+    assert np.allclose(shares, wanted, atol=1e-4)
+    assert shares.sum() == pytest.approx(everybody - nobody, abs=1e-5)
+
+
 def test_rise_is_the_mean_of_masks_weighted_by_their_scores(subject: Subject) -> None:
     found = finish(leaving_out.rise(subject, masks=40, seed=5))
     rng = np.random.default_rng(5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 from mmstudio.encoders import Encoder
 from mmstudio.encoders.base import Positions, Vectors, normalised
 from mmstudio.errors import AttentionUnavailable
-from mmstudio.explain.pairs import modality_shares, nearest_token, pair_of, word_shares
+from mmstudio.explain.pairs import COALITIONS, modality_shares, nearest_token, pair_of, word_shares
 from mmstudio.explain.subject import Subject
+from mmstudio.progress import finish
 
 
 def test_a_pair_is_the_same_from_both_sides(starter: Encoder, scenes: Any) -> None:
@@ -45,11 +47,38 @@ def test_pointing_at_a_word_shows_where_it_is_and_back(starter: Encoder, scenes:
 @pytest.mark.parametrize("text", ["a dog sits", "one two three four five six seven eight nine ten dogs"])
 def test_shares_of_words_sum_to_the_score(text: str, starter: Encoder, words: Callable[[str], Vectors]) -> None:
     subject = Subject(starter, text, "text", words("a puppy"))
-    found = word_shares(subject, budget=60)
+    found = finish(word_shares(subject, budget=60))
     assert found.weights.sum() == pytest.approx(subject.score - subject.scores(["…"])[0], abs=1e-5)
     assert len(found.weights) == len(text.split())
     with pytest.raises(AttentionUnavailable):
-        word_shares(Subject(starter, object(), "image", words("x")))  # type: ignore[arg-type]
+        finish(word_shares(Subject(starter, object(), "image", words("x"))))  # type: ignore[arg-type]
+
+
+def test_shares_of_a_long_text_take_few_readings_in_small_steps(
+    starter: Encoder, words: Callable[[str], Vectors], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[int] = []
+    forward = type(starter).forward
+
+    def counted(encoder: Encoder, batch: Any) -> Vectors:
+        read.append(len(batch))
+        return forward(encoder, batch)
+
+    monkeypatch.setattr(type(starter), "forward", counted)
+    subject = Subject(starter, " ".join(f"dog{number} lamp" for number in range(500)), "text", words("a puppy"))
+    read.clear()
+    steps, work = [], word_shares(subject)
+    while True:
+        try:
+            steps.append((next(work), sum(read)))
+        except StopIteration as stop:
+            found = stop.value
+            break
+    assert len(found.weights) == 32
+    assert sum(read) <= COALITIONS + 2
+    assert all(after - before <= 4 for (_, before), (_, after) in pairwise(steps))
+    assert found.positions.labels[0] == "dog0 … lamp"
+    assert found.weights.sum() == pytest.approx(subject.score - subject.scores(["…"])[0], abs=1e-5)
 
 
 def test_shares_of_modalities_are_shapleys_and_sum_to_the_score() -> None:

@@ -69,6 +69,20 @@ def test_a_little_noise_changes_the_map_little(subject: Subject) -> None:
     assert noise > 0.8
 
 
+def test_of_a_text_the_least_relevant_word_is_left_out_to_see_whether_the_others_keep_their_worth(
+    starter: Encoder, words: Callable[[str], Vectors],
+) -> None:
+    text = Subject(starter, "a big dog beside the red chair", "text", words("a dog"))
+    found = by(text, "occlusion")
+    least = int(np.abs(found.weights).argmin())
+    kept = [at for at in range(7) if at != least]
+    shorter = Subject(starter, " ".join(found.positions.labels[at] for at in kept), "text", text.target)
+    wanted = spearmanr(found.weights[kept], by(shorter, "occlusion").weights).statistic
+    assert finish(trust.against_noise(text, found, "occlusion")) == pytest.approx(wanted, abs=1e-6)
+    few = Subject(starter, "a dog", "text", text.target)
+    assert finish(trust.against_noise(few, by(few, "occlusion"), "occlusion")) is None
+
+
 def test_a_slow_method_is_tested_as_a_quick_one_is_and_tells_how_far_it_has_come(subject: Subject) -> None:
     work = trust.verdict_of(subject, by(subject, "occlusion"), "occlusion")
     steps = []
