@@ -2,7 +2,7 @@
 
 A fused vector is a combination of the sample's modality vectors. Which one, needs only how these lie to one another,
 their Gram matrix, which is reckoned once; so a hundred thousand samples follow a slider without one long vector being
-touched.
+touched. Where a fusion leads on a map is in ``sample_places``.
 """
 
 from __future__ import annotations
@@ -14,46 +14,71 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mmstudio.explore.pca import pca
-
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
-Fusion = Literal["mean", "geodesic"]
+Fusion = Literal["mean", "geodesic", "concatenated", "experts"]
+"""The last two have no vector in the modalities' own space: one has a longer vector, the other none but scores."""
+TEMPERATURE = 0.05
+"""Of scores, cosines of about -1 to 1: e times less likely for so much less."""
 _TURNS = 12
 _STILL = 5e-7
 _TINY = np.float32(1e-12)
+_ROUNDING = 1e-6
+_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True)
 class Parts:
     """What samples are fused from: ``vectors (n, m, dim)``, the mean of each sample's items of each of ``modalities``,
-    0 where it has none; ``present (m, n)``, and ``gram (m, m, n)``, their inner products.
+    0 where it has none; ``present (m, n)``; ``gram (m, m, n)``, their inner products; and ``spread (m, n)``, how far
+    each lies from the mean of its modality, squared.
     """
 
     modalities: tuple[str, ...]
     vectors: Floats
     present: NDArray[np.bool_]
     gram: Floats
+    spread: Floats
 
     @classmethod
     def of(cls, vectors: Floats, modalities: NDArray[np.str_], samples: Sequence[Sequence[int]]) -> Parts:
-        """From item ``vectors (items, dim)``, and the rows that belong to each sample."""
-        names = tuple(str(name) for name in np.unique(modalities))
+        """From item ``vectors (items, dim)``, and the rows that belong to each sample. ``modalities`` are those of rows
+        that do.
+        """
         rows = np.array([row for sample in samples for row in sample], np.int64)
+        names = tuple(str(name) for name in np.unique(modalities[rows]))
         own = np.repeat(np.arange(len(samples)), [len(sample) for sample in samples])
         kind = np.searchsorted(names, modalities[rows])
         slot = own * len(names) + kind
         sums = np.zeros((len(samples) * len(names), vectors.shape[1]), np.float32)
-        np.add.at(sums, slot, vectors[rows])
+        for start in range(0, len(rows), _AT_ONCE):
+            np.add.at(sums, slot[start : start + _AT_ONCE], vectors[rows[start : start + _AT_ONCE]])
         counts = np.bincount(slot, minlength=len(sums))
         sums /= np.maximum(counts, 1)[:, None]
         parts = sums.reshape(len(samples), len(names), -1)
         gram = np.einsum("nid,njd->ijn", parts, parts, optimize=True)
         present = np.ascontiguousarray((counts > 0).reshape(len(samples), len(names)).T)
-        return cls(names, parts, present, np.ascontiguousarray(gram, np.float32))
+        means = parts.sum(axis=0) / np.maximum(present.sum(axis=1), 1)[:, None]
+        spread = np.einsum("iin->in", gram) - 2 * np.einsum("nid,id->in", parts, means)
+        spread += (means**2).sum(axis=1)[:, None]
+        spread[~present | (spread < _ROUNDING)] = 0
+        return cls(names, parts, present, np.ascontiguousarray(gram, np.float32), spread.astype(np.float32))
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+    def some(self, rows: Rows) -> Parts:
+        """Of these samples only, with the ``spread`` that they have among all."""
+        return Parts(self.modalities, self.vectors[rows], self.present[:, rows], self.gram[:, :, rows],
+                     self.spread[:, rows])
+
+    def counted(self, weights: Floats, rows: Rows) -> Floats:
+        """``(m, q)`` the weights of these samples as they count: what one lacks has none, and where all that it has has
+        none, all of that counts the same.
+        """
+        here = self.present[:, rows]
+        counted = np.where(here, np.maximum(weights, 0), 0)
+        return np.where(counted.any(axis=0), counted, here).astype(np.float32)
 
 
 class Fuser:
@@ -72,10 +97,33 @@ class Fuser:
         self._sum, self._scratch = np.empty(n, np.float32), np.empty(n, np.float32)
         self._move, self._towards = np.empty((m, n), np.float32), np.empty((m, n), np.float32)
 
-    def coefficients(self, weights: Sequence[float] | Floats, how: Fusion = "mean") -> Floats:
+    def coefficients(self, weights: Sequence[float] | Floats, how: Literal["mean", "geodesic"] = "mean") -> Floats:
         """``(m, n)`` for the weights ``(m,)`` of the modalities, or ``(m, n)`` of each sample's. Only their proportions
         matter; where all of a sample's are 0 they count as equal. The array is filled anew by the next call.
         """
+        self._weigh(weights)
+        if how == "mean":
+            np.copyto(self._out, self._weights)
+            return self._normalised(self.parts.gram)
+        return self._geodesic()
+
+    def shares(self, weights: Sequence[float] | Floats, how: Fusion) -> Floats:
+        """``(m, n)`` in whose proportions the modalities make up what a sample is by the fusion ``how``. Side by side
+        each counts by its weight and by how much it tells there: so a vector's length is made up, and nearly so are its
+        cosines. Of experts each counts by its weight. Else they are the coefficients.
+        """
+        if how == "mean" or how == "geodesic":
+            return self.coefficients(weights, how)
+        self._weigh(weights)
+        if how == "concatenated":
+            np.multiply(self._weights, self.parts.spread, out=self._out)
+            np.sum(self._out, axis=0, out=self._sum)
+            np.copyto(self._out, self._weights, where=self._sum <= _TINY)
+            return self._out
+        return self._weights
+
+    def _weigh(self, weights: Sequence[float] | Floats) -> None:
+        """Bring the weights to the sum 1 for each sample."""
         given = np.asarray(weights, np.float32)
         np.multiply(self.parts.present, given[:, None] if given.ndim == 1 else given, out=self._weights)
         np.sum(self._weights, axis=0, out=self._sum)
@@ -84,10 +132,6 @@ class Fuser:
             self._weights[:, none] = self.parts.present[:, none]
             np.sum(self._weights, axis=0, out=self._sum)
         self._weights /= np.maximum(self._sum, _TINY)
-        if how == "mean":
-            np.copyto(self._out, self._weights)
-            return self._normalised(self.parts.gram)
-        return self._geodesic()
 
     def _normalised(self, gram: Floats) -> Floats:
         """Divided by the length of what they stand for."""
@@ -137,11 +181,11 @@ class Fuser:
         return np.einsum("mn,nmd->nd", coefficients, self.parts.vectors, optimize=True).astype(np.float32)
 
     @staticmethod
-    def between(places: Floats, coefficients: Floats, out: Floats | None = None) -> Floats:
-        """``(n, axes)`` points between each sample's modalities' own ``places (m, n, axes)``, as the coefficients
-        share them: what a map shows while a slider moves.
+    def between(places: Floats, shares: Floats, out: Floats | None = None) -> Floats:
+        """``(n, axes)`` points between each sample's modalities' own ``places (m, n, axes)``, in proportion to their
+        ``shares (m, n)``: what a map shows while a slider moves.
         """
-        share = coefficients / np.maximum(coefficients.sum(axis=0), _TINY)
+        share = shares / np.maximum(shares.sum(axis=0), _TINY)
         out = np.empty(places.shape[1:], np.float32) if out is None else out
         np.multiply(places[0], share[0][:, None], out=out)
         for part, weight in zip(places[1:], share[1:], strict=True):
@@ -149,21 +193,8 @@ class Fuser:
         return out
 
 
-def concatenated(parts: Parts, weights: Sequence[float] | Floats, dim: int = 64) -> Floats:
-    """``(n, dim)`` unit vectors: all modalities side by side, each less its mean, weighted and then brought to its
-    principal components. A modality that a sample lacks says nothing there.
-    """
-    blocks = []
-    for at, weight in enumerate(np.asarray(weights, np.float32)):
-        own, here = parts.vectors[:, at], parts.present[at]
-        mean = own[here].mean(axis=0) if here.any() else 0
-        blocks.append(np.where(here[:, None], own - mean, 0) * np.sqrt(max(float(weight), 0.0)))
-    beside = np.concatenate(blocks, axis=1).astype(np.float32)
-    out = pca(beside, min(dim, *beside.shape)).place(beside)
-    return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
-
-
-def product_of_experts(scores: Floats, weights: Sequence[float] | Floats, temperature: float = 0.05) -> Floats:
+def product_of_experts(scores: Floats, weights: Sequence[float] | Floats, temperature: float = TEMPERATURE,
+                       ) -> Floats:
     """Late fusion: ``(n,)`` log-probabilities of candidates from ``scores (m, n)`` of each modality, NaN where a
     candidate lacks it, by the weighted product of each modality's softmax (Hinton 2002). A missing expert says what it
     says on average.

@@ -122,7 +122,7 @@ def window() -> None:
     timer = QTimer(interval=5, timerType=Qt.TimerType.PreciseTimer)
     timer.timeout.connect(tick)
     timer.start()
-    session.start(paths.default_project(), sorted((SAMPLES / "pictures").iterdir())[:30])
+    session.start(paths.default_project(), lambda: session.add(sorted((SAMPLES / "pictures").iterdir())[:30]))
     wait(lambda: bool(session.layout and session.layout.final) and not session.jobs.running)
     studio.actions_.by_id["why_attention"].trigger()
     wait(lambda: studio.why.made is not None and studio.why.made.pages["attention"].made is not None)
