@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     files = [Path(argument) for argument in arguments if not argument.startswith("-")]
     last = Path(chosen["project"]) if chosen["project"] else None
     folder = last if last and last.is_dir() else paths.default_project()
-    window.painted.connect(lambda: session.start(folder, files))
+    window.painted.connect(lambda: session.start(folder, (lambda: window.add_paths(files)) if files else None))
     sys.excepthook = lambda kind, error, trace: session.failed.emit(unexpected(error))
     signal.signal(signal.SIGINT, lambda *_: window.close())
     for complaint in complaints:

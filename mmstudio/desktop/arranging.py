@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from mmstudio.explore import clusters, fusion
 from mmstudio.explore.aside import Aside
 from mmstudio.explore.projection import Method, Wish, on_axes, pacmap, pca, placed_among, project
-from mmstudio.library import Sample, VectorView
-from mmstudio.media import MODALITIES, Modality
+from mmstudio.library import VectorView
+from mmstudio.media import Modality
 from mmstudio.progress import Progress, Work
-from mmstudio.project import fused
-from mmstudio.searching import Found, search
+from mmstudio.searching import Found
 
 QUICK = 3000
 """Points that are arranged within the program where nothing was wished for: sooner than another process answers."""
@@ -58,7 +57,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class FusedPlace:
-    """A sample's fused ``vector (dim,)``, its ``place (2,)`` on the map, and its neighbours."""
+    """A sample's fused ``vector (dim,)``, its ``place (2,)`` on the map, and what items its vector finds."""
 
     sample_id: int
     place: NDArray[np.float32]
@@ -74,17 +73,20 @@ def _seen(view: VectorView, arrangement: Arrangement) -> NDArray[np.float32]:
 
 
 def arranging(view: VectorView, old: Layout | None, final: bool, arrangement: Arrangement, aside: Aside,
-              anew: bool = False) -> Work[Layout]:
+              anew: bool = False, shown: Layout | None = None) -> Work[Layout]:
     """PCA at once; then, when the vectors are complete, what is wished for with its partial results, then clusters.
-    Where most points have their places already, unless it is wanted ``anew``, the others are placed among them.
+    Where most points have their places already, unless it is wanted ``anew``, the others are placed among them. What
+    is made anew is turned to lie as what is ``shown`` does.
     """
     if arrangement.axes is not None:
         return _by_words(view, arrangement)
-    vectors = _seen(view, arrangement)
-    if final and not anew and old is not None and old.final and old.arrangement is arrangement \
-            and np.count_nonzero(np.isin(view.ids, old.keys)) > len(view.ids) / 2:
-        return _carried_over(old, view, vectors)
-    first = Layout(view.ids, view.modalities, _unit(pca(vectors).place(vectors)), "PCA", final=False)
+    if not anew and old is not None and old.arrangement is arrangement:
+        if old.final and old.clusters is not None and np.array_equal(view.ids, old.keys):
+            return old
+        if np.count_nonzero(np.isin(view.ids, old.keys)) > len(view.ids) / 2:
+            return _carried_over(old, view, _seen(view, arrangement), final)
+    vectors, seen = _seen(view, arrangement), shown or old
+    first = turned(Layout(view.ids, view.modalities, _unit(pca(vectors).place(vectors)), "PCA", final=False), seen)
     if not final:
         return first
     yield Progress(0, 1, fresh=first)
@@ -97,9 +99,10 @@ def arranging(view: VectorView, old: Layout | None, final: bool, arrangement: Ar
         try:
             step = next(steps)
         except StopIteration as stop:
-            found = _layout(view, stop.value, KINDS[wish.method])
+            found = turned(_layout(view, stop.value, KINDS[wish.method]), seen)
             return replace(found, arrangement=arrangement, clusters=clusters.on_map(found.places))
-        partial = None if step.fresh is None else replace(_layout(view, step.fresh, KINDS[wish.method]), final=False)
+        partial = None if step.fresh is None else turned(
+            replace(_layout(view, step.fresh, KINDS[wish.method]), final=False), seen)
         yield Progress(step.done, step.total, step.text, partial)
 
 
@@ -108,6 +111,22 @@ def _layout(view: VectorView, places: NDArray[np.float32], kind: str) -> Layout:
         return Layout(view.ids, view.modalities, _unit(places), kind)
     solid = _unit(places)
     return Layout(view.ids, view.modalities, seen_from(solid, 0.0, 0.0), kind, solid=solid)
+
+
+def turned(layout: Layout, other: Layout | None) -> Layout:
+    """The map turned and mirrored as a whole to lie as another of the same points does (orthogonal Procrustes:
+    Schönemann 1966), so that points fly no further than they must. One of three dimensions stays.
+    """
+    if other is None or layout.solid is not None or other.solid is not None:
+        return layout
+    mine, theirs = layout.places, other.places
+    if not np.array_equal(layout.keys, other.keys):
+        _, rows, others = np.intersect1d(layout.keys, other.keys, return_indices=True)
+        mine, theirs = mine[rows], theirs[others]
+    if len(mine) < 3:
+        return layout
+    u, _, v = np.linalg.svd((mine - mine.mean(axis=0)).T.astype(np.float64) @ (theirs - theirs.mean(axis=0)))
+    return replace(layout, places=(layout.places @ (u @ v)).astype(np.float32))
 
 
 def seen_from(solid: NDArray[np.float32], around: float, above: float) -> NDArray[np.float32]:
@@ -133,7 +152,7 @@ def _by_words(view: VectorView, arrangement: Arrangement) -> Layout:
                   clusters=clusters.on_map(places), arrangement=arrangement)
 
 
-def _carried_over(old: Layout, view: VectorView, vectors: NDArray[np.float32]) -> Layout:
+def _carried_over(old: Layout, view: VectorView, vectors: NDArray[np.float32], final: bool) -> Layout:
     """The older map without what is gone; what is new lies among its neighbours, and nothing else moves."""
     order = np.argsort(old.keys, kind="stable")
     at = np.searchsorted(old.keys[order], view.ids).clip(max=len(order) - 1)
@@ -146,7 +165,7 @@ def _carried_over(old: Layout, view: VectorView, vectors: NDArray[np.float32]) -
         return places
 
     places = carried(old.places)
-    return Layout(view.ids, view.modalities, places, old.kind, clusters=clusters.on_map(places),
+    return Layout(view.ids, view.modalities, places, old.kind, final, clusters.on_map(places) if final else None,
                   solid=None if old.solid is None else carried(old.solid), arrangement=old.arrangement)
 
 
@@ -154,15 +173,3 @@ def _unit(places: NDArray[np.float32]) -> NDArray[np.float32]:
     """Centred, and scaled so that the typical distance from the centre is 1."""
     centred = places - places.mean(axis=0)
     return (centred / max(float(np.sqrt((centred**2).sum(axis=1).mean())), 1e-9)).astype(np.float32)
-
-
-def fused_place(view: VectorView, layout: Layout | None, sample: Sample, k: int) -> FusedPlace:
-    """Where a sample's fused vector lies: at its members' places weighted by how near they are, with neighbours."""
-    vector = fused(view, sample)
-    hits = search(view, vector, k) if k else {modality: [] for modality in MODALITIES}
-    place = np.zeros(2, np.float32)
-    if layout is not None and len(layout.keys):
-        rows = np.array([view.rows[int(key)] for key in layout.keys if view.rows.get(int(key), len(view)) < len(view)])
-        if len(rows) == len(layout.keys):
-            place = placed_among(vector, view.vectors[rows], layout.places)
-    return FusedPlace(sample.id, place, hits, vector)

@@ -18,7 +18,7 @@ from mmstudio.explore.question import combined
 from mmstudio.explore.similarity import Measure
 from mmstudio.media import MODALITIES, MediaRef, Modality
 from mmstudio.project import fused
-from mmstudio.searching import STALE, Found, Question, Results, find, index_wanted, known_index, make_index
+from mmstudio.searching import STALE, Found, Question, Results, Scores, find, index_wanted, known_index, make_index
 
 if TYPE_CHECKING:
     from mmstudio.desktop.session import Session
@@ -52,12 +52,15 @@ class Scope:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one question found; ``title`` repeats it and ``query (dim,)`` is its vector."""
+    """What one question found; ``title`` repeats it and ``query (dim,)`` is its vector. ``scores`` are those of all
+    items, found or not.
+    """
 
     title: str
     query: Vector
     measure: Measure
     results: Results
+    scores: Scores | None = None
 
     @property
     def hits(self) -> dict[Modality, list[Found]]:
@@ -254,7 +257,8 @@ class Asking(QObject):
         """
         for part in parts:
             if isinstance(part.asked, int) and view is not None:
-                vector = view.vector(part.asked) if part.asked > 0 else fused(view, self._session.samples[-part.asked])
+                vector = view.vector(part.asked) if part.asked > 0 else fused(
+                    view, self._session.samples[-part.asked], how=self._session.fusing.how)
                 if vector is not None:
                     self._vectors[part.asked] = vector
         return [part.asked for part in parts if part.asked not in self._vectors]
@@ -320,7 +324,8 @@ def _answer(wish: _Wish, view: VectorView, vectors: dict[Asked, Vector], modalit
     without = tuple(part.asked for part in wish.parts if isinstance(part.asked, int) and part.asked > 0)
     question = Question(vector, wish.measure, HITS, (wish.modality,) if wish.modality else MODALITIES, wish.scope.ids,
                         without, modality, wish.exact)
-    return Answer(_title(wish.parts), vector, wish.measure, find(view, question, index))
+    return Answer(_title(wish.parts), vector, wish.measure, find(view, question, index),
+                  Scores(view, vector, wish.measure))
 
 
 def _title(parts: tuple[Part, ...]) -> str:

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QFormLayout,
     QGridLayout,
     QGroupBox,
+    QHBoxLayout,
     QLabel,
     QLineEdit,
     QListWidget,
@@ -47,25 +48,33 @@ class SettingsDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._settings = settings
         self.editors: dict[str, QWidget] = {}
-        layout = QVBoxLayout(self)
+        layout, sides = QVBoxLayout(self), QHBoxLayout()
+        columns = {QVBoxLayout(): 0, QVBoxLayout(): 0}
+        for column in columns:
+            sides.addLayout(column, 1)
+        layout.addLayout(sides)
         groups: dict[str, QFormLayout] = {}
         for setting in TABLE:
             if setting.group not in groups:
                 box = QGroupBox(tr(setting.group))
                 groups[setting.group] = QFormLayout(box)
-                layout.addWidget(box)
+                shorter = min(columns, key=columns.__getitem__)
+                shorter.addWidget(box)
+                columns[shorter] += sum(other.group == setting.group for other in TABLE)
             editor = self._editor(setting)
             editor.setToolTip(tr(setting.text))
             editor.setAccessibleDescription(tr(setting.text))
             self.editors[setting.name] = editor
             groups[setting.group].addRow(tr(setting.label), editor)
+        for column in columns:
+            column.addStretch(1)
         self._complaint = QLabel()
         self._complaint.setWordWrap(True)
         layout.addWidget(self._complaint)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         layout.addWidget(buttons)
-        self.setMinimumWidth(440)
+        self.setMinimumWidth(760)
 
     def _editor(self, setting: Setting) -> QWidget:
         value = self._settings[setting.name]
@@ -205,11 +214,13 @@ class RecordDialog(QDialog):
 class ShortcutsDialog(QDialog):
     """The sheet of shortcuts, made from the actions."""
 
+    ROWS = 24
     GESTURES = (
         ("Wheel / drag", "zoom at the pointer / pan"), ("Double-click", "show everything"),
         ("Shift+drag", "lasso"), ("Ctrl+click", "add to or take from the selection"),
         ("Alt+drag", "take the lassoed from the selection"), ("Ctrl+Shift+drag", "add the lassoed"),
         ("Space, 0–9", "play or pause; jump to 0–90 % of the sound"),
+        ("Ctrl+1–9", "tag with one of the last used tags"),
         ("Shift+drag on a sound", "mark what is repeated"), (", and .", "a frame back or on in a video"),
         ("Double-click or 0 on a picture", "all of it or 100 %"),
         ("Legend: click / double-click", "hide / show alone"), ("Esc", "clear the selection"),
@@ -220,14 +231,16 @@ class ShortcutsDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         layout = QGridLayout(self)
         layout.setHorizontalSpacing(24)
+        layout.setContentsMargins(16, 16, 16, 16)
         rows = [(a.shortcut().toString(QKeySequence.SequenceFormat.NativeText), a.text().replace("&", ""))
                 for a in actions if not a.shortcut().isEmpty()]
         rows += [(tr(keys), tr(text)) for keys, text in self.GESTURES]
         for number, (keys, text) in enumerate(rows):
             key = QLabel(keys)
             key.setProperty("heading", True)
-            layout.addWidget(key, number % 14, number // 14 * 2)
-            layout.addWidget(QLabel(text), number % 14, number // 14 * 2 + 1)
+            row, column = number % self.ROWS, 2 * (number // self.ROWS)
+            layout.addWidget(key, row, column)
+            layout.addWidget(QLabel(text), row, column + 1)
 
 
 class Palette(QDialog):

@@ -14,6 +14,7 @@ from mmstudio.desktop.selection import Selection
 from mmstudio.desktop.session import Session
 from mmstudio.errors import StudioError
 from mmstudio.library import Sample
+from mmstudio.library.item_columns import SCORE, Score
 from mmstudio.library.items import Items
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Rows(QObject):
 
 
 class Filter(QObject):
-    """Answers the newest wish, and again when the items change, or the selection where the wish is about it."""
+    """Answers the newest wish, and again when the items change, or the selection or search that it is about."""
 
     passed = Signal(object)
     """What passes, as Shown."""
@@ -125,6 +126,7 @@ class Filter(QObject):
         self._again.timeout.connect(self._ask)
         self._rows.changed.connect(self._items_changed)
         session.selectionChanged.connect(self._selection_changed)
+        session.answered.connect(lambda _: self._answered_anew())
         session.places.missingChanged.connect(self._items_changed)
         session.projectOpened.connect(lambda: self._rows.ask(_prepare, lambda _: None, session.failed.emit))
 
@@ -146,10 +148,16 @@ class Filter(QObject):
         if self.about_selection and not self.waits:
             self._ask()
 
+    def _answered_anew(self) -> None:
+        """What is searched for has other scores; a wish that was refused without any is asked again."""
+        if self.wish.sort == SCORE or SCORE in self.wish.text.casefold():
+            self._ask()
+
     def _ask(self) -> None:
         self._asked += 1
         asked, wish, selection = self._asked, self.wish, self._session.selection
-        samples, missing = list(self._session.samples.values()), self._session.places.missing
+        samples, missing, score = list(self._session.samples.values()), self._session.places.missing, score_of(
+            self._session)
 
         def done(found: tuple[Shown, bool]) -> None:
             if asked == self._asked:
@@ -164,18 +172,24 @@ class Filter(QObject):
                 self._answered, self.about_selection = asked, False
                 self.refused.emit(error)
 
-        self._rows.ask(lambda items: passing(items, wish, samples, selection, missing), done, failed)
+        self._rows.ask(lambda items: passing(items, wish, samples, selection, missing, score), done, failed)
 
     def complete(self, text: str, cursor: int) -> None:
         """Ask what could stand at the cursor (in characters)."""
         self._completions_asked += 1
-        asked, items = self._completions_asked, self._session.items.copy()
+        asked, items, score = self._completions_asked, self._session.items.copy(), score_of(self._session)
 
         def done(found: list[Completion]) -> None:
             if asked == self._completions_asked:
                 self.completed.emit(found)
 
-        self._session.maths.ask(lambda: _completions(items, text, cursor), on_done=done)
+        self._session.maths.ask(lambda: _completions(items, text, cursor, score), on_done=done)
+
+
+def score_of(session: Session) -> Score | None:
+    """The scores of what is searched for, as a column of the items."""
+    scores = session.answer.scores if session.answer else None
+    return scores.of if scores else None
 
 
 def _prepare(items: Items) -> None:
@@ -184,7 +198,7 @@ def _prepare(items: Items) -> None:
 
 
 def passing(items: Items, wish: Wish, samples: list[Sample], selection: Selection,
-             missing: Selection) -> tuple[Shown, bool]:
+            missing: Selection, score: Score | None = None) -> tuple[Shown, bool]:
     """What passes, in the order wished, and whether that depends on the selection."""
     from mmstudio.library.query import names_flag, parse  # here, for the window paints before they are loaded
     from mmstudio.library.query_match import matches
@@ -193,7 +207,7 @@ def passing(items: Items, wish: Wish, samples: list[Sample], selection: Selectio
     query = parse(wish.text)
     about_selection = names_flag(query, "selected")
     columns = items.columns(*_members(items, samples), selection.items if about_selection else (),
-                            missing.items)
+                            missing.items, score)
     mask = matches(query, columns)
     if wish.modality:
         import pyarrow.compute as pc
@@ -212,7 +226,15 @@ def _members(items: Items, samples: list[Sample]) -> tuple[NDArray[np.int64], ND
     return ids, ids[captioned]
 
 
-def _completions(items: Items, text: str, cursor: int) -> list[Completion]:
+def points_passing(keys: NDArray[np.int64], ids: NDArray[np.int64], samples: list[Sample]) -> NDArray[np.bool_]:
+    """Which of the map's points ``(n,)`` are of the items ``ids (m,)``, or of samples that hold one of these."""
+    members = np.array([i for sample in samples for i in sample.item_ids], np.int64)
+    of_sample = np.repeat(np.array([sample.id for sample in samples], np.int64),
+                          np.array([len(sample.item_ids) for sample in samples], np.int64))
+    return np.isin(keys, np.concatenate([ids, -of_sample[np.isin(members, ids)]]))
+
+
+def _completions(items: Items, text: str, cursor: int, score: Score | None) -> list[Completion]:
     from mmstudio.library.query_match import complete
 
-    return complete(text, cursor, items.columns())
+    return complete(text, cursor, items.columns(score=score))

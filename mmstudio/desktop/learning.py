@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 LOOK_MS = 300
 Line = dict[str, Any]
+Make = Callable[[Project, "TrainingJob", Encoder, "list[int] | None"], Work[Path]]
 
 
 @dataclass(frozen=True)
@@ -202,16 +203,16 @@ class Learning(QObject):
 
     def train(self, job: TrainingJob, keys: Iterable[int] | None) -> None:
         """Make a run of these keys, or of everything, and start it as soon as no other trains."""
-        self._prepare(tr("Preparing a run"), lambda project, encoder, chosen: project.make_run(job, encoder, chosen),
-                      keys)
+        self._prepare(tr("Preparing a run"), job,
+                      lambda project, job, encoder, chosen: project.make_run(job, encoder, chosen), keys)
 
     def sweep(self, wanted: Sweep, keys: Iterable[int] | None) -> None:
         """As ``train``, many runs one after another with other settings each."""
-        self._prepare(tr("Preparing a sweep"),
-                      lambda project, encoder, chosen: project.make_sweep(wanted, encoder, chosen), keys)
+        self._prepare(tr("Preparing a sweep"), wanted.job,
+                      lambda project, job, encoder, chosen: project.make_sweep(replace(wanted, job=job), encoder,
+                                                                               chosen), keys)
 
-    def _prepare(self, title: str, make: Callable[[Project, Encoder, list[int] | None], Work[Path]],
-                 keys: Iterable[int] | None) -> None:
+    def _prepare(self, title: str, job: TrainingJob, make: Make, keys: Iterable[int] | None) -> None:
         session, chosen = self._session, None if keys is None else list(keys)
         project, encoder = session.project, session.encoder
         if project is None or encoder is None:
@@ -222,8 +223,14 @@ class Learning(QObject):
             session.jobs.forget(preparing)
             self._begin()
 
-        preparing = session.jobs.start(title, lambda: make(project, encoder, chosen), lambda _: None, done,
-                                       session.failed.emit)
+        preparing = session.jobs.start(title, lambda: self._made(make, project, job, encoder, chosen), lambda _: None,
+                                       done, session.failed.emit)
+
+    def _made(self, make: Make, project: Project, job: TrainingJob, encoder: Encoder,
+              chosen: list[int] | None) -> Work[Path]:
+        """What is made for a job, once every model that it names has read its modality."""
+        job = yield from project.encode_for(job, encoder, self._session.pool.executor)
+        return (yield from make(project, job, encoder, chosen))
 
     def importance(self, kept: KeptSweep, then: Callable[[dict[str, float]], None]) -> None:
         """How much each setting of a sweep mattered."""
@@ -259,7 +266,8 @@ class Learning(QObject):
 
         title = tr("Trying a run")
         preparing = self._trial = session.jobs.start(
-            title, lambda: project.make_rehearsal(job, encoder, chosen), lambda _: None, made, failed)
+            title, lambda: self._made(Project.make_rehearsal, project, job, encoder, chosen), lambda _: None, made,
+            failed)
         self._stopped_trial = lambda: then(TrainingError(tr("The trial was stopped.")))
 
     def stop_trial(self) -> None:
@@ -326,6 +334,7 @@ class Learning(QObject):
             return
 
         def work() -> Work[Fresh]:
+            yield from project.encode_for(run.job, encoder, session.pool.executor)
             told = yield from project.predict(run.folder, encoder, chosen)
             return Fresh(tuple(project.some(told)))
 
@@ -337,22 +346,6 @@ class Learning(QObject):
                     count(len(found.items)), "caption" if run.job.task == "captioning" else run.job.target))
 
         job = session.jobs.start(tr("Predicting"), work, lambda _: None, done, session.failed.emit)
-
-    def baselines(self, run: Run, then: Callable[[], None]) -> None:
-        """Measure what is simple beside the run, on the same parts."""
-        session = self._session
-
-        def work() -> Work[dict[str, float]]:
-            from mmstudio.training import baselines
-
-            return (yield from baselines.beside(run.folder))
-
-        def done(told: dict[str, float]) -> None:
-            job.finish(", ".join(f"{name} {value:.3f}" for name, value in told.items()), [])
-            self.look()
-            then()
-
-        job = session.jobs.start(tr("Baselines"), work, lambda _: None, done, session.failed.emit, session.maths)
 
     def evaluate(self, runs: list[Run], then: Callable[[Evaluated | StudioError], None]) -> None:
         """What the pages of finished runs show, computed behind the window."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmstudio import paths
+from mmstudio.desktop.plots.colouring import places_in
 from mmstudio.encoders.base import Encoder
 from mmstudio.explore.naming import distinctive_terms
 from mmstudio.library import Items
@@ -45,10 +46,14 @@ def words_of(items: Items, keys: NDArray[np.int64], labels: NDArray[np.int64],
     """On a lane: distinctive terms of the texts of each group, of which ``keys (n,)`` are members with ``labels (n,)``,
     and the project's own tags and short texts.
     """
-    read = {item.id: item.text for item in items.some(np.unique(keys)) if item.modality == "text"}
-    texts = [(read[key], label) for key, label in zip(keys.tolist(), labels.tolist(), strict=True) if key in read]
-    terms = distinctive_terms([text for text, _ in texts], np.array([label for _, label in texts], np.int64))
-    short = [text.strip() for text, _ in texts if 0 < len(text.split()) <= LONGEST_NAME]
+    import pyarrow.compute as pc
+
+    rows = items.rows_of(np.unique(keys), ["id", "modality", "text"])  # no object for each of a million items
+    rows = rows.filter(pc.equal(rows.column("modality"), "text"))
+    read, at = rows.column("text").to_pylist(), places_in(keys, np.asarray(rows.column("id"), np.int64))
+    texts = [read[row] for row in at[at >= 0].tolist()]
+    terms = distinctive_terms(texts, labels[at >= 0])
+    short = [text.strip() for text in texts if 0 < len(text.split()) <= LONGEST_NAME]
     return terms, [*items.tags_of(items.ids()), *dict.fromkeys(short)][:MOST_WORDS]
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.sharing import unused
-from mmstudio.desktop.text import tr
+from mmstudio.desktop.text import count, tr
+from mmstudio.errors import StudioError
 from mmstudio.progress import Work
 from mmstudio.training.export_run import ExportReport
 from mmstudio.training.runs import Run
@@ -30,32 +31,42 @@ def export(session: Session, run: Run, parent: Path) -> None:
                              session.maths)
 
 
-def offers_raw_baselines(run: Run) -> bool:
-    """Whether a run tells classes apart and was not measured beside baselines on its media yet."""
-    from mmstudio.training.raw_baselines import names
+def baselines(session: Session, run: Run, then: Callable[[], None]) -> None:
+    """Fit what is simple on the run's vectors, as lines of the runs' table; ``then`` however it ends."""
+    def work() -> Work[list[Path]]:
+        from mmstudio.training import baseline_runs
 
-    return run.job.task == "classification" and not names(run.job.modalities) & set(run.results.get("baselines", {}))
+        return (yield from baseline_runs.on_vectors(run.folder))
+
+    _fit(session, run, tr("Baselines"), work, then)
 
 
-def raw_baselines(session: Session, run: Run, then: Callable[[], None]) -> None:
-    """Measure what words, colours or mel bands alone tell, on the run's parts; ``then`` however it ends."""
+def baselines_on_media(session: Session, run: Run, then: Callable[[], None]) -> None:
+    """As ``baselines`` on words, colours and edges, or mel bands alone."""
     items, samples = session.items.copy(), dict(session.samples)
 
-    def work() -> Work[dict[str, float]]:
-        from mmstudio.training import raw_baselines as raw
+    def work() -> Work[list[Path]]:
+        from mmstudio.training import baseline_runs
         from mmstudio.training.examples import Examples
 
         keys = Examples.load(run.folder / "examples").keys.tolist()
         members = {key: samples[-key].item_ids if -key in samples else (key,) for key in keys}
-        return (yield from raw.beside(run.folder, {
+        return (yield from baseline_runs.on_media(run.folder, {
             key: [items[i].ref for i in some if i in items] for key, some in members.items()}))
 
-    def done(told: dict[str, float]) -> None:
-        job.finish(", ".join(f"{name} {value:.3f}" for name, value in told.items()), [])
+    _fit(session, run, tr("Baselines on media"), work, then)
+
+
+def _fit(session: Session, run: Run, title: str, work: Callable[[], Work[list[Path]]], then: Callable[[], None]
+         ) -> None:
+    def done(made: list[Path]) -> None:
+        job.finish(tr("{} baselines of “{}”").format(count(len(made)), run.name), [])
+        session.noted.emit(tr("{} baselines of “{}” are lines of the table now. Choose one with the run to compare "
+                              "them.").format(count(len(made)), run.name))
         then()
 
-    def failed(error: object) -> None:
+    def failed(error: StudioError) -> None:
         session.failed.emit(error)
         then()
 
-    job = session.jobs.start(tr("Baselines on media"), work, lambda _: None, done, failed, session.maths)
+    job = session.jobs.start(title, work, lambda _: None, done, failed, session.maths)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -19,9 +19,11 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from mmstudio import paths
 from mmstudio.bridging import Bridged, extended
-from mmstudio.desktop.arranging import Arrangement, FusedPlace, Layout, arranging, fused_place
+from mmstudio.desktop import kept_map, unfinished
+from mmstudio.desktop.arranging import Arrangement, Layout, arranging
 from mmstudio.desktop.asking import Answer as Answer
 from mmstudio.desktop.asking import Asking
+from mmstudio.desktop.fusing import Fusing
 from mmstudio.desktop.jobs import Job, Jobs
 from mmstudio.desktop.places import Places
 from mmstudio.desktop.selection import Selection
@@ -68,10 +70,14 @@ class Session(QObject):
     answered = Signal(object)
     explained = Signal(object)
     fusedMoved = Signal(object)
-    samplesPlaced = Signal(list)
+    samplesPlaced = Signal(object)
     encoderChanged = Signal()
     failed = Signal(object)
     noted = Signal(str)
+    interrupted = Signal(object, object)
+    """A job ended early by an error that may pass; what goes on with it."""
+    leftFound = Signal(list)
+    """Paths that were not added to their end when the project was last open."""
     missed = Signal(int)
     """So many files of the project that was opened are not where they were."""
     offered = Signal(object)
@@ -97,6 +103,8 @@ class Session(QObject):
         self.bridge: Bridged | None = None
         """What another model reads and this one does not, on its way into ``view``."""
         self.layout: Layout | None = None
+        self._left: Layout | None = None
+        """The map of the model that was in use before."""
         self.selection = Selection()
         self.current: int | None = None
         self.answer: Answer | None = None
@@ -115,18 +123,16 @@ class Session(QObject):
         self._layout_wanted.timeout.connect(lambda: self._arrange(final=not self.jobs.has(tr("Encoding"))))
         self._encode_again = False
         self._dropped_early: list[Path] = []
-        self._fusing: Ticket | None = None
-        self._fuse_next: tuple[int, dict[str, float]] | None = None
         self.jobs.ended.connect(self._job_ended)
         self.places = Places(self)
         self.asking = Asking(self)
+        self.fusing = Fusing(self)
 
     # ---- opening and closing ----------------------------------------------------------------------------------
 
-    def start(self, folder: Path, then: Iterable[Path] = ()) -> None:
-        """Open a project and make the encoder ready, both behind the window."""
-        files = list(then)
-        self.open_project(folder, (lambda: self.add(files)) if files else None)
+    def start(self, folder: Path, then: Callable[[], None] | None = None) -> None:
+        """Open a project and make the encoder ready, both behind the window; then do what the person asked for."""
+        self.open_project(folder, then)
         self.use_model(self.settings["model"], self.settings["device"])
 
     def open_project(self, folder: Path, then: Callable[[], None] | None = None) -> None:
@@ -153,6 +159,7 @@ class Session(QObject):
                 self._stop_jobs()
             self.models.ask(lambda: self._close_others(project))
             self._forget_answers()
+            self._left, self.arrangement = None, Arrangement()
             self.selection, self.current, self.bridge = Selection(), None, None
             self._remember(folder)
             self.projectOpened.emit()
@@ -166,6 +173,8 @@ class Session(QObject):
                 then()
             else:
                 self.encode()
+            if not project.read_only and (left := unfinished.unfinished(project)):
+                self.leftFound.emit(left)
 
         self.models.ask(load, on_done=opened, on_failed=self.failed.emit)
 
@@ -198,10 +207,10 @@ class Session(QObject):
         if self._layout_ticket:
             self._layout_ticket.cancel()
         self.asking.forget()
-        for question in ("neighbours", "explain", "fusion"):
+        self.fusing.forget()
+        for question in ("neighbours", "explain"):
             self._next(question)
         self.view = self.layout = self.answer = None
-        self._fuse_next = None
         self.answered.emit(None)
 
     def close(self) -> None:
@@ -258,6 +267,7 @@ class Session(QObject):
                 if job.title == tr("Encoding"):
                     job.cancel()
             self.encoder, self.encoder_error, self.bridge = encoder, None, None
+            self._left, self.arrangement = self.layout, replace(self.arrangement, axes=None, titles=("", ""))
             self._forget_answers()
             self.encoderChanged.emit()
             self.maths.ask(import_colour_maps)
@@ -318,7 +328,7 @@ class Session(QObject):
         if self.project is None:
             self._dropped_early += files  # added as soon as the project is open
             return
-        self._add_by(lambda p: p.add(files, self.pool.executor))
+        self._add_by(lambda p: p.add(files, self.pool.executor), files)
 
     def add_moved(self, file: Path, folder: Path, name: str) -> None:
         """Add a file that lies nowhere yet, moved into a folder of the project under a name with the time."""
@@ -336,14 +346,16 @@ class Session(QObject):
 
     def add_table(self, table: Table, roles: dict[str, Mapping]) -> None:
         """Read a table's rows as samples, then encode them."""
-        self._add_by(lambda p: p.add_table(table, roles, self.pool.executor))
+        self._add_by(lambda p: p.add_table(table, roles, self.pool.executor),
+                     [part.path for part in table.parts or (table,)])
 
     def add_example(self) -> None:
         """Open the example that ships with the studio, in a project of its own."""
         self.open_project(paths.example_project(),
                           lambda: self._add_by(lambda p: p.add_example(self.pool.executor)))
 
-    def _add_by(self, work: Callable[[Project], Work[Any]]) -> None:
+    def _add_by(self, work: Callable[[Project], Work[Any]], sources: Sequence[Path] = ()) -> None:
+        """``sources`` are offered again where it does not come to its end."""
         project = self.project
         if project is None:
             return
@@ -356,6 +368,8 @@ class Session(QObject):
             told = [tr("{} added").format(count(len(report.added)))]
             if report.known:
                 told.append(tr("{} known already").format(count(report.known)))
+            if report.updated:
+                told.append(tr("{} of them with new tags or columns").format(count(report.updated)))
             if report.failures:
                 told.append(tr("{} unreadable").format(count(len(report.failures))))
             if report.notes:
@@ -363,7 +377,25 @@ class Session(QObject):
             job.finish(", ".join(told), [*report.failures, *report.notes])
             self._hint_at_other_models(self.items.some(np.array(report.added[:LOOKED_AT], np.int64)))
 
-        job = self.jobs.start(tr("Adding"), lambda: work(project), step, done, self.failed.emit)
+        def failed(error: StudioError) -> None:
+            self.interrupted.emit(error, lambda: self._add_by(work, sources))
+
+        def ended(one: Job) -> None:
+            if one is job:
+                self.jobs.ended.disconnect(ended)
+                if one.state is State.CANCELLED and project is self.project:
+                    self.models.ask(lambda: unfinished.forget(project, sources))
+
+        job = self.jobs.start(tr("Adding"), lambda: unfinished.noted(project, sources, work(project)), step, done,
+                              failed)
+        if sources:
+            self.jobs.ended.connect(ended)
+
+    def go_on_adding(self) -> None:
+        """Let go of what was not added to its end, for it is being added anew."""
+        project = self.project
+        if project is not None:
+            self.models.ask(lambda: unfinished.forget_all(project), on_failed=self.failed.emit)
 
     def _hint_at_other_models(self, added: Iterable[Item]) -> None:
         """Say once, kindly, that the starter was made for drawings and synthetic speech, and offer what fits."""
@@ -474,6 +506,7 @@ class Session(QObject):
     def _show_reverted(self, found: Reverted, items: Items) -> None:
         """Show what came and went in one change."""
         living = {sample.id for sample in found.samples}
+        other = [s.id for s in found.samples if s.id in self.samples and self.samples[s.id].weights != s.weights]
         gone = Selection(found.gone) | [-s for s in self.samples if s not in living]
         back = len(items) > len(self.items) - len(found.gone)
         self.samples = {sample.id: sample for sample in found.samples}
@@ -487,6 +520,7 @@ class Session(QObject):
         if gone or back:
             self._refresh_view()
             self.rearrange()
+        self.fusing.weighed(other)
         if back:
             self.encode()
 
@@ -525,7 +559,8 @@ class Session(QObject):
                 self._refresh_view()
 
         job = self.jobs.start(
-            tr("Encoding"), lambda: project.encode(encoder, self.pool.executor, batch), step, done, self.failed.emit)
+            tr("Encoding"), lambda: project.encode(encoder, self.pool.executor, batch), step, done,
+            lambda error: self.interrupted.emit(error, self.encode))
 
     def _job_ended(self, job: Job) -> None:
         """Items that were added, also by a cancelled job, are shown and get vectors; an encoding gets its map."""
@@ -577,7 +612,7 @@ class Session(QObject):
         if key > 0 and view.vector(key) is not None and (before is None or before.vector(key) is None):
             self._ask_neighbours(key)
         elif key < 0 and before is None and -key in self.samples:
-            self.set_weights(-key, self.samples[-key].weights)
+            self.fusing.look_at(-key)
 
     def rearrange(self) -> None:
         """Draw the map of all vectors there are; what has its place keeps it, if that is most."""
@@ -596,13 +631,18 @@ class Session(QObject):
             self._layout_ticket.cancel()
             self.arranged.emit(None)
             if self.layout is not None and not self.layout.final:
-                self._lay_out(replace(self.layout, final=True, arrangement=self.arrangement))
+                layout = replace(self.layout, final=True, arrangement=self.arrangement)
+                self._lay_out(layout)
+                if self.project is not None and self.view is not None and not self.project.read_only:
+                    folder, space = self.project.folder, self.view.key
+                    self.beside.ask(lambda: kept_map.save(folder, space, layout))
 
     def show_side(self, places: NDArray[np.float32]) -> None:
         """Show a map of three dimensions from another side: ``places (n, 2)`` of its points."""
         if self.layout is not None:
             self._lay_out(replace(self.layout, places=places, final=False))
             self.layout = replace(self.layout, final=True)
+            self.fusing.place()
 
     def _arrange(self, final: bool, anew: bool = False) -> None:
         view = self.view
@@ -612,9 +652,17 @@ class Session(QObject):
             return
         if self._layout_ticket:
             self._layout_ticket.cancel()
-        old = self.layout
-
+        old, left, project, bridged = self.layout, self._left, self.project, self.bridge is not None
         arrangement, aside = self.arrangement, self.aside
+        assert project is not None
+
+        def work() -> Work[Layout]:
+            kept = kept_map.load(project.folder, view.key) if old is None and not anew else None
+            wanted = kept.arrangement if kept is not None and kept.arrangement is not None else arrangement
+            found = yield from arranging(view, kept or old, final, wanted, aside, anew, left)
+            if found.final and found is not kept and found is not old and not bridged and not project.read_only:
+                kept_map.save(project.folder, view.key, found)
+            return found
 
         def step(progress: Progress) -> None:
             self.arranged.emit(progress)
@@ -623,20 +671,20 @@ class Session(QObject):
 
         def done(layout: Layout) -> None:
             self.arranged.emit(None)
+            self.arrangement, self._left = layout.arrangement or self.arrangement, None
             self._lay_out(layout)
 
         def failed(error: StudioError) -> None:
             self.arranged.emit(None)
             self.failed.emit(error)
 
-        self._layout_ticket = self.beside.run(lambda: arranging(view, old, final, arrangement, aside, anew),
-                                              on_step=step, on_done=done, on_failed=failed)
+        self._layout_ticket = self.beside.run(work, on_step=step, on_done=done, on_failed=failed)
 
     def _lay_out(self, layout: Layout) -> None:
         self.layout = layout
         self.layoutChanged.emit(layout)
         if layout.final:
-            self._place_samples()
+            self.fusing.place()
 
     # ---- selection --------------------------------------------------------------------------------------------
 
@@ -661,7 +709,7 @@ class Session(QObject):
             self._ask_neighbours(key)
             self.explain(key)
         else:
-            self.set_weights(-key, self.samples[-key].weights)
+            self.fusing.look_at(-key)
 
     def _ask_neighbours(self, key: int) -> None:
         view = self.view
@@ -725,61 +773,6 @@ class Session(QObject):
             self.focus(-sample.id)
 
         self.models.ask(lambda: project.group(title, ids), on_done=done, on_failed=self.failed.emit)
-
-    def set_weights(self, sample_id: int, weights: dict[str, float]) -> None:
-        """Move a sample's point; of many moves while one is computed only the newest is done next."""
-        if sample_id in self.samples:
-            self.samples[sample_id] = replace(self.samples[sample_id], weights=weights)
-            self._fuse_next = (sample_id, weights)
-            if self._fusing is None or self._fusing.ended:
-                self._fuse()
-
-    def keep_weights(self, sample_id: int) -> None:
-        """Write the weights when the slider is let go."""
-        project, sample = self.project, self.samples.get(sample_id)
-        if project and sample:
-            self.models.ask(lambda: project.set_weights(sample_id, sample.weights), on_failed=self.failed.emit)
-
-    def set_weights_of(self, weights: dict[int, dict[str, float]]) -> None:
-        """Give several samples other weights, keep these, and put the samples where they belong then."""
-        project = self.project
-        known = {sample_id: own for sample_id, own in weights.items() if sample_id in self.samples}
-        if project is None or not known:
-            return
-        self.samples.update({sample_id: replace(self.samples[sample_id], weights=own)
-                             for sample_id, own in known.items()})
-        self.models.ask(lambda: project.set_weights_of(known), on_failed=self.failed.emit)
-        self._place_samples()
-
-    def _fuse(self) -> None:
-        if self._fuse_next is None or self.view is None:
-            return
-        sample_id, _ = self._fuse_next
-        self._fuse_next = None
-        sample, view, layout = self.samples[sample_id], self.view, self.layout
-
-        def done(found: FusedPlace) -> None:
-            self.fusedMoved.emit(found)
-            self._fuse()
-
-        self._fusing = self.maths.ask(lambda: fused_place(view, layout, sample, 8), on_done=done)
-
-    def _place_samples(self) -> None:
-        """Put all samples on the map, in one question."""
-        view, layout, samples = self.view, self.layout, list(self.samples.values())
-        if view is None or not samples:
-            return
-        generation = self._next("fusion")
-
-        def places() -> list[FusedPlace]:
-            known = [s for s in samples if any(view.rows.get(i, len(view)) < len(view) for i in s.item_ids)]
-            return [fused_place(view, layout, sample, 0) for sample in known]
-
-        def done(found: list[FusedPlace]) -> None:
-            if generation == self._generation["fusion"]:
-                self.samplesPlaced.emit(found)
-
-        self.maths.ask(places, on_done=done, on_failed=self.failed.emit)
 
     def _next(self, question: str) -> int:
         """A generation number: an answer to an outdated question is dropped."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QListWidget,
     QListWidgetItem,
+    QMessageBox,
     QRadioButton,
     QVBoxLayout,
     QWidget,
@@ -24,9 +26,18 @@ from mmstudio import paths
 from mmstudio.archive import SUFFIX, pack, unpack
 from mmstudio.desktop.selection import Selection
 from mmstudio.desktop.session import Session
-from mmstudio.desktop.text import count, tr
+from mmstudio.desktop.text import count, megabytes, tr
 from mmstudio.exports import KINDS, Kind, Outcome, export, exported
 from mmstudio.progress import Work
+from mmstudio.whereabouts import outside
+
+
+@dataclass(frozen=True)
+class Outside:
+    """The files of a project that lie outside its folder, and how long they are together."""
+
+    files: tuple[Path, ...]
+    bytes: int
 
 
 class Sharing(QObject):
@@ -59,16 +70,38 @@ class Sharing(QObject):
 
         self._run(tr("Export"), work, told)
 
-    def pack(self, target: Path) -> None:
-        """Save the open project as one file."""
+    def look_outside(self, then: Callable[[Outside], None]) -> None:
+        """Find the files that lie outside the open project."""
+        session, project = self._session, self._session.project
+        if project is None:
+            return
+        items = session.items.copy()
+
+        def look() -> Outside:
+            found = outside(items, project.folder)
+            return Outside(tuple(found), sum(path.stat().st_size for path in found))
+
+        session.pool.ask(look, then, session.failed.emit)
+
+    def pack(self, target: Path, elsewhere: Outside | None = None, takes_along: bool = False) -> None:
+        """Save the open project as one file, with the files that lie elsewhere or without them."""
         project = self._session.project
         if project is None:
             return
         if self._session.jobs.running:
             self._session.noted.emit(tr("A job is writing into the project. Save it when the job has ended."))
             return
-        self._run(tr("Saving the project"), lambda: pack(project.folder, target),
-                  lambda done: (str(tr("saved as {}").format(done.name)), []))
+        files = elsewhere.files if elsewhere else ()
+        about = tr("saved as {}") if not files else (
+            tr("saved as {}, with {} files from outside the project") if takes_along else
+            tr("saved as {}, without {} files that lie outside the project"))
+
+        def work() -> Work[Path]:
+            with project.previews_at_rest():  # whoever scrolls meanwhile changes nothing
+                return (yield from pack(project.folder, target, files if takes_along else ()))
+
+        self._run(tr("Saving the project"), work,
+                  lambda done: (about.format(done.name, count(len(files))), []))
 
     def unpack(self, archive: Path) -> None:
         """Unpack a project's file beside the other projects, and open it."""
@@ -163,7 +196,27 @@ def ask_where_to_pack(sharing: Sharing, name: str, parent: QWidget) -> None:
     """Ask for a file and save the project there."""
     chosen, _ = QFileDialog.getSaveFileName(parent, tr("Save the project as one file"), f"{name}{SUFFIX}", f"*{SUFFIX}")
     if chosen:
-        sharing.pack(Path(chosen) if Path(chosen).suffix else Path(chosen + SUFFIX))
+        target = Path(chosen) if Path(chosen).suffix else Path(chosen + SUFFIX)
+        sharing.look_outside(lambda found: pack_or_ask(sharing, target, found, parent))
+
+
+def pack_or_ask(sharing: Sharing, target: Path, found: Outside, parent: QWidget) -> None:
+    """Save the project; where files lie outside it, ask first what becomes of them."""
+    if not found.files:
+        sharing.pack(target)
+        return
+    box = QMessageBox(QMessageBox.Icon.Question, tr("Files outside the project"), tr(
+        "{} files of this project lie outside its folder, {} together. Without them, their items are missing where "
+        "the file is opened on another computer.").format(count(len(found.files)), megabytes(found.bytes)),
+        parent=parent)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    take = box.addButton(tr("Take them along"), QMessageBox.ButtonRole.AcceptRole)
+    leave = box.addButton(tr("Leave them out"), QMessageBox.ButtonRole.DestructiveRole)
+    box.addButton(QMessageBox.StandardButton.Cancel)
+    box.setDefaultButton(take)
+    take.clicked.connect(lambda: sharing.pack(target, found, takes_along=True))
+    leave.clicked.connect(lambda: sharing.pack(target, found))
+    box.open()
 
 
 def ask_what_to_unpack(sharing: Sharing, parent: QWidget) -> None:

@@ -122,6 +122,8 @@ def _palette(c: Colours) -> QPalette:
 
 
 def _style_sheet(c: Colours) -> str:
+    up, down, check = (f'url("{(paths.resources() / "icons" / f"{name}.svg").as_posix()}")'
+                       for name in ("chevron_up", "chevron_down", "check"))
     return f"""
 QMainWindow::separator {{ background: {c.window}; width: 6px; height: 6px; }}
 QDockWidget {{ titlebar-close-icon: none; }}
@@ -130,23 +132,41 @@ QToolBar {{ border: 0; padding: 4px; spacing: 4px; background: {c.window}; }}
 QToolButton {{ border: 0; border-radius: 5px; padding: 5px; }}
 QToolButton:hover {{ background: {c.raised}; }}
 QToolButton:checked {{ background: {c.line}; }}
+QToolButton[popupMode="2"] {{ padding-right: 16px; }}
+QToolButton::menu-indicator {{ image: {down}; width: 8px; height: 8px; subcontrol-origin: padding;
+    subcontrol-position: center right; right: 4px; }}
 QToolButton:focus, QPushButton:focus {{ outline: 1px solid {c.accent}; }}
 QPushButton {{ border: 1px solid {c.line}; border-radius: 5px; padding: 5px 12px; background: {c.raised}; }}
 QPushButton:hover {{ border-color: {c.accent}; }}
 QPushButton:disabled {{ color: {c.dim}; }}
 QPushButton[primary="true"] {{ background: {c.accent}; color: {c.accent_text}; border-color: {c.accent};
     padding: 8px 18px; font-weight: 600; }}
+QPushButton[primary="true"]:disabled {{ background: {c.line}; color: {c.faint}; border-color: {c.line}; }}
 QLineEdit, QComboBox, QSpinBox, QDoubleSpinBox {{ border: 1px solid {c.line}; border-radius: 5px; padding: 4px 8px;
     background: {c.base}; selection-background-color: {c.accent}; min-height: 20px; }}
-QLineEdit:focus, QComboBox:focus {{ border-color: {c.accent}; }}
+QLineEdit:focus, QComboBox:focus, QAbstractSpinBox:focus {{ border-color: {c.accent}; }}
+QComboBox {{ padding-right: 20px; }}
+QComboBox::drop-down {{ border: 0; width: 20px; }}
+QComboBox::down-arrow {{ image: {down}; width: 9px; height: 9px; }}
+QSpinBox, QDoubleSpinBox {{ padding-right: 18px; }}
+QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{ border: 0; width: 18px; background: transparent; }}
+QAbstractSpinBox::up-arrow {{ image: {up}; width: 8px; height: 8px; }}
+QAbstractSpinBox::down-arrow {{ image: {down}; width: 8px; height: 8px; }}
 QLineEdit[wrong="true"] {{ border-color: {c.error}; }}
 QLabel[wrong="true"] {{ color: {c.error}; }}
 QListView, QTreeView, QPlainTextEdit, QTextEdit, QScrollArea {{ border: 0; background: {c.base}; }}
+QListView#completions {{ border: 1px solid {c.line}; background: {c.raised}; padding: 4px; }}
 QTableView {{ border: 0; background: {c.base}; gridline-color: {c.line}; }}
 QHeaderView::section {{ border: 0; border-bottom: 1px solid {c.line}; padding: 4px 8px; background: {c.window};
     color: {c.faint}; }}
-QCheckBox::indicator:unchecked, QGroupBox::indicator:unchecked, QListView::indicator:unchecked {{
+QCheckBox::indicator, QGroupBox::indicator, QListView::indicator {{
     border: 1px solid {c.faint}; border-radius: 3px; background: {c.base}; width: 13px; height: 13px; }}
+QCheckBox::indicator:checked, QGroupBox::indicator:checked, QListView::indicator:checked {{ image: {check}; }}
+QRadioButton::indicator {{ border: 1px solid {c.faint}; border-radius: 7px; background: {c.base}; width: 12px;
+    height: 12px; }}
+QRadioButton::indicator:checked {{ border: 4px solid {c.accent}; width: 6px; height: 6px; }}
+QCheckBox::indicator:disabled, QRadioButton::indicator:disabled {{ border-color: {c.dim}; }}
+QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
 QTabWidget::pane {{ border: 0; }}
 QGroupBox {{ border: 0; margin-top: 22px; }}
 QGroupBox::title {{ subcontrol-origin: margin; padding: 2px; }}
@@ -160,6 +180,7 @@ QProgressBar::chunk {{ background: {c.accent}; border-radius: 3px; }}
 QStatusBar {{ color: {c.faint}; }}
 QStatusBar::item {{ border: 0; }}
 QSplitter::handle {{ background: {c.window}; }}
+QTabBar {{ qproperty-drawBase: false; }}
 QTabBar::tab {{ padding: 6px 12px; color: {c.faint}; background: {c.window}; border: 0; }}
 QTabBar::tab:selected {{ color: {c.text}; border-bottom: 2px solid {c.accent}; }}
 QToolTip {{ background: {c.raised}; color: {c.text}; border: 1px solid {c.line}; padding: 4px; }}

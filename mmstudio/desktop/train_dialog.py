@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QListWidget,
     QListWidgetItem,
+    QScrollArea,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -28,11 +29,11 @@ from mmstudio.desktop.learning import Learning
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.sweep_dialog import SweepDialog
-from mmstudio.desktop.text import count, modality_name, tr
+from mmstudio.desktop.text import count, tr
+from mmstudio.desktop.widgets.reads import Reads
 from mmstudio.desktop.widgets.rehearsal_view import RehearsalView
 from mmstudio.desktop.widgets.what_learns import WhatLearns
 from mmstudio.errors import StudioError
-from mmstudio.media import MODALITIES
 from mmstudio.preparing import TAGS, Target
 from mmstudio.training.job import ADAPTERS, LOSSES, Fusion, Task, TrainingJob
 from mmstudio.training.rehearsing import Rehearsal
@@ -54,6 +55,8 @@ CLASSES = ("classification", "multi-label")
 FREE = ("alignment", "captioning")
 """Tasks that need no tag or column."""
 LEAST = 2
+TITLE = 60
+"""Pixels of a screen that a window's title and a margin take."""
 
 
 class TrainDialog(QDialog):
@@ -75,12 +78,14 @@ class TrainDialog(QDialog):
         self.classes = QListWidget()
         self.classes.setAccessibleName(tr("Classes"))
         self.classes.setMaximumHeight(132)
-        self.modalities = {m: QCheckBox(modality_name(m)) for m in MODALITIES}
+        self.reads = Reads(session)
+        self.modalities = self.reads.modalities
         self.learns = WhatLearns()
         self.told = QLabel(wordWrap=True)
         self.told.setTextFormat(Qt.TextFormat.PlainText)
         self.told.setMinimumHeight(48)
         self.rehearsal = RehearsalView(session, previews)
+        self._inside, self._scroll = QWidget(), QScrollArea(widgetResizable=True)
         self._numbers = self._made_numbers()
         self.weights = QCheckBox(tr("Let rare classes count as much as frequent ones"))
         self.balancing = QCheckBox(tr("Slow the modality that leads (OGM-GE)"))
@@ -118,17 +123,9 @@ class TrainDialog(QDialog):
         for box, names in ((self.task, TASKS), (self.fusion, FUSIONS), (self.split, SPLITS)):
             for name, title in names.items():
                 box.addItem(tr(title), name)
-        row = QHBoxLayout()
-        view = self._session.view
-        present = {m for m in MODALITIES if view is not None and (view.modalities == m).any()}
-        for modality, check in self.modalities.items():
-            check.setChecked(modality in present)
-            check.setEnabled(modality in present)
-            row.addWidget(check)
-        row.addStretch(1)
         form = QFormLayout()
         for title, field in ((tr("Name"), self.name), (tr("Learn from"), self.whole), (tr("Task"), self.task),
-                             (tr("What"), self.target), (tr("Classes"), self.classes), (tr("Reads"), row),
+                             (tr("What"), self.target), (tr("Classes"), self.classes), (tr("Reads"), self.reads),
                              (tr("Fusion"), self.fusion)):
             form.addRow(title, field)
         form.addRow(self.learns)
@@ -143,14 +140,36 @@ class TrainDialog(QDialog):
         self.sweep.setToolTip(tr("Try many settings, one run after another"))
         self.sweep.clicked.connect(self._choose_sweep)
         buttons.rejected.connect(self.reject)
+        inside = QVBoxLayout(self._inside)
+        inside.addLayout(form)
+        for widget in (self.rehearsal, self._more()):
+            inside.addWidget(widget)
+        inside.addStretch(1)
+        self._scroll.setWidget(self._inside)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll.setStyleSheet("QScrollArea, QScrollArea > QWidget > QWidget { background: transparent; }")
         layout = QVBoxLayout(self)
-        layout.addLayout(form)
+        layout.setContentsMargins(2, 2, 2, 10)
+        for widget in (self.told, buttons):
+            widget.setContentsMargins(9, 0, 9, 0)
+        layout.addWidget(self._scroll, 1)
         layout.addWidget(self.told)
-        layout.addWidget(self.rehearsal)
-        layout.addWidget(self._more())
-        layout.addStretch(1)
         layout.addWidget(buttons)
-        self.resize(560, 480)
+        self._inside.installEventFilter(self)
+        self._fit()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """What is opened or told makes the window larger, as far as the screen reaches."""
+        if watched is self._inside and event.type() is QEvent.Type.LayoutRequest:
+            self._fit()
+        return False
+
+    def _fit(self) -> None:
+        room, bar = self.screen().availableGeometry().size(), self._scroll.verticalScrollBar().sizeHint().width()
+        rest = self.sizeHint().height() - self._scroll.sizeHint().height()
+        self._scroll.setMinimumWidth(min(self._inside.minimumSizeHint().width() + bar, room.width() - 40))
+        self.resize(max(self.width(), 560),
+                    max(self.height(), min(self._inside.sizeHint().height() + rest, room.height() - TITLE)))
 
     def _more(self) -> QGroupBox:
         titles = {"epochs": tr("Epochs at most"), "batch": tr("Batch"), "lr": tr("Learning rate"),
@@ -184,8 +203,8 @@ class TrainDialog(QDialog):
         self.classes.itemChanged.connect(lambda _: self._tell())
         self.split.currentIndexChanged.connect(lambda _: self._tell())
         self.learns.changed.connect(self._tell)
-        for box in self.modalities.values():
-            box.toggled.connect(lambda _: self._tell())
+        self.fusion.currentIndexChanged.connect(lambda _: self._tell())
+        self.reads.changed.connect(self._tell)
 
     def _ask(self) -> None:
         keys = self._keys if self.whole.currentData() else frozenset()
@@ -208,9 +227,8 @@ class TrainDialog(QDialog):
         self.column.setCurrentText(job.split.column)
         for name, number in self._numbers.items():
             number.setValue(getattr(job, name))
-        for modality, check in self.modalities.items():
-            check.setChecked(check.isEnabled() and modality in job.modalities)
         self.learns.be_like(job)
+        self.reads.be_like(job)
         self.weights.setChecked(job.class_weights)
         self.balancing.setChecked(bool(job.balancing))
         for row in range(self.classes.count()):
@@ -265,22 +283,25 @@ class TrainDialog(QDialog):
         column = self.column.currentText() if kind in ("grouped", "column") else ""
         split = replace(self._like.split, kind=kind, column=column)
         fusion: Fusion = self.fusion.currentData()
+        read = tuple(m for m in self.reads.chosen() if not (task == "captioning" and m == "text"))
         return replace(
             self._like, name=self.name.text().strip() or tr("Run"), task=task, target=target.name if target else TAGS,
             classes=self._chosen_classes(),
-            modalities=tuple(m for m, b in self.modalities.items()
-                             if b.isChecked() and not (task == "captioning" and m == "text")),
+            modalities=read, model=self._session.model,
+            models={m: model for m, model in self.reads.used().items() if m in read},
             fusion="joint mean" if task in FREE or self.learns.way.currentData() in ADAPTERS else fusion,
             loss=self.loss.currentData(), class_weights=self.weights.isChecked(),
             balancing="ogm-ge" if self.balancing.isChecked() else "", split=split, **values,
             **self.learns.values()).check()
 
     def _tell(self) -> None:
-        many = sum(box.isChecked() for box in self.modalities.values()) > 1
-        task, way = self.task.currentData(), self.learns.way.currentData()
-        read = frozenset[str](m for m, box in self.modalities.items() if box.isChecked())
+        task = self.task.currentData()
+        read = frozenset[str](self.reads.chosen())
+        many = len(read) > 1
         self.learns.fit(task, read - {"text"} if task == "captioning" else read)
+        way = self.learns.way.currentData()
         self.fusion.setEnabled(many and task not in FREE and way not in ADAPTERS)
+        self._fit_models(way == "head" and (task in FREE or self.fusion.currentData() != "tokens"))
         self.balancing.setEnabled(many)
         self.column.setEnabled(self.split.currentData() in ("grouped", "column"))
         try:
@@ -301,12 +322,25 @@ class TrainDialog(QDialog):
             classes = tr("{} classes.").format(count(len(job.classes))) if job.classes else ""
             self.told.setText(f"{classes} {self._cost(job)}".strip())
 
+    def _fit_models(self, several: bool) -> None:
+        """Offer models where they fit, and no mean of spaces that differ."""
+        self.reads.fit(several)
+        used, read = self.reads.used(), self.reads.chosen()
+        apart = len({used[m].name if m in used else "" for m in read}) > 1
+        model: Any = self.fusion.model()
+        model.item(0).setEnabled(not apart)
+        if apart and self.fusion.currentIndex() == 0:
+            self.fusion.setCurrentIndex(1)
+
     @staticmethod
     def _cost(job: TrainingJob) -> str:
         if job.task == "captioning":
             return tr("Samples with a text are learned from; the text is what is told.")
         if job.reads_media:
             return tr("Files are read anew in every epoch, so this takes longer than learning from vectors.")
+        if job.models:
+            return tr("Each model named reads what it has not read yet, one after another; then vectors are learned "
+                      "from.")
         return tr("Vectors of the model in use are learned from; its weights stay as they are.")
 
     def _wanted(self) -> TrainingJob:

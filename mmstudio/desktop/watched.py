@@ -33,7 +33,8 @@ class WatchedDialog(QDialog):
         self.add = QPushButton(tr("Watch a folder…"), autoDefault=False)
         self.remove = QPushButton(tr("Stop watching"), autoDefault=False)
         told = QLabel(tr("Files that appear in these folders are added by themselves while the project is open, and "
-                         "what came meanwhile when it is opened again."))
+                         "what came meanwhile when it is opened again. Tables are left aside: drop one on the window "
+                         "to say what its columns are."))
         told.setWordWrap(True)
         told.setProperty("faint", True)
         row = QHBoxLayout()

@@ -42,6 +42,7 @@ from mmstudio.desktop.panels.trial import TrialPanel
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.structure import PAGES as STRUCTURES
+from mmstudio.desktop.tagging import TagDialog, Tagging, TagKeys
 from mmstudio.desktop.text import column_value, count, megabytes, tr
 from mmstudio.desktop.theme import THEME
 from mmstudio.desktop.why import PAGES as WHY_PAGES
@@ -55,6 +56,7 @@ from mmstudio.library import Items
 if TYPE_CHECKING:
     from mmstudio.desktop.reporting import Reporting
     from mmstudio.desktop.sharing import Sharing
+    from mmstudio.desktop.table_pages import TablePages
     from mmstudio.training.job import TrainingJob
 
 ARRANGEMENT_VERSION = 2
@@ -72,7 +74,7 @@ class MainWindow(QMainWindow):
         self._was_painted = self._shown_learning = False
         self._closing: QMessageBox | None = None
         self._close_when_done = self._stop_and_close = False
-        self.previews = Previews(session)
+        self.previews, self.tagging = Previews(session), Tagging(session)
         self.library = LibraryPanel(session, self.previews)
         self.histograms = Later(self._make_histograms)
         self.map = MapPanel(session, self.previews)
@@ -192,6 +194,7 @@ class MainWindow(QMainWindow):
         self._docks["why"].visibilityChanged.connect(self.why.want)
         self._tool_bars()
         self.actions_.fill(self.menuBar())
+        self.statusBar().addWidget(TagKeys(self.tagging, self.session, self), 1)
         for label in self._status.values():
             self.statusBar().addPermanentWidget(label)
         self._restore()
@@ -230,6 +233,8 @@ class MainWindow(QMainWindow):
         s.failed.connect(self.banner.show_error)
         s.noted.connect(self.banner.show_note)
         s.offered.connect(self._offer)
+        s.interrupted.connect(self.banner.show_error)
+        s.leftFound.connect(self._offer_to_go_on)
         s.missed.connect(self._missed)
         self.learning.runsChanged.connect(self._runs_changed)
         s.downloaded.connect(self._offer_to_use)
@@ -240,6 +245,9 @@ class MainWindow(QMainWindow):
         for panel in (self.library, self.map):
             panel.addWanted.connect(self._add_files)
             panel.exampleWanted.connect(s.add_example)
+        self.library.items.filter.passed.connect(
+            lambda shown: self.map.show_passing(None if self.library.items.filter.wish.lets_all_pass
+                                                else shown.ascending))
         self.library.list.doubleClicked.connect(lambda _: self._arrange("explain"))
         self.results.opened.connect(self._open)
         self.inspector.opened.connect(self._open)
@@ -297,32 +305,23 @@ class MainWindow(QMainWindow):
 
     def _add_files(self) -> None:
         files, _ = QFileDialog.getOpenFileNames(self, tr("Add pictures, sounds, texts and videos"))
-        self._add_paths([Path(file) for file in files])
+        self.add_paths([Path(file) for file in files])
 
-    def _add_paths(self, files: list[Path]) -> None:
-        """Add files and folders; a single table gets its mapping page first."""
-        def may_be() -> bool:
-            from mmstudio.media.tables import may_be_table
+    def add_paths(self, files: list[Path]) -> None:
+        """Add files and folders; tables, also those in folders, get their mapping pages."""
+        if files:
+            self._table_pages.add(files)
 
-            return may_be_table(files[0])
+    @cached_property
+    def _table_pages(self) -> TablePages:
+        from mmstudio.desktop.table_pages import TablePages  # here, for the window paints before it is loaded
 
-        def told(is_table: bool) -> None:
-            if is_table:
-                from mmstudio.desktop.table_dialog import TableDialog
-
-                TableDialog(self.session, files[0], self).open()
-            else:
-                self.session.add(files)
-
-        if len(files) == 1:
-            self.session.pool.ask(may_be, told, self.banner.show_error)
-        elif files:
-            self.session.add(files)
+        return TablePages(self.session, self)
 
     def _add_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, tr("Add a folder"))
         if folder:
-            self._add_paths([Path(folder)])
+            self.add_paths([Path(folder)])
 
     def _where_to_look(self) -> Where:
         slices = self.library.findChild(SlicesButton)
@@ -333,6 +332,7 @@ class MainWindow(QMainWindow):
 
         panel = ComparePanel(self.session, self.previews)
         panel.opened.connect(self._open)
+        panel.pairChosen.connect(self._explain_pair)
         return panel
 
     def _compare(self, page: str = "") -> None:
@@ -359,6 +359,13 @@ class MainWindow(QMainWindow):
         if self.why.made is not None:
             self.why.made.show_page(page)  # type: ignore[attr-defined]
 
+    def _explain_pair(self, one: int, other: int) -> None:
+        """Two items that are selected: why they are as near as they are."""
+        self.session.focus(one)
+        self._why("score")
+        page = self.why.made.pages["score"].made  # type: ignore[union-attr]
+        page.explain_pair()
+
     def _make_structure(self) -> QWidget:
         from mmstudio.desktop.panels.structure import StructurePanel
 
@@ -366,6 +373,7 @@ class MainWindow(QMainWindow):
 
     def _structure(self, page: str = "") -> None:
         """Bring the pages about the vectors' structure forward, and one of them."""
+        self._give_corners(Qt.DockWidgetArea.BottomDockWidgetArea)
         self._docks["structure"].raise_()
         self.resizeDocks([self._docks["structure"]], [360], Qt.Orientation.Vertical)
         self.structure.want()
@@ -473,7 +481,7 @@ class MainWindow(QMainWindow):
         folder = self.session.project.folder if self.session.project else paths.user_state()
         name = folder / f"pasted {datetime.now():%Y-%m-%d %H.%M.%S.%f}"
         if files:
-            self._add_paths(files)
+            self.add_paths(files)
         elif mime.hasImage():
             pixels = as_pixels(QApplication.clipboard().image())
             self.session.pool.ask(lambda: save_image(pixels, name.with_name(f"{name.name}.png")),
@@ -487,9 +495,7 @@ class MainWindow(QMainWindow):
         self.close()
 
     def _tag(self) -> None:
-        tag, given = QInputDialog.getText(self, tr("Tag the selection"), tr("Tag"))
-        if given:
-            self.session.tag(self.session.selection, tag)
+        TagDialog(self.tagging, self).open()
 
     def _ask_selected(self, question: Callable[[Items, NDArray[np.int64]], T], then: Callable[[T], None]) -> None:
         """Ask something of the selected items, behind the window, for they may be very many."""
@@ -620,6 +626,14 @@ class MainWindow(QMainWindow):
                 card.title, megabytes(card.size_mb * 1e6)),
             (lambda: self.session.choose_model(card.name)) if card.present else (lambda: self._models(card.name)))
 
+    def _offer_to_go_on(self, paths: list[Path]) -> None:
+        def go_on() -> None:
+            self.session.go_on_adding()
+            self.add_paths(paths)
+
+        self.banner.show_offer(tr("Adding “{}” was interrupted. What was added before is there.").format(
+            ", ".join(path.name for path in paths[:3]) + (" …" if len(paths) > 3 else "")), tr("Continue"), go_on)
+
     def _offer_to_use(self, card: ModelCard) -> None:
         self.banner.show_offer(tr("{} is on this computer now.").format(card.title), tr("Use it"),
                                lambda: self.session.choose_model(card.name))
@@ -651,7 +665,17 @@ class MainWindow(QMainWindow):
         files = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
         if files:
             event.acceptProposedAction()
-            self._add_paths(files)
+            self.add_paths(files)
+
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        """Tab passes by the docks that lie behind another's tab, which count as shown with Qt."""
+        before = self.focusWidget()
+        while super().focusNextPrevChild(forward):
+            focus = self.focusWidget()
+            behind = (dock for dock in self._docks.values() if dock.visibleRegion().isEmpty())
+            if focus is None or focus is before or not any(dock.isAncestorOf(focus) for dock in behind):
+                return True
+        return False
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.text() == "/":

@@ -55,6 +55,26 @@ def test_the_matrix_holds_the_cosines_of_what_is_selected_and_a_cell_selects_its
     assert f"{want[2, 3]:.3f}" in page.matrix.told((2, 3))
 
 
+def test_a_cell_brings_its_pair_forward_explained_whatever_was_compared_with(filled: MainWindow, qtbot: QtBot) -> None:
+    filled._why("score")
+    score: Any = filled.why.made.pages["score"].made  # type: ignore[union-attr]
+    score.words.setText("a bell")
+    page = _page(filled, qtbot, "matrix")
+    filled.session.select([*_keys(filled, "image")[:3], *_keys(filled, "text")[:2]])
+    page.rows.setCurrentIndex(page.rows.findData("text"))
+    page.columns.setCurrentIndex(page.columns.findData("image"))
+    page.rows.activated.emit(0)
+    qtbot.waitUntil(lambda: page._shown is not None and page._shown.values.shape == (2, 3))
+    QTest.mouseClick(page.matrix.viewport(), Qt.MouseButton.LeftButton, pos=page.matrix.box_of((1, 2)).center())
+    text, picture = int(page._shown.rows[1]), int(page._shown.columns[2])
+    assert filled.session.current == text
+    qtbot.waitUntil(lambda: not score._work.busy and len(score._shown) == 2)
+    assert score.isVisible()
+    assert not score.words.text()
+    assert score.score.text() == f"Cosine {page._shown.values[1, 2]:.3f}"
+    assert [face.shown.id for face in score.faces] == [text, picture]
+
+
 def test_labels_are_told_compared_with_tags_and_written_so_that_it_can_be_undone(
     filled: MainWindow, qtbot: QtBot, starter: Encoder,
 ) -> None:
@@ -75,7 +95,7 @@ def test_labels_are_told_compared_with_tags_and_written_so_that_it_can_be_undone
     anchors = starter.forward([starter.prepare(f"a {name} circle", "text") for name in ("green", "red")])
     logits = _vectors(filled, labels.ids.tolist()) @ anchors.T / 0.1
     want = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    assert np.allclose(page.model.given, want, atol=1e-4)
+    assert np.allclose(page.model.given.probabilities, want, atol=1e-4)
     assert {int(labels.ids[row]): int(labels.true[row]) for row in np.flatnonzero(labels.true >= 0)} == {
         pictures[0]: 1, pictures[6]: 1, pictures[1]: 0, pictures[7]: 0}
     assert page.matrix._table.sum() == 4

@@ -61,6 +61,23 @@ def test_a_filter_holds_for_items_that_are_tagged_added_and_removed_later(
     qtbot.waitUntil(lambda: items.rowCount() == 1, timeout=10_000)
 
 
+def test_tab_takes_the_first_completion_and_home_leads_to_the_first_item(filled: MainWindow, qtbot: QtBot) -> None:
+    line, view = filled.library.line, filled.library.list
+    filled.activateWindow()
+    line.setFocus()
+    QTest.keyClicks(line, "modality:im")
+    qtbot.waitUntil(lambda: line._list.isVisible() and bool(line._offered))
+    QTest.keyClick(line._list, Qt.Key.Key_Tab)
+    assert line.text() == "modality:image "
+    assert not line._list.isVisible()
+    qtbot.waitUntil(lambda: filled.library.items.rowCount() == 12)
+    view.setFocus()
+    QTest.keyClick(view, Qt.Key.Key_End)
+    assert filled.session.current == int(filled.library.items.shown[-1])
+    QTest.keyClick(view, Qt.Key.Key_Home)
+    assert filled.session.current == int(filled.library.items.shown[0])
+
+
 def test_a_wrong_filter_says_what_is_wrong_and_keeps_what_is_shown(
     filled: MainWindow, typed: Callable[[str], int],
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtGui import QHelpEvent
@@ -319,3 +320,37 @@ def test_an_empty_project_teaches_what_histograms_are_for(window: MainWindow, qt
     qtbot.waitUntil(lambda: panel.isVisible() and not busy(panel), timeout=10_000)
     assert panel._stack.currentIndex() == 0
     assert not panel.cards
+
+
+def test_what_a_brush_or_a_filter_does_not_let_pass_turns_grey_on_the_map(
+    filled: MainWindow, settled: Callable[[], None], qtbot: QtBot,
+) -> None:
+    settled()
+    session, cloud = filled.session, filled.map.canvas.drawing.cloud
+    pictures = [key for key, item in session.items.items() if item.modality == "image"]
+    sounds = [key for key, item in session.items.items() if item.modality == "audio"]
+    session.group([pictures[0], sounds[0]], "together")
+    qtbot.waitUntil(lambda: bool(session.samples) and -next(iter(session.samples)) in cloud.points.keys.tolist())
+    session.select([])
+    sample = -next(iter(session.samples))
+
+    def grey() -> set[int]:
+        return set(cloud.points.keys[cloud.codes_of(np.arange(len(cloud.points.keys))) == cloud.grey].tolist())
+
+    assert grey() == set()
+    filled.library.line.setText("modality:image")
+    qtbot.waitUntil(lambda: grey() == set(session.items) - set(pictures))
+    assert sample not in grey()  # one of its items passes
+    filled.library.line.setText("modality:text")
+    qtbot.waitUntil(lambda: grey() == {*pictures, *sounds, sample})
+    filled.actions_.by_id["histograms"].trigger()
+    panel = filled.histograms.made
+    assert isinstance(panel, HistogramsPanel)
+    qtbot.waitUntil(lambda: "modality" in panel.cards and not busy(panel))
+    panel._brush("modality", frozenset([shown(panel, "modality").values.index("audio")]), False)
+    qtbot.waitUntil(lambda: grey() == set(session.items) - set(sounds))
+    session.select(pictures[:2])  # several selected points stand out as ever
+    assert grey() == {*session.items, sample} - set(pictures[:2])
+    session.select([])
+    filled.library.line.clear()
+    qtbot.waitUntil(lambda: grey() == set())

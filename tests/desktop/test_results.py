@@ -29,8 +29,10 @@ from mmstudio.training.runs import Run, State
 from mmstudio.training.told import Told, load
 
 LEFT, NONE, CTRL = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier
-RESULTS = {"modalities": {"image": {"n": 9, "accuracy": 0.5, "macro F1": 0.4, "loss": 1.0}},
-           "alone": {"image": {"n": 9, "accuracy": 0.25}}}
+RESULTS = {"modalities": {"image": {"n": 9, "accuracy": 0.5, "macro F1": 0.4, "loss": 1.0},
+                          "text": {"n": 8, "accuracy": 0.7}},
+           "alone": {"image": {"n": 9, "accuracy": 0.25}},
+           "bounds": {"modalities": {"image": {"accuracy": [0.4, 0.6]}}}}
 
 
 def case(classes: int = 4, n: int = 600, task: str = "classification", seed: int = 0) -> tuple[Run, Evaluation]:
@@ -263,9 +265,10 @@ def test_a_point_of_told_against_true_gives_its_example(view: ResultsView) -> No
 
 
 @pytest.mark.parametrize(("task", "wanted"), [
-    ("classification", ["Summary", "Classes", "Confusion", "Curves", "Label errors", "Examples"]),
-    ("multi-label", ["Summary", "Classes", "Curves", "Label errors", "Examples"]),
-    ("regression", ["Summary", "Told against true", "Examples"]), ("alignment", ["Summary", "Examples"])])
+    ("classification", ["Summary", "Modalities", "Classes", "Confusion", "Curves", "Label errors",
+                        "Examples"]),
+    ("multi-label", ["Summary", "Modalities", "Classes", "Curves", "Label errors", "Examples"]),
+    ("regression", ["Summary", "Modalities", "Told against true", "Examples"]), ("alignment", ["Summary", "Examples"])])
 @pytest.mark.parametrize("classes", [2, 300])
 def test_every_task_shows_the_pages_that_make_sense_in_both_themes(
     view: ResultsView, task: str, wanted: list[str], classes: int,
@@ -304,11 +307,12 @@ def test_the_summary_shows_intervals_and_modalities(view: ResultsView) -> None:
     one = found.metrics["accuracy"]
     line = [str(view.summary.numbers.model().index(0, c).data()) for c in range(3)]
     assert line == ["Accuracy", f"{one.value:.3f}", f"{one.low:.3f} – {one.high:.3f}"]
-    assert column(view.summary.modalities, 0) == ["image", "image, own head"]
-    assert column(view.summary.modalities, 4) == ["1.000", "–"]
+    assert column(view.modalities.table, 0) == ["Pictures", "Texts", "Mean over modalities", "Pictures, own head"]
+    assert column(view.modalities.table, 2) == ["0.500 (0.400 – 0.600)", "0.700", "0.600", "0.250"]
+    assert column(view.modalities.table, 4) == ["1.000", "–", "–", "–"]
     assert view._of.text() == "Run 3 · test part · 200 examples"
     view.show_run(replace(run, results=[]), found)  # type: ignore[arg-type]
-    assert view.summary.modalities.isHidden()
+    assert "Modalities" not in tabs(view)
 
 
 def test_two_runs_stand_side_by_side(view: ResultsView) -> None:
@@ -317,6 +321,8 @@ def test_two_runs_stand_side_by_side(view: ResultsView) -> None:
     view.compare(run, found, other_run, other, comparison(found, other))
     assert [view.summary.numbers.lines.heads[c] for c in (1, 3)] == ["Run 3", "Run 2"]
     assert column(view.summary.numbers, 3)[0] == f"{other.metrics['accuracy'].value:.3f}"
+    assert column(view.modalities.table, 1)[:4] == ["Run 3", "Run 2"] * 2
+    assert "Modalities" in tabs(view)
     assert "On 200 examples" in view.summary._verdict.text()
     assert "McNemar" in view.summary._verdict.text()
     view.compare(run, found, other_run, other, "They have nothing in common.")
@@ -359,6 +365,11 @@ def test_a_run_that_was_trained_is_shown(view: ResultsView, tmp_path: Path) -> N
     view.chosen.connect(chosen.append)
     click_cell(view.confusion, (2, 2))
     assert chosen == [found.cells([(2, 2)])]
-    assert column(view.summary.modalities, 0) == ["image", "text", "image + text", "image, own head",
-                                                  "text, own head"]
+    assert column(view.modalities.table, 0) == [
+        "Pictures", "Texts", "Mean over modalities", "Pictures + Texts", "Pictures, own head", "Texts, own head",
+        "Mean over modalities, own heads"]
+    accuracies = column(view.modalities.table, 2)
+    assert all("–" in cell for cell in accuracies)  # each has its interval
+    single = [float(cell.split(" ")[0]) for cell in accuracies]
+    assert single[2] == pytest.approx((single[0] + single[1]) / 2, abs=0.002)
     assert view._of.text().startswith("Three things 1")

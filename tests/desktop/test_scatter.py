@@ -105,6 +105,40 @@ def test_hovering_tells_the_point_after_a_moment(canvas: Scatter, qtbot: QtBot) 
     assert told.args == [6]
 
 
+def test_esc_gives_a_lasso_up_that_is_being_drawn(canvas: Scatter, qtbot: QtBot) -> None:
+    told: list[object] = []
+    canvas.lassoed.connect(lambda *what: told.append(what))
+    canvas.mode = "box"
+    QTest.mousePress(canvas, Qt.MouseButton.LeftButton, pos=QPoint(5, 5))
+    QTest.mouseMove(canvas, QPoint(300, 200))
+    QTest.mouseMove(canvas, QPoint(500, 300))
+    assert canvas._lasso
+    QTest.keyClick(canvas, Qt.Key.Key_Escape)
+    assert not canvas._lasso
+    QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=QPoint(500, 300))
+    assert not told
+
+
+@pytest.mark.parametrize("moves", ["keys zoom", "keys pan", "fit", "others come", "points move"])
+def test_a_point_that_was_hovered_is_left_when_the_map_moves_under_the_pointer(
+    moves: str, canvas: Scatter, qtbot: QtBot,
+) -> None:
+    with qtbot.waitSignal(canvas.hovered, timeout=2000):
+        QTest.mouseMove(canvas, QPoint(3, 3))
+        QTest.mouseMove(canvas, _at(canvas, 6))
+    told: list[int | None] = []
+    canvas.hovered.connect(told.append)
+    if moves.startswith("keys"):
+        QTest.keyClick(canvas, Qt.Key.Key_Plus if "zoom" in moves else Qt.Key.Key_Left)
+    elif moves == "fit":
+        canvas.fit()
+    elif moves == "others come":
+        canvas.show_points(canvas.points, canvas.drawing.palette)
+    else:
+        canvas.move_points(GRID[::-1].copy())
+    assert told == [None]
+
+
 def test_points_glide_to_their_new_places(canvas: Scatter, qtbot: QtBot) -> None:
     canvas.animated = True
     start = _at(canvas, 1)

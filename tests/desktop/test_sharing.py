@@ -8,9 +8,10 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QMessageBox
 from pytestqt.qtbot import QtBot
 
-from mmstudio.desktop.sharing import ExportDialog
+from mmstudio.desktop.sharing import ExportDialog, pack_or_ask
 from mmstudio.desktop.window import MainWindow
 from mmstudio.encoders import Encoder
 from mmstudio.exports import KINDS
@@ -104,3 +105,48 @@ def test_the_export_dialog_says_what_each_format_holds(window: MainWindow, qtbot
     dialog = _dialog(window, qtbot, "csv")
     assert "spreadsheet" in dialog._holds.text()
     qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+
+
+def _asked(window: MainWindow, target: Path, answer: str, qtbot: QtBot) -> str:
+    """Save as a file, answer the question about files outside, and give what the job says."""
+    window.sharing.look_outside(lambda found: pack_or_ask(window.sharing, target, found, window))
+    qtbot.waitUntil(lambda: window.findChild(QMessageBox) is not None)
+    box = window.findChild(QMessageBox)
+    assert box is not None
+    assert "18 files" in box.text()  # twelve pictures and six sounds: texts are in the project
+    qtbot.mouseClick(next(button for button in box.buttons() if button.text() == answer), Qt.MouseButton.LeftButton)
+    return _ended(window, qtbot)
+
+
+@pytest.mark.parametrize(("answer", "told"), [("Take them along", "with 18 files"), ("Leave them out", "without 18")])
+def test_files_outside_the_project_are_asked_about_and_found_where_it_is_opened(
+    filled: MainWindow, mixed_folder: Path, tmp_path: Path, qtbot: QtBot, answer: str, told: str,
+) -> None:
+    session = filled.session
+    before = {item.content_hash: item.path.read_bytes() for item in session.items.values() if item.modality != "text"}
+    assert told in _asked(filled, tmp_path / "mine.mmproject", answer, qtbot)
+    mixed_folder.rename(tmp_path / "as on another computer")
+    with qtbot.waitSignal(session.projectOpened, timeout=20_000):
+        filled.sharing.unpack(tmp_path / "mine.mmproject")
+    found = {item.content_hash: item.path.read_bytes() for item in session.items.values()
+             if item.modality != "text" and item.path.is_file()}
+    assert found == (before if answer == "Take them along" else {})
+    assert session.project is not None
+    assert not (session.project.folder / "taken-along.json").exists()
+
+
+def test_scrolling_while_a_project_is_saved_does_not_stop_it(filled: MainWindow, tmp_path: Path, qtbot: QtBot) -> None:
+    project = filled.session.project
+    assert project is not None
+    filled.hide()
+    with project.previews_at_rest():
+        def written() -> tuple[int, int]:
+            status = (project.folder / "previews.sqlite-wal").stat()
+            return status.st_size, status.st_mtime_ns
+
+        before = written()
+        for item in filled.session.items.values():
+            project.preview(item.content_hash)
+            project._store.keep_preview(item.content_hash, b"other")
+        assert written() == before
+    assert b"other" not in {project.preview(item.content_hash) for item in filled.session.items.values()}

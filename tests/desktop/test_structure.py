@@ -108,9 +108,22 @@ def test_trust_is_a_colour_has_figures_and_draws_true_neighbours(filled: MainWin
     filled.map.canvas.hovered.emit(key)
     near = np.argsort(((vectors - vectors[3]) ** 2).sum(axis=1))[1:6]
     assert set(filled.map.marks._rays[1]) == set(session.layout.keys[near].tolist())
+    page._row_of.clear()  # as of very many points, of which only some were looked at
+    filled.map.canvas.hovered.emit(int(session.layout.keys[7]))
+    near = np.argsort(((vectors - vectors[7]) ** 2).sum(axis=1))[1:6]
+    qtbot.waitUntil(lambda: filled.map.marks._rays is not None)
+    assert filled.map.marks._rays == (int(session.layout.keys[7]), session.layout.keys[near].tolist())
     filled.map.canvas.hovered.emit(None)
+    assert filled.map.marks._rays is None
+    filled.map.colour_by.choose("tag")
+    assert "trust" not in filled.map.marks.shown  # figures of colours that are not seen are not told
+    filled.map.colour_by.choose("trust")
+    assert "trust" in filled.map.marks.shown
+    filled.map.colour_by.choose("tag")
+    filled.map.colour_by.choose("trust")
     session.arrange_anew()
     qtbot.waitUntil(lambda: "trust" not in filled.map.marks.shown)  # another map has other trust
+    assert filled.map.colour_by.currentData() == "modality"  # as it was before there was trust
 
 
 def test_clusters_are_named_and_their_names_lie_on_the_map_without_overlap(filled: MainWindow, qtbot: QtBot) -> None:
@@ -121,6 +134,7 @@ def test_clusters_are_named_and_their_names_lie_on_the_map_without_overlap(fille
     qtbot.waitUntil(lambda: page.table.rowCount() == 4
                     and not any(name.startswith("Cluster") for name in page.names.values()), timeout=LONG_MS)
     assert filled.map.colour_by.currentData() == "groups"
+    qtbot.waitUntil(lambda: "groups" in filled.map.marks.shown)
     filled.map.marks.repaint()
     boxes = [box for box, _ in filled.map.marks.written]
     assert boxes
@@ -142,6 +156,7 @@ def test_the_gap_is_measured_links_are_drawn_and_searches_can_do_without_it(fill
     assert pair.length == pytest.approx(float(np.linalg.norm(means[1] - means[0])), abs=1e-5)
     assert pair.links == 4
     page.links.setChecked(True)
+    qtbot.waitUntil(lambda: "gap" in filled.map.marks.shown)
     assert len(filled.map.marks.shown["gap"].links) == 4
     page.searched.setChecked(True)
     session.ask_like(images[0])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import openpyxl
 import pytest
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
@@ -18,7 +20,7 @@ COLOURS = ("red", "green", "blue")
 @pytest.fixture
 def table(tmp_path: Path, make_picture: Callable[..., Path], make_sound: Callable[..., Path]) -> Path:
     """Three rows of a picture, a sound, a caption, a label and a number; one more names a picture that is not there."""
-    rows = ["image,sound,caption,label,score"]
+    rows = ["image,sound,caption,label,price"]
     for number, colour in enumerate(COLOURS):
         make_picture(f"set/{colour}.png", colour)
         make_sound(f"set/{colour}.wav", 300 + 100 * number)
@@ -29,7 +31,7 @@ def table(tmp_path: Path, make_picture: Callable[..., Path], make_sound: Callabl
 
 
 def _dialog(window: MainWindow, table: Path, qtbot: QtBot) -> TableDialog:
-    window._add_paths([table])
+    window.add_paths([table])
     qtbot.waitUntil(lambda: window.findChild(TableDialog) is not None, timeout=5_000)
     dialog = window.findChild(TableDialog)
     assert dialog is not None
@@ -45,7 +47,7 @@ def _imported(window: MainWindow, qtbot: QtBot) -> None:
 def test_the_guess_is_shown_with_the_first_rows(window: MainWindow, table: Path, qtbot: QtBot) -> None:
     dialog = _dialog(window, table, qtbot)
     assert {name: box.currentData() for name, box in dialog.roles.items()} == {
-        "image": "image", "sound": "audio", "caption": "text", "label": "label", "score": "column"}
+        "image": "image", "sound": "audio", "caption": "text", "label": "label", "price": "column"}
     assert dialog.cells.item(1, 2).text() == "a red disc on white paper"
     assert "picture + sound + text" in dialog.told.text()
 
@@ -62,8 +64,8 @@ def test_each_row_becomes_a_sample_with_its_label_and_columns(window: MainWindow
     members = [session.items[i] for i in first.item_ids]
     assert {item.modality for item in members} == {"image", "audio", "text"}
     assert {item.tags for item in members} == {("red",)}
-    assert {item.columns["score"] for item in members} == {0.0}
-    window.library._words.setText("score>=0.5 modality:image")
+    assert {item.columns["price"] for item in members} == {0.0}
+    window.library._words.setText("price>=0.5 modality:image")
     window.library._filter()
     qtbot.waitUntil(lambda: window.library.items.rowCount() == 2, timeout=10_000)
 
@@ -101,7 +103,7 @@ def test_what_is_no_table_says_so_and_can_be_added_as_it_is(
     window: MainWindow, tmp_path: Path, qtbot: QtBot,
 ) -> None:
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 nothing")
-    window._add_paths([tmp_path / "broken.parquet"])
+    window.add_paths([tmp_path / "broken.parquet"])
     qtbot.waitUntil(lambda: window.findChild(TableDialog) is not None, timeout=5_000)
     dialog = window.findChild(TableDialog)
     assert dialog is not None
@@ -109,3 +111,115 @@ def test_what_is_no_table_says_so_and_can_be_added_as_it_is(
     assert not dialog.go.isEnabled()
     next(b for b in dialog.findChildren(QPushButton) if "plain" in b.text()).click()
     qtbot.waitUntil(lambda: bool(window.session.jobs.all), timeout=5_000)
+
+
+def _page(window: MainWindow, qtbot: QtBot, not_this: TableDialog | None = None) -> TableDialog:
+    """The next mapping page, when it shows its table."""
+    def found() -> TableDialog | None:
+        pages = [page for page in window.findChildren(TableDialog) if page is not not_this and page.roles]
+        return pages[0] if pages else None
+
+    qtbot.waitUntil(lambda: found() is not None)
+    page = found()
+    assert page is not None
+    return page
+
+
+def _written(file: Path, header: str, *rows: str) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join([header, *rows]), encoding="utf-8")
+    return file
+
+
+def test_files_of_one_schema_get_one_page_and_others_theirs_after_it(
+    window: MainWindow, tmp_path: Path, make_picture: Callable[..., Path], qtbot: QtBot,
+) -> None:
+    words = [_written(tmp_path / f"{n}.csv", "caption,score", f"a picture of thing {n},{n}") for n in range(3)]
+    other = _written(tmp_path / "q.csv", "question,answer", "who is there at the door,it is me again")
+    window.add_paths([*words, other, make_picture("red.png")])
+    page = _page(window, qtbot)
+    assert "3 rows of 3 files" in page.told.text()
+    page.go.click()
+    last = _page(window, qtbot, page)
+    assert set(last.roles) == {"question", "answer"}
+    last.go.click()
+    qtbot.waitUntil(lambda: len(window.session.items) == 6 and not window.session.jobs.running)
+    assert {item.path.name for item in window.session.items.values()} == {
+        "0.csv", "1.csv", "2.csv", "q.csv", "red.png"}
+
+
+def test_a_folder_is_added_and_its_tables_of_media_are_offered(
+    window: MainWindow, tmp_path: Path, make_picture: Callable[..., Path], qtbot: QtBot,
+) -> None:
+    for colour in COLOURS:
+        make_picture(f"set/{colour}.png", colour)
+    _written(tmp_path / "set/labels.csv", "image,label", *(f"{colour}.png,{colour}" for colour in COLOURS))
+    _written(tmp_path / "set/losses.csv", "epoch,loss", "1,0.5", "2,0.25")
+    with qtbot.waitSignal(window.session.noted) as noted:
+        window.add_paths([tmp_path / "set"])
+    assert noted.args[0].startswith("1 tables in the folder were left aside")
+    page = _page(window, qtbot)
+    assert page.roles["image"].currentData() == "image"
+    qtbot.waitUntil(lambda: len(window.session.items) == 3 and not window.session.jobs.running)
+    assert not any(item.tags for item in window.session.items.values())
+    page.go.click()
+    qtbot.waitUntil(lambda: all(item.tags == (item.path.stem,) for item in window.session.items.values()))
+    assert len(window.session.items) == 3
+
+
+def test_pictures_are_looked_for_in_the_folder_that_is_chosen_and_roles_that_were_given_stay(
+    window: MainWindow, tmp_path: Path, make_picture: Callable[..., Path], qtbot: QtBot,
+) -> None:
+    make_picture("elsewhere/red.png")
+    table = _written(tmp_path / "tables/t.csv", "image,note,mood", "red.png,one,warm", "red.png,two,cold")
+    page = _dialog(window, table, qtbot)
+    assert page.place.text() == str(tmp_path / "tables")
+    for name in ("note", "mood"):
+        page.roles[name].setCurrentIndex(page.roles[name].findData("label"))
+    page.look_in(tmp_path / "elsewhere")
+    qtbot.waitUntil(lambda: page.place.text() == str(tmp_path / "elsewhere"))
+    assert {name: box.currentData() for name, box in page.roles.items()} == {
+        "image": "image", "note": "label", "mood": "label"}
+    page.go.click()
+    qtbot.waitUntil(lambda: len(window.session.items) == 1 and not window.session.jobs.running)
+    red, = window.session.items.values()
+    assert (red.path, red.tags) == (tmp_path / "elsewhere/red.png", ("cold", "one", "two", "warm"))
+
+
+def test_the_sheet_of_a_workbook_is_chosen(window: MainWindow, tmp_path: Path, qtbot: QtBot) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["epoch"])
+    book.active.append([1])
+    book.create_sheet("Words").append(["caption"])
+    book["Words"].append(["a dog on the wet grass"])
+    book.save(tmp_path / "x.xlsx")
+    page = _dialog(window, tmp_path / "x.xlsx", qtbot)
+    assert [page.sheet.itemText(n) for n in range(page.sheet.count())] == ["Sheet", "Words"]
+    assert not page.go.isEnabled()
+    page.sheet.setCurrentText("Words")
+    page.sheet.activated.emit(1)
+    qtbot.waitUntil(lambda: "caption" in page.roles)
+    page.go.click()
+    qtbot.waitUntil(lambda: [i.text for i in window.session.items.values()] == ["a dog on the wet grass"])
+
+
+def test_a_late_sidecar_in_a_watched_folder_is_taken_in(
+    window: MainWindow, tmp_path: Path, make_picture: Callable[..., Path], qtbot: QtBot,
+) -> None:
+    session, red = window.session, make_picture("watched/red.png")
+    session.add([red])
+    qtbot.waitUntil(lambda: len(session.items) == 1 and not session.jobs.running)
+    session.places.watch([tmp_path / "watched"])
+    qtbot.waitUntil(lambda: session.places.watched == (tmp_path / "watched",))
+    sidecar = tmp_path / "watched/red.json"
+    sidecar.write_text('{"caption": "a red disc", "label": "warm", "price": 7}')
+    os.utime(sidecar, (1e9, 1e9))
+
+    def taken_in() -> bool:
+        session.places.poll()
+        return any(item.tags == ("warm",) and item.columns == {"price": 7.0}
+                   for item in session.items.values() if item.modality == "image")
+
+    qtbot.waitUntil(taken_in)
+    qtbot.waitUntil(lambda: len(session.samples) == 1)
+    assert len(session.items) == 2

@@ -104,8 +104,21 @@ def test_two_runs_are_compared_and_a_cell_of_the_confusion_selects_its_items(
     baselines = panel._buttons["baselines"]
     qtbot.waitUntil(baselines.isVisible)
     baselines.click()
-    qtbot.waitUntil(lambda: "logistic regression 1.000" in panel.told.text(), timeout=60_000)
-    assert not baselines.isVisible()
+    qtbot.waitUntil(lambda: len(window.learning.runs) == 6, timeout=60_000)
+    assert [run.folder.name for run in panel.table.chosen()] == ["0002"]
+    qtbot.waitUntil(baselines.isHidden)
+    names = {run.folder.name: run.name for run in window.learning.runs}
+    assert names["0004"] == "baseline: logistic regression"
+    panel._choose(["0002", "0004"])
+    qtbot.waitUntil(lambda: "McNemar" in panel.results.summary._verdict.text())
+    panel._choose(["0004"])
+    assert not any(panel._buttons[name].isVisible() for name in ("run", "apply", "encoder", "export", "baselines"))
+    assert "beside run 2" in panel.told.text()
+    assert not panel.repeat.again.isEnabled()
+    qtbot.waitUntil(lambda: panel.results.evaluation is not None)
+    assert panel.results.summary.numbers.model().index(0, 1).data() == "1.000"
+    window.learning.remove([run for run in window.learning.runs if run.beside is not None])
+    qtbot.waitUntil(lambda: len(window.learning.runs) == 2)
     panel.table.selectAll()
     qtbot.waitUntil(lambda: panel._evaluated == ["0002", "0001"] and panel.results.evaluation is not None)
     panel.results.confusion.cellsChosen.emit([(0, 0), (1, 1), (0, 1), (1, 0)])
@@ -147,7 +160,9 @@ def test_a_few_steps_are_tried_and_tell_their_time_memory_and_first_batch(
     assert dialog.rehearsal.isVisible()
     qtbot.waitUntil(lambda: "ms on cpu" in dialog.rehearsal.told.text(), timeout=90_000)
     assert "weights learn" in dialog.rehearsal.told.text()
+    assert "computed already" in dialog.rehearsal.told.text()
     shown = dialog.rehearsal.batch
+    assert not shown.seen
     assert shown._batch
     qtbot.waitUntil(lambda: shown.height() >= 44, timeout=3000)
     assert {told for _, told, _ in shown._batch} == {"cold", "warm"}

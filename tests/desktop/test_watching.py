@@ -15,14 +15,18 @@ from pytestqt.qtbot import QtBot
 from mmstudio.desktop.panels.training import TrainingPanel
 from mmstudio.desktop.theme import THEME
 from mmstudio.desktop.widgets.example_faces import ids_of, select_examples
+from mmstudio.desktop.widgets.rehearsal_view import RehearsalView
 from mmstudio.desktop.window import MainWindow
 from mmstudio.encoders import Encoder
+from mmstudio.encoders.base import SeenPicture
+from mmstudio.media import Limits, load
 from mmstudio.progress import finish
 from mmstudio.training import film, gallery, loop, runs
 from mmstudio.training.attended import reading
 from mmstudio.training.compared import Interval
 from mmstudio.training.error_slices import ErrorSlice
 from mmstudio.training.job import Split, TrainingJob
+from mmstudio.training.rehearsing import Rehearsal
 
 JOB = TrainingJob(classes=("cold", "warm"), modalities=("image", "text"), epochs=4, patience=0, fusion="gated",
                   width=16, split=Split(validation=0.3, test=0.3, keep_duplicates_together=False))
@@ -180,6 +184,55 @@ def test_a_fusion_over_all_tokens_shows_which_patch_and_which_word_was_looked_at
                        atol=1e-4)
 
 
+def test_a_fusion_by_attention_shows_who_looks_at_what(learned: MainWindow, qtbot: QtBot) -> None:
+    from dataclasses import replace
+
+    panel, _ = _trained(learned, qtbot, replace(JOB, fusion="attention", layers=2, epochs=1))
+    page = panel.watching.fusion
+    panel.tabs.setCurrentWidget(page)
+    qtbot.waitUntil(lambda: page.found is not None)
+    found = page.found
+    assert found is not None
+    assert page.looks.names == ["Result", "Pictures", "Texts"]
+    titles = [one.title for one in page.looks.shown]
+    assert titles[:2] == ["Layer 1, mean of the heads", "Layer 1, head 1"]
+    assert [len(one.shares) for one in page.looks.shown] == [3] * 5 + [1] * 5
+    assert np.allclose(page.looks.shown[0].shares, np.nanmean(found.looks[0], (0, 1)), atol=1e-5)
+    assert page.looks_in_example.isHidden()
+    learned.session.select(ids_of(learned.session, int(found.keys[1])))
+    assert np.allclose(page.looks_in_example.shown[2].shares, found.looks[0][1, 1], equal_nan=True)
+    assert "Pictures" in page.looks.accessibleDescription()
+    for theme in ("light", "dark"):
+        THEME.apply(theme)
+        assert not page.grab().isNull()
+
+
+def test_the_first_batch_of_a_run_that_reads_media_is_shown_as_its_encoder_sees_it(
+    learned: MainWindow, qtbot: QtBot, starter: Encoder,
+) -> None:
+    view = RehearsalView(learned.session, learned.previews)
+    qtbot.addWidget(view)
+    keys = [-sample for sample in list(learned.session.samples)[:3]]
+    view.resize(300, 200)
+    view.tell(Rehearsal(0.1, 4, 1.0, 1 << 20, 10, 20, {"train": 10, "validation": 5, "test": 5}, [
+        {"key": key, "told": "cold", "sees": ["image", "text"]} for key in keys], "cpu", "media"))
+    assert "as the model sees it" in view.told.text()
+    qtbot.waitUntil(lambda: len(view.batch.seen) == 6)
+    for key, found in view.batch.seen.items():
+        item = learned.session.items[key]
+        wanted = starter.seen(load(item.ref, Limits()), item.modality)
+        if isinstance(found, SeenPicture):
+            assert isinstance(wanted, SeenPicture)
+            assert np.array_equal(found.pixels, wanted.pixels)
+        else:
+            assert found == wanted
+    for theme in ("light", "dark"):
+        THEME.apply(theme)
+        assert not view.grab().isNull()
+    view.batch.show_batch([])
+    assert not view.batch.seen
+
+
 def test_a_run_is_exported_and_measured_beside_baselines_on_its_media(
     learned: MainWindow, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -187,8 +240,9 @@ def test_a_run_is_exported_and_measured_beside_baselines_on_its_media(
     raw = panel._buttons["raw"]
     qtbot.waitUntil(raw.isVisible)
     raw.click()
-    qtbot.waitUntil(lambda: "TF-IDF + linear SVM" in panel.told.text() and "pixels + linear SVM" in panel.told.text())
-    assert not raw.isVisible()
+    qtbot.waitUntil(lambda: {"baseline: TF-IDF + linear SVM", "baseline: pixels + linear SVM"} <= {
+        run.name for run in learned.learning.runs}, timeout=60_000)
+    qtbot.waitUntil(raw.isHidden)
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
     panel._buttons["export"].click()
     qtbot.waitUntil(lambda: (tmp_path / "Run" / "model.safetensors").is_file(), timeout=60_000)

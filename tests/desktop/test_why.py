@@ -9,19 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QMouseEvent
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from mmstudio import paths
 from mmstudio.desktop.why import PAGES
 from mmstudio.desktop.why.other_model import MODEL
+from mmstudio.desktop.why.sides import BESIDE
 from mmstudio.desktop.widgets.arcs import Arcs
 from mmstudio.desktop.widgets.attention_view import AT_ONCE, AttentionView
 from mmstudio.desktop.widgets.head_grid import HeadGrid
 from mmstudio.desktop.widgets.item_face import ItemFace
 from mmstudio.desktop.window import MainWindow
-from mmstudio.encoders import Encoder, ModelCard
+from mmstudio.encoders import Encoder, ModelCard, load_encoder
 from mmstudio.encoders.base import AttentionLayer, Explanation, Positions
 
 SAMPLES = paths.resources() / "samples"
@@ -66,7 +69,7 @@ def test_words_show_where_in_the_picture_they_are_and_which_of_them_count(
 ) -> None:
     made = page("score", "scene_004")
     made.words.setText("a dog and a chair")
-    qtbot.waitUntil(lambda: not made._work.busy and made._maps[1] is not None)
+    qtbot.waitUntil(lambda: not made._work.busy and bool(made.shares.rows))
     assert made.score.text().startswith("Cosine 0.")
     shares = dict(made.shares.rows)
     assert max(shares, key=shares.get) in ("dog", "chair")  # type: ignore[arg-type]
@@ -84,9 +87,11 @@ def test_the_badge_tells_whether_a_map_is_true(page: Open, qtbot: QtBot) -> None
     made.words.setText("a dog")
     qtbot.waitUntil(lambda: not made._work.busy and made.judge.isEnabled())
     made.judge.click()
-    qtbot.waitUntil(lambda: bool(made.badge.text()))
-    assert made.badge.text().startswith("✓ better than random")
+    qtbot.waitUntil(lambda: all(label.text() for label in made.verdicts))
+    assert made.verdicts[0].text().startswith("✓ better than random")
     assert "random weights" in made.told.text()
+    assert made.verdicts[1].isVisible()
+    assert "random weights" in made.verdicts[1].toolTip()
 
 
 def test_two_methods_stand_side_by_side_with_their_rank_correlation(page: Open, qtbot: QtBot) -> None:
@@ -124,6 +129,115 @@ def test_a_sample_tells_which_modality_carries_its_score(window: MainWindow, pag
     assert float(made.score.text().split()[1]) == pytest.approx(sum(value for _, value in made.shares.rows), abs=1e-3)
 
 
+def test_a_sample_shows_the_member_that_is_chosen_the_strongest_first(
+    window: MainWindow, page: Open, qtbot: QtBot,
+) -> None:
+    session = window.session
+    members = [key_of(window, name) for name in ("scene_004", "dog_1", "dog.txt")]
+    session.group(members)
+    qtbot.waitUntil(lambda: bool(session.samples) and session.current is not None and session.current < 0)
+    made = page("score", "")
+    made.words.setText("a dog")
+    qtbot.waitUntil(lambda: not made._work.busy and len(made._shown) == 2)
+    shares = dict(made.shares.rows)
+    chips = made.members[0]
+    order = [session.items[chips.tabData(at)].modality for at in range(3)]
+    names = {"image": "Picture", "audio": "Sound", "text": "Text"}
+    of = {name: next(value for shown, value in shares.items() if shown.startswith(names[name])) for name in names}
+    assert order == sorted(order, key=lambda name: -of[name])
+    assert made.faces[0].shown.id == chips.tabData(0)
+    picture = order.index("image")
+    chips.setCurrentIndex(picture)
+    qtbot.waitUntil(lambda: not made._work.busy and len(made._shown) == 2)
+    assert made.faces[0].shown.id == members[0]
+    assert made._maps[0].positions.kind == "patch"
+    assert made._maps[1].positions.kind == "character"
+    assert made.judge.isEnabled()
+    made.words.clear()
+    sample = session.current
+    session.select([sample, key_of(window, "cat.webp")])
+    qtbot.waitUntil(lambda: not made._work.busy and len(made._shown) == 2)
+    assert made.faces[1].shown.path.name == "cat.webp"
+    assert len(made.shares.rows) == 3
+
+
+def test_a_picture_that_was_searched_for_from_outside_is_a_side(
+    window: MainWindow, page: Open, tmp_path: Path, qtbot: QtBot,
+) -> None:
+    made = page("score", "dog_1")
+    Image.open(SAMPLES / FILES[0]).convert("RGB").save(tmp_path / "dropped.png")
+    window.session.ask(tmp_path / "dropped.png", "dropped.png")
+    qtbot.waitUntil(lambda: not made._work.busy and len(made._shown) == 2)
+    assert made.outside.isChecked()
+    assert "dropped.png" in made.outside.text()
+    assert made._maps[1].positions.kind == "patch"
+    assert made.faces[1].face is made.faces[1].picture
+    made.words.setText("a bell")
+    assert not made.outside.isChecked()
+    made.outside.click()
+    assert not made.words.text()
+    qtbot.waitUntil(lambda: not made._work.busy and len(made._shown) == 2)
+    assert made._maps[1].positions.kind == "patch"
+
+
+def test_a_model_without_vectors_of_parts_gets_the_first_method_that_works_and_the_others_are_grey(
+    window: MainWindow, page: Open, use: Callable[[Encoder], None], tmp_path: Path, qtbot: QtBot,
+) -> None:
+    from encoders.conftest import siglip
+
+    made = page("score", "scene_004")
+    use(load_encoder(str(siglip(tmp_path / "siglip")), "cpu"))
+    made.words.setText("a dog")
+    qtbot.waitUntil(lambda: not made._work.busy and len(made._shown) == 2)
+    assert made.method.currentData() == "attention"
+    similarity = made.method.model().item(made.method.findData("similarity"))
+    assert not similarity.isEnabled()
+    assert "no vectors for parts" in similarity.toolTip()
+    assert "no vectors for parts" not in made.told.text()
+    made.method.setCurrentIndex(made.method.findData("rise"))
+    made.method.activated.emit(0)
+    qtbot.waitUntil(lambda: made._shown.get(1) is not None)
+    assert made._maps[1].title.startswith("Attention")  # the quickest that works, while the slow one is on its way
+    made.cancel.click()
+
+
+def test_a_sound_in_several_windows_says_what_its_map_is_of(window: MainWindow, page: Open, tmp_path: Path,
+                                                            qtbot: QtBot) -> None:
+    import soundfile
+
+    made = page("score", "")
+    rate = 16_000
+    soundfile.write(tmp_path / "long.wav", 0.1 * np.random.default_rng(0).standard_normal(20 * rate), rate)
+    window.session.add([tmp_path / "long.wav"])
+    qtbot.waitUntil(lambda: len(window.session.items) == len(FILES) + 1 and not window.session.jobs.running)
+    window._open(key_of(window, "long.wav"))
+    made.words.setText("rain")
+    qtbot.waitUntil(lambda: not made._work.busy and len(made._shown) == 2)
+    assert "read in 2 windows" in made.told.text()
+
+
+def test_the_attention_that_is_shown_can_be_tested(page: Open, qtbot: QtBot) -> None:
+    made = page("attention", "scene_004")
+    qtbot.waitUntil(lambda: made.face.face.map is not None)
+    made.judge.click()
+    qtbot.waitUntil(lambda: bool(made.verdict.text()))
+    assert "random" in made.verdict.text()
+    assert "random weights" in made.verdict.toolTip()
+
+
+def test_attention_of_a_long_text_is_looked_at_in_windows_of_tokens() -> None:
+    from mmstudio.desktop.why.attention import _shown
+
+    rng = np.random.default_rng(0)
+    weights = rng.random((1, 100, 100)).astype(np.float32)
+    weights /= weights.sum(axis=-1, keepdims=True)
+    spans = np.stack([np.arange(100), np.arange(100) + 1], axis=1).astype(np.float32)
+    layer = AttentionLayer.dense(weights, Positions("character", spans))
+    found = _shown(Explanation(np.ones(3, np.float32), attention=(layer,)), 0, -1, None, (90, 10))
+    assert found.windows == (36, 10)
+    assert np.allclose(found.arcs, weights[0, 36:100, 10:74])
+
+
 def test_attention_is_browsed_by_layer_head_and_position(page: Open, qtbot: QtBot) -> None:
     made = page("attention", "scene_004")
     qtbot.waitUntil(lambda: len(made.heads._images) == 5)
@@ -153,7 +267,7 @@ def test_painting_the_dog_away_lowers_its_score_and_putting_it_back_restores_it(
     qtbot.waitUntil(lambda: made.score.text().endswith("(+0.000)"))
     rows, columns = made._parts.shape
     for cell in range(rows * columns // 2):
-        made.stroke(cell)
+        made.stroke([cell])
     qtbot.waitUntil(lambda: not made._work.busy and made._tried.score < made._tried.before - 0.1)
     made.back.click()
     qtbot.waitUntil(lambda: made.score.text().endswith("(+0.000)"))
@@ -166,6 +280,52 @@ def test_dragging_over_the_picture_takes_cells_away_and_does_not_move_it(page: O
     QTest.mousePress(face, Qt.MouseButton.LeftButton, pos=face.box().center().toPoint())
     QTest.mouseRelease(face, Qt.MouseButton.LeftButton, pos=face.box().center().toPoint() + QPoint(1, 1))
     assert 0 < made._gone.sum() <= 9
+
+
+def test_a_brisk_stroke_has_no_gaps_and_headers_mute_a_whole_band_or_moment(page: Open, qtbot: QtBot) -> None:
+    made = page("change", "dog_1")
+    qtbot.waitUntil(lambda: made._tried is not None and made.face.face.map is not None)
+    face, (bands, moments) = made.face.sound, made._parts.shape
+    middle = face.WAVE + (face.height() - face.WAVE - face.AXIS) // 2
+    wide = face.width()
+    drag(face, QPoint(2, middle), QPoint(wide - 2, middle))
+    gone = made._gone.reshape(bands, moments)
+    assert (gone.all(axis=1)).sum() == 1
+    made.put_back()
+    QTest.mouseClick(face, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ControlModifier, QPoint(wide // 2, middle))
+    gone = made._gone.reshape(bands, moments)
+    assert gone.sum() == moments
+    assert gone.all(axis=1).sum() == 1
+    QTest.mouseClick(face, Qt.MouseButton.LeftButton, pos=QPoint(wide // 3, face.WAVE // 2))
+    gone = made._gone.reshape(bands, moments)
+    assert gone.all(axis=0).sum() == 1
+    assert gone.sum() == moments + bands - 1
+
+
+def drag(face: Any, start: QPoint, end: QPoint) -> None:
+    """One press and one move far away, as a brisk hand is seen."""
+    left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    for kind, at in ((QEvent.Type.MouseButtonPress, start), (QEvent.Type.MouseMove, end)):
+        QApplication.sendEvent(face, QMouseEvent(kind, QPointF(at), face.mapToGlobal(QPointF(at)), left, left, none))
+    QTest.mouseRelease(face, left, pos=end)
+
+
+def test_the_map_follows_what_is_left_and_the_score_may_be_against_a_second_item(
+    window: MainWindow, page: Open, qtbot: QtBot,
+) -> None:
+    made = page("change", "dog.txt")
+    picture = key_of(window, "scene_004")
+    window.session.select([window.session.current, picture])
+    view = window.session.view
+    assert view is not None
+    qtbot.waitUntil(lambda: made._tried is not None and made._tried.score is not None)
+    assert made._tried.score == pytest.approx(
+        float(view.vector(window.session.current) @ view.vector(picture)), abs=1e-4)
+    qtbot.waitUntil(lambda: made.left.isVisible() and made.left.face.map is not None)
+    before = made.left.face.map
+    made.text.setPlainText("a dog and a very old chair")
+    qtbot.waitUntil(lambda: made.left.face.map is not before and not made._explaining.busy)
+    assert "old" in [label.strip() for label in made.left.face.map.positions.labels]
 
 
 def test_a_text_written_anew_changes_its_score_as_one_types(page: Open, qtbot: QtBot) -> None:
@@ -197,6 +357,25 @@ def test_a_concept_is_made_from_the_selection(window: MainWindow, page: Open, qt
     made.opened.connect(opened.append)
     made.words.chosen.emit(0)
     assert opened == [key_of(window, "cat.txt")]
+
+
+def test_without_texts_a_concept_has_cosines_with_the_words_that_the_studio_knows(
+    window: MainWindow, page: Open, starter: Encoder, qtbot: QtBot,
+) -> None:
+    session = window.session
+    made = page("concepts", "")
+    session.remove([item.id for item in session.items.values() if item.modality == "text"])
+    qtbot.waitUntil(lambda: len(session.items) == 6 and session.view is not None and len(session.view) == 6)
+    session.ask("a dog", "a dog")
+    qtbot.waitUntil(lambda: session.answer is not None)
+    session.select([key_of(window, name) for name in ("scene_004", "dog_1", "cat_1")])
+    made.take[0].click()
+    qtbot.waitUntil(lambda: bool(made.words.rows))
+    word, cosine = made.words.rows[0]
+    vector = starter.forward([starter.prepare(word, "text")])[0]
+    assert cosine == pytest.approx(float(vector @ made._found.concept.direction), abs=1e-4)
+    assert "TCAV" in made.rising.text()
+    made.words.chosen.emit(0)  # a word is no item, so nothing is opened
 
 
 def test_too_small_a_concept_says_so(window: MainWindow, page: Open, qtbot: QtBot) -> None:
@@ -236,12 +415,12 @@ def test_two_models_stand_side_by_side_with_their_rank_correlation(
     made.method.setCurrentIndex(made.method.findData("grad-cam"))
     made.beside.setCurrentIndex(made.beside.findData(MODEL + second_model))
     made.beside.activated.emit(0)
-    qtbot.waitUntil(lambda: not made._work.busy and made._beside is not None)
+    qtbot.waitUntil(lambda: not made._work.busy and BESIDE in made._shown)
     assert made.badge.text().startswith("Rank correlation")
     assert "other model's cosine is" in made.told.text()
-    here, there = made._maps[0].positions, made._beside.positions
+    here, there = made._maps[0].positions, made._shown[BESIDE].found.positions
     assert len(there) != len(here)  # each cuts the picture in its own way
-    assert made.faces[1].face.map is made._beside
+    assert made.faces[1].face.map is made._shown[BESIDE].found
     page("score", "dog_1")
     qtbot.waitUntil(lambda: "reads no audio" in made.told.text() and not made._work.busy)
     assert made._maps[0] is not None
@@ -263,7 +442,7 @@ def test_arcs_and_heads_take_any_number_of_tokens(qtbot: QtBot) -> None:
         qtbot.addWidget(widget)
         widget.resize(400, 200)
         widget.show()
-    arcs.show_weights(np.full((300, 300), 1 / 300, np.float32), ["word"] * 300)
+    arcs.show_weights(np.full((64, 30), 1 / 300, np.float32), ["word"] * 64, ["other"] * 30)
     heads.show_heads([np.zeros((4, 4), np.float32)] * 30, [0.5] * 29)
     heads.grab()
     arcs.grab()

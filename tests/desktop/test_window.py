@@ -8,9 +8,21 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
+from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QLabel,
+    QPushButton,
+    QSpinBox,
+    QStyle,
+    QStyleOptionButton,
+    QToolButton,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 
 from mmstudio.desktop import audio
@@ -226,3 +238,76 @@ def test_the_window_fits_a_small_screen_and_no_panel_widens_it(window: MainWindo
         qtbot.wait(1)
     window.resize(1280, 800)
     assert (window.width(), window.height()) == (1280, 800)
+
+
+def test_the_numbers_of_a_million_items_do_not_widen_the_window(window: MainWindow) -> None:
+    """They stand on more lines, and what does not fit is in a tooltip."""
+    for chip in window.library._modalities.buttons():
+        chip.setText("Pictures 1,360,000")
+    window.map._state.setText("4,000,000 points · a model with a long name · UMAP")
+    assert window.minimumSizeHint().width() <= 1280
+    window.resize(1280, 800)
+    assert window.width() == 1280
+    window.map._state.resize(100, 20)
+    assert window.map._state.text().endswith("…")
+    assert "a model with a long name" in window.map._state.toolTip()
+    window.map._state.resize(20, 20)
+    assert not window.map._state.text()
+
+
+@pytest.mark.parametrize("forward", [True, False])
+def test_tab_reaches_only_what_is_in_front(forward: bool, filled: MainWindow, qtbot: QtBot) -> None:
+    filled.actions_.by_id["explain"].trigger()
+    filled._open(int(filled.session.items.ids()[0]))
+    filled.activateWindow()
+    filled.search.setFocus()
+    reached = list[QWidget]()
+    for _ in range(60):
+        QTest.keyClick(filled.focusWidget(), Qt.Key.Key_Tab if forward else Qt.Key.Key_Backtab)
+        focus = filled.focusWidget()
+        docks = [dock for dock in filled._docks.values() if dock.isAncestorOf(focus)]
+        assert not any(dock.visibleRegion().isEmpty() for dock in docks), focus
+        reached.append(focus)
+    assert {filled.search, filled.library.list, filled.library.line} <= set(reached)
+
+
+@pytest.mark.parametrize("name", ["settings", "shortcuts"])
+def test_dialogs_fit_a_small_screen(name: str, window: MainWindow) -> None:
+    window.actions_.by_id[name].trigger()
+    dialog = next(child for child in window.children() if isinstance(child, QDialog))
+    hint = dialog.sizeHint()
+    assert hint.width() <= 1240
+    assert hint.height() <= 740
+    dialog.close()
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("make", [QSpinBox, QComboBox])
+def test_boxes_with_a_border_have_arrows_in_both_themes(
+    theme: str, make: Callable[[], QWidget], window: MainWindow, qtbot: QtBot,
+) -> None:
+    THEME.apply(theme)
+    box = make()
+    qtbot.addWidget(box)
+    box.resize(120, 32)
+    image = box.grab().toImage()
+    back = QColor(THEME.colours.base).lightness()
+    apart = [abs(image.pixelColor(x, y).lightness() - back) for x in range(102, 116) for y in range(4, 28)]
+    assert max(apart) > 60
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("checked", [False, True])
+def test_a_check_box_has_an_outline_whether_it_is_checked_or_not(
+    theme: str, checked: bool, window: MainWindow, qtbot: QtBot,
+) -> None:
+    THEME.apply(theme)
+    box = QCheckBox("words", checked=checked)
+    qtbot.addWidget(box)
+    box.adjustSize()
+    option = QStyleOptionButton()
+    option.initFrom(box)
+    edge = box.style().subElementRect(QStyle.SubElement.SE_CheckBoxIndicator, option, box)
+    image = box.grab().toImage()
+    outline = [image.pixelColor(x, edge.top()).lightness() for x in range(edge.left() + 4, edge.right() - 3)]
+    assert all(abs(seen - QColor(THEME.colours.base).lightness()) > 60 for seen in outline)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,10 +57,19 @@ class Labels:
 
 @dataclass(frozen=True)
 class Given:
-    """The labels' ``probabilities (n, classes)``, and the rows in the ``order (n,)`` of how sure they are."""
+    """The labels' ``probabilities (n, classes)``, the class ``told (n,)`` of each, the rows in the ``order (n,)`` of
+    how sure they are, and a ``table (classes, classes)`` of how many of what is true were told what.
+    """
 
     probabilities: NDArray[np.float64]
+    told: NDArray[np.intp]
     order: NDArray[np.intp]
+    table: NDArray[np.int64]
+
+    @classmethod
+    def nothing(cls) -> Given:
+        """Before anything was told."""
+        return cls(np.zeros((0, 1)), np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros((1, 1), np.int64))
 
 
 class Told(QAbstractTableModel):
@@ -70,17 +79,16 @@ class Told(QAbstractTableModel):
         super().__init__()
         self._session = session
         self.labels: Labels | None = None
-        self.given: NDArray[np.float64] = np.zeros((0, 1))
-        self.order: NDArray[np.intp] = np.zeros(0, np.intp)
+        self.given = Given.nothing()
 
     def show_labels(self, labels: Labels | None, given: Given) -> None:
         """Show the items of the labels."""
         self.beginResetModel()
-        self.labels, self.given, self.order = labels, given.probabilities, given.order
+        self.labels, self.given = labels, given
         self.endResetModel()
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's own default
-        return 0 if self.labels is None else len(self.order)
+        return 0 if self.labels is None else len(self.given.order)
 
     def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
         return 4
@@ -93,12 +101,14 @@ class Told(QAbstractTableModel):
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if role != Qt.ItemDataRole.DisplayRole or self.labels is None:
             return None
-        row, classes = int(self.order[index.row()]), self.labels.classes
+        given, classes = self.given, self.labels.classes
+        row = int(given.order[index.row()])
         if index.column() == 0:
             item = self._session.items.get(int(self.labels.ids[row]))
             return item.title.replace("\n", " ") if item else ""
-        told, true = int(self.given[row].argmax()), int(self.labels.true[row])
-        return (classes[told], f"{self.given[row, told]:.3f}", classes[true] if true >= 0 else "")[index.column() - 1]
+        told, true = int(given.told[row]), int(self.labels.true[row])
+        shown = classes[told], f"{given.probabilities[row, told]:.3f}", classes[true] if true >= 0 else ""
+        return shown[index.column() - 1]
 
 
 class LabelsPage(QWidget):
@@ -213,7 +223,7 @@ class LabelsPage(QWidget):
     def _forget(self) -> None:
         for questions in (self._behind, self._warming):
             questions.forget()
-        self.model.show_labels(None, Given(np.zeros((0, 1)), np.zeros(0, np.intp)))
+        self.model.show_labels(None, Given.nothing())
         self._stack.setCurrentIndex(0)
         self.told.clear()
         for button in (self.fit, self.write):
@@ -249,19 +259,19 @@ class LabelsPage(QWidget):
     def _show(self, labels: Labels, given: Given) -> None:
         """The items, and what their labels come to."""
         self.model.show_labels(labels, given)
-        told, known = given.probabilities.argmax(axis=1), labels.true >= 0
-        self.fit.setEnabled(bool(known.any()))
+        table, classes, known = given.table, labels.classes, int(given.table.sum())
+        self.fit.setEnabled(known > 0)
         self.write.setEnabled(True)
-        self.compared.setVisible(bool(known.any()))
+        self.compared.setVisible(known > 0)
         self._stack.setCurrentIndex(1)
-        numbers = Counter(labels.classes[at] for at in told.tolist()).most_common(6)
-        words = tr("{} told: ").format(count(len(told))) + ", ".join(f"{name} {count(n)}" for name, n in numbers)
-        if known.any():
-            size = len(labels.classes)
-            table = np.bincount(labels.true[known] * size + told[known], minlength=size * size).reshape(size, size)
-            self.matrix.show_table(table, labels.classes)
+        numbers = np.bincount(given.told, minlength=len(classes))
+        most = [at for at in np.argsort(-numbers, kind="stable")[:6].tolist() if numbers[at]]
+        words = tr("{} told: ").format(count(len(given.told))) + ", ".join(
+            f"{classes[at]} {count(int(numbers[at]))}" for at in most)
+        if known:
+            self.matrix.show_table(table, classes)
             words += tr(". Right: {} of {} that are known ({:.1f} %)").format(
-                count(int(np.trace(table))), count(int(known.sum())), 100 * np.trace(table) / known.sum())
+                count(int(np.trace(table))), count(known), 100 * np.trace(table) / known)
         self.told.setText(words + tr(". Temperature {:g}.").format(self.temperature.value()))
 
     def _fit(self) -> None:
@@ -275,7 +285,7 @@ class LabelsPage(QWidget):
 
     def _choose(self, cells: list[tuple[int, int]]) -> None:
         """The items of the chosen cells of the confusion matrix."""
-        labels, told = self.model.labels, self.model.given.argmax(axis=1)
+        labels, told = self.model.labels, self.model.given.told
         if labels is not None:
             inside = np.zeros(len(told), bool)
             for true, said in cells:
@@ -283,9 +293,12 @@ class LabelsPage(QWidget):
             self._session.select(labels.ids[inside])
 
     def _choose_rows(self) -> None:
-        labels, rows = self.model.labels, {index.row() for index in self.table.selectionModel().selectedIndexes()}
+        """Ranges of rows: of a million that are selected each would be an object of its own."""
+        labels, chosen = self.model.labels, self.table.selectionModel().selection()
+        parts = (chosen.at(number) for number in range(chosen.count()))
+        rows = [np.arange(part.top(), part.bottom() + 1) for part in parts if part.left() == 0]
         if labels is not None and rows:
-            self._session.select(labels.ids[self.model.order[sorted(rows)]])
+            self._session.select(labels.ids[self.model.given.order[np.concatenate(rows)]])
 
     def _ask_column(self) -> None:
         name, given = QInputDialog.getText(self, tr("Write as a column"), tr("Column"), text=tr("label"))
@@ -297,20 +310,28 @@ class LabelsPage(QWidget):
         labels, given = self.model.labels, self.model.given
         if labels is None:
             return
-        sure = name + " " + tr("probability")
-        values: dict[int, dict[str, str | float | None]] = {
-            key: {name: labels.classes[at], sure: round(p, 6)}
-            for key, at, p in zip(labels.ids.tolist(), given.argmax(axis=1).tolist(), given.max(axis=1).tolist(),
-                                  strict=True)}
-        self._session.set_columns(values, tr("Labels “{}”").format(name))
-        self._session.noted.emit(tr("{} items got the column “{}”. Ctrl+Z takes it back.").format(
-            count(len(values)), name))
+
+        def write(values: dict[int, dict[str, str | float | None]]) -> None:
+            self._session.set_columns(values, tr("Labels “{}”").format(name))
+            self._session.noted.emit(tr("{} items got the column “{}”. Ctrl+Z takes it back.").format(
+                count(len(values)), name))
+
+        self._behind.ask(partial(_columns, labels, given, name, name + " " + tr("probability")), write)
 
 
 def _given(labels: Labels, temperature: float) -> Given:
     """In the pool."""
     found = probabilities(labels.vectors, labels.anchors, temperature)
-    return Given(found, np.argsort(-found.max(axis=1), kind="stable"))
+    told, known, size = found.argmax(axis=1), labels.true >= 0, len(labels.classes)
+    table = np.bincount(labels.true[known] * size + told[known], minlength=size * size).reshape(size, size)
+    return Given(found, told, np.argsort(-found.max(axis=1), kind="stable"), table)
+
+
+def _columns(labels: Labels, given: Given, name: str, sure: str) -> dict[int, dict[str, str | float | None]]:
+    """In the pool: each item's class and how sure it is."""
+    best = given.probabilities.max(axis=1)
+    return {key: {name: labels.classes[at], sure: round(p, 6)}
+            for key, at, p in zip(labels.ids.tolist(), given.told.tolist(), best.tolist(), strict=True)}
 
 
 def _named(items: Items) -> dict[str, list[str]]:

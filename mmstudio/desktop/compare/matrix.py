@@ -7,15 +7,16 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QLabel, QStackedWidget, QVBoxLayout, QWidget
 
 from mmstudio.desktop.behind import Behind
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, modality_name, tr
 from mmstudio.desktop.widgets.empty import EmptyState
+from mmstudio.desktop.widgets.parts import Flow
 from mmstudio.desktop.widgets.question_bar import MEASURE_NAMES
 from mmstudio.desktop.widgets.similarity_matrix import SimilarityMatrix
 from mmstudio.explore.ordering import by_clusters
@@ -37,7 +38,9 @@ class Sides:
 
 
 class MatrixPage(QWidget):
-    """Follows the selection while it is seen."""
+    """Follows the selection while it is seen. ``pairChosen`` gives the ids of a cell's items."""
+
+    pairChosen = Signal(int, int)
 
     def __init__(self, session: Session, previews: Previews) -> None:
         super().__init__()
@@ -64,18 +67,18 @@ class MatrixPage(QWidget):
         for measure in MEASURES:
             self.measure.addItem(tr(MEASURE_NAMES[measure]), measure)
         self.measure.activated.connect(self.reckon)
-        top = QHBoxLayout()
+        top = QWidget()
+        flow = Flow(top)
         for label, box in ((tr("Rows"), self.rows), (tr("Columns"), self.columns), (tr("By"), self.measure)):
-            top.addWidget(QLabel(label))
-            top.addWidget(box)
-        top.addStretch(1)
+            flow.addWidget(QLabel(label))
+            flow.addWidget(box)
         self._stack = QStackedWidget()
         self._stack.addWidget(EmptyState(tr(
             "Select pictures, texts and sounds - on the map, or Ctrl+A for all - to see how similar each is to each.")))
         self._stack.addWidget(self.matrix)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 6, 8, 4)
-        layout.addLayout(top)
+        layout.addWidget(top)
         layout.addWidget(self._stack, 1)
         layout.addWidget(self._told)
         self.matrix.pointed.connect(self._point)
@@ -126,11 +129,12 @@ class MatrixPage(QWidget):
         self._told.setText(told or whole)
 
     def _choose(self, row: int, column: int) -> None:
-        """A cell is a pair: select both."""
+        """A cell is a pair: select both, and have them explained."""
         if self._shown is not None:
             pair = int(self._shown.rows[row]), int(self._shown.columns[column])
             self._chosen = pair
             self._session.select(pair)
+            self.pairChosen.emit(*pair)
 
 
 def _sides(view: VectorView, chosen: NDArray[np.int64], rows: str, columns: str, measure: Measure) -> Sides:

@@ -125,18 +125,19 @@ class RecommendPage(QWidget):
     def recommend(self) -> None:
         """Find what is recommended, behind the window."""
         view, answer = self._session.view, self._session.answer
-        known = [tuple(key for key in kept if view is not None and view.vector(key) is not None)
-                 for kept in (self.liked, self.disliked)]
-        if view is None or not known[0]:
+        if view is None or not self.liked:
             self._behind.forget()
             self._stack.setCurrentIndex(0)
             return
         alpha, beta, gamma = (spin.value() for spin in self.weights)
-        self._behind.ask(partial(_recommended, view, known[0], known[1], answer.query if answer else None,
+        self._behind.ask(partial(_recommended, view, self.liked, self.disliked, answer.query if answer else None,
                                  (alpha, beta, gamma)),
                          self._show)
 
-    def _show(self, found: Recommended) -> None:
+    def _show(self, found: Recommended | None) -> None:
+        if found is None:
+            self._stack.setCurrentIndex(0)
+            return
         self._recommended = found
         self._stack.setCurrentIndex(1)
         self.hits.show_hits(found.results.hits, "cosine", found.results.close)
@@ -156,8 +157,12 @@ class RecommendPage(QWidget):
 
 
 def _recommended(view: VectorView, liked: tuple[int, ...], disliked: tuple[int, ...],
-                 query: NDArray[np.float32] | None, weights: tuple[float, float, float]) -> Recommended:
-    """In the pool."""
+                 query: NDArray[np.float32] | None, weights: tuple[float, float, float]) -> Recommended | None:
+    """In the pool; None where nothing that is liked has a vector."""
+    liked, disliked = (tuple(key for key in kept if view.vector(key) is not None) for kept in (liked, disliked))
+    if not liked:
+        return None
+
     def vectors(keys: tuple[int, ...]) -> NDArray[np.float32]:
         return view.vectors[[view.rows[key] for key in keys]] if keys else np.zeros((0, view.vectors.shape[1]), "f4")
 

@@ -14,16 +14,18 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from mmstudio.desktop.behind import Behind
+from mmstudio.desktop.sample_rows import drawn, rows_of
 from mmstudio.desktop.session import Session
+from mmstudio.desktop.structure.beside import Reckoning
 from mmstudio.desktop.text import count, modality_name, tr
 from mmstudio.desktop.widgets.plain_table import plain_table
 from mmstudio.explore.retrieval import KS, Direction, Estimate, report
 from mmstudio.library import Sample, VectorView
-from mmstudio.progress import finish
+from mmstudio.progress import Work
 
 NOTE = ("Each item asks for what is in its sample, among all items of the other modality. In brackets: the 95 % "
         "interval, by drawing samples 1,000 times; then what chance gives. A rank of 1 is best.")
+MOST_SAMPLES = 2000
 
 
 class RetrievalPage(QWidget):
@@ -31,7 +33,7 @@ class RetrievalPage(QWidget):
 
     def __init__(self, session: Session) -> None:
         super().__init__()
-        self._session, self._behind = session, Behind(session)
+        self._session, self.progress = session, Reckoning(session)
         self.reckon_button = QPushButton(tr("Reckon"))
         self.told = QLabel(wordWrap=True)
         self.told.setProperty("faint", True)
@@ -41,11 +43,14 @@ class RetrievalPage(QWidget):
         top = QHBoxLayout()
         top.addWidget(self.reckon_button)
         top.addWidget(self.told, 1)
+        self.progress.setFixedWidth(280)
+        top.addWidget(self.progress)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 6, 8, 4)
         layout.addLayout(top)
         layout.addWidget(self.table, 1)
         self.reckon_button.clicked.connect(self.reckon)
+        self.progress.stop_button.clicked.connect(self._clear)
         session.projectOpened.connect(self._clear)
         session.encoderChanged.connect(self._clear)
         self._clear()
@@ -56,16 +61,20 @@ class RetrievalPage(QWidget):
                              "directions. It needs samples: items that were grouped (Ctrl+G) or came with a caption."))
 
     def reckon(self) -> None:
-        """Reckon the report behind the window."""
+        """Reckon the report beside the window."""
         view, samples = self._session.view, list(self._session.samples.values())
         if view is None or not samples:
             self.told.setText(tr("There are no samples with vectors yet. Group what belongs together (Ctrl+G)."))
             return
-        self.told.setText(tr("Reckoning …"))
-        self._behind.ask(partial(_reckoned, view, samples), self._show)
+        self.told.clear()
+        self.progress.start(partial(_reckoned, view, samples), self._show)
 
-    def _show(self, found: list[Direction]) -> None:
-        self.told.setText(tr(NOTE) if found else tr("No sample holds items of two modalities that the model reads."))
+    def _show(self, outcome: tuple[list[Direction], int, int]) -> None:
+        found, taken, known = outcome
+        told = tr(NOTE) if found else tr("No sample holds items of two modalities that the model reads.")
+        if taken < known:
+            told += tr(" Asked with {} of {} samples, drawn at random.").format(count(taken), count(known))
+        self.told.setText(told)
         self.table.setRowCount(len(found))
         for row, direction in enumerate(found):
             cells = [f"{modality_name(direction.asked_with)} → {modality_name(direction.found)}",
@@ -86,7 +95,8 @@ def _rank(found: Estimate) -> str:
     return tr("{:g} [{:g}–{:g}]  chance {:g}").format(found.value, found.low, found.high, found.chance)
 
 
-def _reckoned(view: VectorView, samples: list[Sample]) -> list[Direction]:
-    """In the pool."""
-    known = [[view.rows[i] for i in sample.item_ids if view.rows.get(i, len(view)) < len(view)] for sample in samples]
-    return finish(report(view.vectors, view.modalities, [rows for rows in known if len(rows) > 1]))
+def _reckoned(view: VectorView, samples: list[Sample]) -> Work[tuple[list[Direction], int, int]]:
+    """The report, of how many samples, and how many there are: each question looks at all items."""
+    known = rows_of(view, samples)
+    some = drawn(known, MOST_SAMPLES)
+    return (yield from report(view.vectors, view.modalities, some)), len(some), len(known)

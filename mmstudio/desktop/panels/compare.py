@@ -16,6 +16,8 @@ class ComparePanel(LaterPages):
 
     opened = Signal(int)
     """An item was chosen on a page."""
+    pairChosen = Signal(int, int)
+    """Two items are to be explained."""
 
     def __init__(self, session: Session, previews: Previews) -> None:
         self._session, self._previews = session, previews
@@ -25,7 +27,9 @@ class ComparePanel(LaterPages):
         if name == "matrix":
             from mmstudio.desktop.compare.matrix import MatrixPage
 
-            return MatrixPage(self._session, self._previews)
+            matrix = MatrixPage(self._session, self._previews)
+            matrix.pairChosen.connect(self.pairChosen)
+            return matrix
         if name == "labels":
             from mmstudio.desktop.compare.labels import LabelsPage
 

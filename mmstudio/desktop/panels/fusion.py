@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QLabel, QSlider, QWidget
 
+from mmstudio.desktop.fusing import WAYS
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import modality_name, tr
 from mmstudio.library import Sample
@@ -24,9 +25,9 @@ class FusionSliders(QWidget):
         self._labels: dict[Modality, tuple[QLabel, QLabel]] = {}
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        heading = QLabel(tr("Fusion: weighted mean"))
-        heading.setProperty("heading", True)
-        layout.addWidget(heading, 0, 0, 1, 3)
+        self.heading = QLabel()
+        self.heading.setProperty("heading", True)
+        layout.addWidget(self.heading, 0, 0, 1, 3)
         for row, modality in enumerate(MODALITIES, 1):
             slider = QSlider(Qt.Orientation.Horizontal, maximum=STEPS)
             slider.setAccessibleName(tr("Weight of {}").format(modality_name(modality)))
@@ -39,6 +40,11 @@ class FusionSliders(QWidget):
             layout.addWidget(name, row, 0)
             layout.addWidget(slider, row, 1)
             layout.addWidget(share, row, 2)
+        session.fusing.changed.connect(self._tell_way)
+        self._tell_way()
+
+    def _tell_way(self) -> None:
+        self.heading.setText(tr("Fusion: {}").format(tr(WAYS[self._session.fusing.how])))
 
     def show_sample(self, sample: Sample) -> None:
         """Show only the modalities that the sample has."""
@@ -58,13 +64,13 @@ class FusionSliders(QWidget):
         if self._sample is not None:
             weights = self._weights()
             self._tell(weights)
-            self._session.set_weights(self._sample.id, weights)
+            self._session.fusing.weigh(self._sample.id, weights)
             if not any(slider.isSliderDown() for slider in self.sliders.values()):
                 self._released()
 
     def _released(self) -> None:
         if self._sample is not None:
-            self._session.keep_weights(self._sample.id)
+            self._session.fusing.keep(self._sample.id)
 
     def _tell(self, weights: dict[str, float]) -> None:
         total = sum(weights.values())

@@ -23,13 +23,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from mmstudio.desktop.filtering import Rows
+from mmstudio.desktop.filtering import Rows, score_of
 from mmstudio.desktop.item_list import ItemList
 from mmstudio.desktop.selection import Selection
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, tr
 from mmstudio.desktop.theme import THEME, colours, icon
 from mmstudio.desktop.widgets.empty import EmptyState
+from mmstudio.library.item_columns import Score
 from mmstudio.library.items import Items
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ ITEMS_MS = 300
 """While items arrive, they are counted anew at this distance."""
 TITLES = {"modality": "Modality", "tag": "Tags", "added": "Time added", "width": "Width (pixels)",
           "height": "Height (pixels)", "rate": "Rate (Hz)", "duration": "Duration (s)", "seconds": "Begins at (s)",
-          "characters": "Length (characters)"}
+          "characters": "Length (characters)", "score": "Search score"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Wanted:
     logs: frozenset[str]
     passing: NDArray[np.int64]
     selection: Selection
+    score: Score | None
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ class HistogramsPanel(QWidget):
         layout.setContentsMargins(8, 4, 4, 4)
         layout.setSpacing(6)
         top = QHBoxLayout()
-        self._add = QToolButton(text=tr("Add a histogram"), toolButtonStyle=Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self._add = QToolButton(text=tr("Add"), toolButtonStyle=Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self._add.setToolTip(tr("Choose the columns that are shown"))
         self._add.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.columns_menu = QMenu(self._add)
@@ -200,6 +202,7 @@ class HistogramsPanel(QWidget):
         self._items.filter.passed.connect(lambda _: self._filtered())
         self._items.filter.refused.connect(lambda _: self._forget_selecting())
         session.selectionChanged.connect(lambda: self._soon.start(0))
+        session.answered.connect(lambda _: self._soon.start(0))
         session.projectOpened.connect(self._opened)
         self._line.textChanged.connect(lambda _: self._show_brushes())
         THEME.changed.connect(self._theme)
@@ -239,7 +242,8 @@ class HistogramsPanel(QWidget):
         self._counting, self._stale = True, False
         project = self._project
         more = len(ALWAYS) + VARYING - len(self._chosen) if self._fills else 0
-        wanted = Wanted(tuple(self._chosen), more, frozenset(self._logs), self._items.shown, self._session.selection)
+        wanted = Wanted(tuple(self._chosen), more, frozenset(self._logs), self._items.shown, self._session.selection,
+                        score_of(self._session))
 
         def done(found: Counted) -> None:
             self._counting = False
@@ -348,14 +352,14 @@ class HistogramsPanel(QWidget):
         if self._items.filter.waits:
             self._select_later = name, bars
             return
-        passing, log = self._items.shown, name in self._logs
+        passing, log, score = self._items.shown, name in self._logs, score_of(self._session)
         project = self._project
 
         def done(chosen: NDArray[np.int64]) -> None:
             if project == self._project:
                 self._session.select(chosen)
 
-        self._rows.ask(lambda items: _in_bars(items, name, bars, log, passing), done, self._session.failed.emit)
+        self._rows.ask(lambda items: _in_bars(items, name, bars, log, passing, score), done, self._session.failed.emit)
 
     def _forget_selecting(self) -> None:
         self._select_later = None
@@ -369,7 +373,7 @@ def _counted(items: Items, wanted: Wanted) -> Counted:
     """On the lane for maths."""
     from mmstudio.library.histogram import drawable, histogram, mask_of, varying
 
-    columns = items.columns()
+    columns = items.columns(score=wanted.score)
     names = drawable(columns.names())
     chosen = (*wanted.columns, *varying(columns, wanted.more, wanted.columns))
     ids = items.ids()
@@ -380,11 +384,11 @@ def _counted(items: Items, wanted: Wanted) -> Counted:
 
 
 def _in_bars(items: Items, name: str, bars: frozenset[int], log: bool, passing: NDArray[np.int64],
-             ) -> NDArray[np.int64]:
+             score: Score | None) -> NDArray[np.int64]:
     """On the lane for maths: the ids ``(n,)``."""
     from mmstudio.library.histogram import mask_of, rows_in
 
-    columns, ids = items.columns(), items.ids()
+    columns, ids = items.columns(score=score), items.ids()
     if name not in columns.names():
         return ids[:0]
     return ids[rows_in(columns, name, sorted(bars), log) & mask_of(ids, passing)]

@@ -337,7 +337,10 @@ class InspectorPanel(QWidget):
         if self._session.current == -found.sample_id:
             self.hits.show_hits(found.hits)
             self.vector.show_vector(found.vector)
-            self._vector_title.setText(tr("Fused vector · {} dimensions").format(len(found.vector)))
+            self.fusion.show_sample(self._session.samples[found.sample_id])
+            title = tr("Fused vector · {} dimensions") if self._session.fusing.has_vector else tr(
+                "Weighted mean · {} dimensions")
+            self._vector_title.setText(title.format(len(found.vector)))
 
 
 def _heading(text: str) -> QLabel:

@@ -22,6 +22,7 @@ from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, modality_name, tr
 from mmstudio.desktop.theme import THEME, icon
 from mmstudio.desktop.widgets.empty import EmptyState
+from mmstudio.desktop.widgets.parts import Flow
 from mmstudio.desktop.widgets.query_edit import QueryEdit
 from mmstudio.desktop.widgets.slices import SlicesButton
 from mmstudio.desktop.widgets.sort_button import SortButton
@@ -83,15 +84,14 @@ class LibraryPanel(QWidget):
         self._wrong.setTextFormat(Qt.TextFormat.PlainText)
         self._wrong.setProperty("wrong", True)
         layout.addWidget(self._wrong)
-        chips = QHBoxLayout()
-        chips.setSpacing(2)
+        chips = QWidget()
+        flow = Flow(chips, 2)
         for modality in ("", *MODALITIES):
             chip = QToolButton(checkable=True, checked=modality == "")
             chip.setProperty("modality", modality)
             self._modalities.addButton(chip)
-            chips.addWidget(chip)
-        chips.addStretch(1)
-        layout.addLayout(chips)
+            flow.addWidget(chip)
+        layout.addWidget(chips)
         empty = EmptyState(
             tr("Drop pictures, sounds, texts and videos here.\n\nThey stay on this computer; the studio only reads "
                "them."),

@@ -17,7 +17,9 @@ from PySide6.QtWidgets import (
 )
 
 from mmstudio.desktop.arranging import FusedPlace, Layout
+from mmstudio.desktop.filtering import points_passing
 from mmstudio.desktop.paint import draw_item
+from mmstudio.desktop.placing import SamplePlaces
 from mmstudio.desktop.plots.cloud import Points
 from mmstudio.desktop.plots.colouring import Colouring, scale_colours
 from mmstudio.desktop.plots.marks import Marks
@@ -31,6 +33,7 @@ from mmstudio.desktop.widgets.card import HoverCard
 from mmstudio.desktop.widgets.colour_by import ColourBy
 from mmstudio.desktop.widgets.empty import EmptyState
 from mmstudio.desktop.widgets.legend import Legend, Line
+from mmstudio.desktop.widgets.short_label import ShortLabel
 from mmstudio.library import Item
 
 MOST_FACES = 4000
@@ -54,16 +57,17 @@ class MapPanel(QWidget):
         self.legend = Legend(self.canvas)
         self._previews = previews
         self._card = HoverCard(previews, self.canvas)
-        self._state = QLabel()
+        self._state = ShortLabel()
         self._state.setProperty("faint", True)
         self.colour_by = ColourBy(session)
         self.hovered: int | None = None
-        self._sample_ids, self._sample_places = np.empty(0, np.int64), np.empty((0, 2), np.float32)
+        self._forget_samples()
         self._colouring = Colouring(np.empty(0, np.int64))
         self._shaped: tuple[NDArray[np.str_], NDArray[np.int64]] | None = None
         self._faces: dict[int, Item | None] = {}
         self._drawn: Layout | None = None
-        self._items_drawn = 0
+        self._passing: NDArray[np.int64] | None = None
+        self._items_drawn, self._samples_drawn = 0, np.empty(0, np.intp)
         self._build()
         self._connect()
         self._tell_state()
@@ -95,8 +99,8 @@ class MapPanel(QWidget):
             bar.addWidget(button)
         bar.addWidget(QLabel(tr("Colour by")))
         bar.addWidget(self.colour_by)
-        bar.addStretch(1)
-        bar.addWidget(self._state)
+        self._state.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        bar.addWidget(self._state, 1)
         layout.addLayout(bar)
         self._stack = QStackedWidget()
         self._stack.addWidget(EmptyState(
@@ -142,7 +146,7 @@ class MapPanel(QWidget):
             button.setIcon(icon(name))
 
     def _opened(self) -> None:
-        self._samples_known([])
+        self._forget_samples()
         self._drawn = None
         self.canvas.show_points(Points.none(), [])
         self.canvas.fit()
@@ -168,6 +172,7 @@ class MapPanel(QWidget):
         self._stack.setCurrentIndex(1)
         known = np.isin(layout.keys, session.items.ids())
         living = np.isin(self._sample_ids, np.fromiter(session.samples, np.int64, len(session.samples)))
+        self._samples_drawn = np.flatnonzero(living)
         rows = slice(None) if known.all() else known
         keys = np.concatenate([layout.keys[rows], -self._sample_ids[living]])
         places = np.concatenate([layout.places[rows], self._sample_places[living]], dtype=np.float32)
@@ -179,6 +184,7 @@ class MapPanel(QWidget):
         self.canvas.show_points(Points(keys, places, shapes, self._colouring.codes),
                                 self._colouring.palette())
         self._ask_colours()
+        self._ask_passing()
         self._show_selection()
         self._tell_state()
         if layout.final:
@@ -192,6 +198,25 @@ class MapPanel(QWidget):
             rows[[ord(modality[0]) for modality in SHAPES]] = range(len(SHAPES))  # words take ten times as long
             self._shaped = layout.modalities, rows[initials]
         return self._shaped[1]
+
+    def show_passing(self, ids: NDArray[np.int64] | None) -> None:
+        """Only these items ``(n,)``, ascending, pass the library's filter, and the others turn grey; None for all."""
+        self._passing = ids
+        self._ask_passing()
+
+    def _ask_passing(self) -> None:
+        """Of a million points it takes a moment."""
+        keys, ids, samples = self.canvas.points.keys, self._passing, list(self._session.samples.values())
+        if ids is None:
+            self.canvas.let_pass(None)
+            return
+
+        def done(passing: NDArray[np.bool_]) -> None:
+            if keys is self.canvas.points.keys and ids is self._passing:
+                self.canvas.let_pass(passing)
+
+        self._session.maths.ask(lambda: points_passing(keys, ids, samples), on_done=done,
+                                on_failed=self._session.failed.emit)
 
     # ---- colours ----------------------------------------------------------------------------------------------
 
@@ -231,32 +256,40 @@ class MapPanel(QWidget):
                                     else np.zeros(len(self._colouring.codes), bool))
 
     def _encoder_changed(self) -> None:
-        if self._session.layout is None:
-            self._opened()  # the old model's points say nothing about the new one's space
-        self._tell_state()
+        self._forget_samples()
+        self._tell_state()  # the old model's points stay, to fly from there
 
-    def _samples_placed(self, found: list[FusedPlace]) -> None:
-        self._samples_known(found)
+    def _forget_samples(self) -> None:
+        self._sample_ids, self._sample_places = np.empty(0, np.int64), np.empty((0, 2), np.float32)
+
+    def _samples_placed(self, found: SamplePlaces) -> None:
+        if found.whole:
+            self._forget_samples()
+        new = ~np.isin(found.ids, self._sample_ids)
+        self._put_samples(found.ids, found.places)
+        self._sample_ids = np.concatenate([self._sample_ids, found.ids[new]])
+        self._sample_places = np.concatenate([self._sample_places, found.places[new]])
         self._redraw()
 
-    def _samples_known(self, found: list[FusedPlace]) -> None:
-        self._sample_ids = np.fromiter((one.sample_id for one in found), np.int64, len(found))
-        self._sample_places = np.array([one.place for one in found], np.float32).reshape(-1, 2)
-
-    def move_samples(self, ids: NDArray[np.int64], places: NDArray[np.float32]) -> None:
-        """Put the samples ``ids (n,)``, ascending, at ``places (n, 2)`` at once."""
+    def _put_samples(self, ids: NDArray[np.int64], places: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Gives which of the samples on the map they are."""
+        if np.array_equal(ids, self._sample_ids):
+            self._sample_places[:] = places
+            return np.ones(len(ids), bool)
         at = np.searchsorted(ids, self._sample_ids).clip(max=max(0, len(ids) - 1))
         moved = ids[at] == self._sample_ids if len(ids) else np.zeros(len(self._sample_ids), bool)
         self._sample_places[moved] = places[at[moved]]
+        return moved
+
+    def move_samples(self, ids: NDArray[np.int64], places: NDArray[np.float32]) -> None:
+        """Put the samples ``ids (n,)``, ascending, at ``places (n, 2)`` at once."""
+        moved = self._put_samples(ids, places)
         if moved.sum() <= FEW_SAMPLES:
             for key, place in zip((-self._sample_ids[moved]).tolist(), self._sample_places[moved], strict=True):
                 self.canvas.move_point(key, place)
             return
-        keys = self.canvas.points.keys
-        order = np.argsort(-self._sample_ids)
-        at = order[np.searchsorted(-self._sample_ids[order], keys[self._items_drawn :])]
         self.canvas.move_points(np.concatenate([self.canvas.points.places[: self._items_drawn],
-                                                self._sample_places[at]]))
+                                                self._sample_places[self._samples_drawn]]), fits=False)
 
     def _fused_moved(self, found: FusedPlace) -> None:
         if self._session.layout is None:
@@ -283,7 +316,8 @@ class MapPanel(QWidget):
         elif session.encoder is None:
             self._state.setText(tr("The model is loading…"))
         elif session.layout is None:
-            self._state.setText(tr("{} vectors").format(count(done)))
+            before = tr(" · still the map of the model before") if len(self.canvas.points.keys) else ""
+            self._state.setText(tr("{} vectors").format(count(done)) + before)
         else:
             kind = session.layout.kind + ("" if session.layout.final else "…")
             self._state.setText(tr("{} points · {} · {}").format(count(done), session.encoder.space, kind))

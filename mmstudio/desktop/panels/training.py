@@ -25,9 +25,9 @@ from mmstudio.desktop.learning import Evaluated, Learning
 from mmstudio.desktop.panels.watching import Watching
 from mmstudio.desktop.plots.curves import CurvesView
 from mmstudio.desktop.previews import Previews
-from mmstudio.desktop.run_jobs import export, offers_raw_baselines, raw_baselines
+from mmstudio.desktop.run_jobs import baselines, baselines_on_media, export
 from mmstudio.desktop.session import Session
-from mmstudio.desktop.text import count, tr
+from mmstudio.desktop.text import count, modality_name, tr
 from mmstudio.desktop.theme import THEME, icon
 from mmstudio.desktop.widgets.between_page import BetweenPage
 from mmstudio.desktop.widgets.empty import EmptyState
@@ -37,6 +37,8 @@ from mmstudio.desktop.widgets.run_pages import DifferencesPage, RepeatPage
 from mmstudio.desktop.widgets.runs_table import RunsTable
 from mmstudio.desktop.widgets.sweep_page import SweepPage
 from mmstudio.errors import StudioError
+from mmstudio.training.baseline_runs import lacking
+from mmstudio.training.beside import VECTORS
 from mmstudio.training.job import RUN
 from mmstudio.training.runs import Run
 from mmstudio.training.sweep import KeptSweep
@@ -152,9 +154,13 @@ class TrainingPanel(QWidget):
         self.between.shareChosen.connect(
             lambda share: self._with_run(lambda run: learning.choose_share(run, share)))
         self._session.selectionChanged.connect(self._show_some)
-        self._buttons["baselines"].clicked.connect(lambda: self._with_run(self._measure_baselines))
+        self._buttons["baselines"].setToolTip(
+            tr("Fit simple models on the same vectors and parts; each becomes a line of this table"))
+        self._buttons["baselines"].clicked.connect(lambda: self._with_run(
+            lambda run: self._fit("baselines", baselines, run)))
         self._buttons["raw"].setToolTip(tr("How far words, colours and edges, or mel bands come without any encoder"))
-        self._buttons["raw"].clicked.connect(lambda: self._with_run(self._measure_raw_baselines))
+        self._buttons["raw"].clicked.connect(lambda: self._with_run(
+            lambda run: self._fit("raw", baselines_on_media, run)))
         self._buttons["export"].setToolTip(tr("Write weights, a model card and ONNX into a new folder for others"))
         self._buttons["export"].clicked.connect(lambda: self._with_run(self._ask_where_to_export))
         self._buttons["remove"].clicked.connect(self._ask_to_remove)
@@ -190,7 +196,8 @@ class TrainingPanel(QWidget):
         self.sweep.show_sweeps(self._learning.sweeps, runs)
         names = [run.folder.name for run in runs]
         fresh = [run.folder.name for run in runs if run.folder.name not in self._names
-                 and not (run.trial and run.trial.number)]  # of a sweep only the first one calls
+                 and not (run.trial and run.trial.number)  # of a sweep only the first one calls
+                 and run.beside is None]  # what stands beside a run leaves it chosen
         self._names = names
         self.table.show_runs(runs, self._learning.starting)
         self._filter()
@@ -278,14 +285,16 @@ class TrainingPanel(QWidget):
         self._buttons["pause"].setVisible(status == "running")
         self._buttons["run"].setVisible(status in ("paused", "stopped", "interrupted", "failed"))
         self._buttons["stop"].setVisible(status in ("running", "paused"))
-        useful = run is not None and run.state.best is not None and run.job.task != "alignment"
+        useful = (run is not None and run.beside is None and run.state.best is not None
+                  and run.job.task != "alignment")
         self._buttons["apply"].setVisible(useful)
         self._show_some()
         self._buttons["encoder"].setVisible(run is not None and run.job.makes_vectors and run.state.best_epoch >= 0)
-        self._buttons["baselines"].setVisible(run is not None and status == "done" and run.job.task == "classification"
-                                              and "baselines" not in run.results)
-        self._buttons["raw"].setVisible(run is not None and status == "done" and offers_raw_baselines(run))
-        self._buttons["export"].setVisible(run is not None and status == "done" and bool(run.results))
+        on_vectors, on_media = lacking(run, self._learning.runs) if run is not None else (False, False)
+        self._buttons["baselines"].setVisible(on_vectors)
+        self._buttons["raw"].setVisible(on_media)
+        self._buttons["export"].setVisible(run is not None and status == "done" and bool(run.results)
+                                           and run.beside is None)
         self._buttons["remove"].setVisible(run is not None and not self._trains(run))
         self.told.setText("" if run is None else run.state.error or _told(run))
 
@@ -337,18 +346,14 @@ class TrainingPanel(QWidget):
         if chosen:
             act(chosen[0])
 
-    def _measure_baselines(self, run: Run) -> None:
-        self._buttons["baselines"].setEnabled(False)
-        self._learning.baselines(run, lambda: self._buttons["baselines"].setEnabled(True))
-
-    def _measure_raw_baselines(self, run: Run) -> None:
-        self._buttons["raw"].setEnabled(False)
+    def _fit(self, button: str, fit: Callable[[Session, Run, Callable[[], None]], None], run: Run) -> None:
+        self._buttons[button].setEnabled(False)
 
         def ended() -> None:
-            self._buttons["raw"].setEnabled(True)
+            self._buttons[button].setEnabled(True)
             self._learning.look()
 
-        raw_baselines(self._session, run, ended)
+        fit(self._session, run, ended)
 
     def _ask_where_to_export(self, run: Run) -> None:
         chosen = QFileDialog.getExistingDirectory(self, tr("Export “{}” into a new folder in …").format(run.name))
@@ -395,14 +400,19 @@ def _row(*widgets: QWidget | None) -> QHBoxLayout:
 
 
 def _told(run: Run) -> str:
-    job = run.job
+    job, beside = run.job, run.beside
+    if beside is not None:
+        on = tr("the vectors") if beside.source == VECTORS else tr("the {} themselves").format(
+            modality_name(beside.source).lower())
+        return " ".join(filter(None, [
+            tr("A baseline beside run {}: {} on {}, with the same examples and parts.").format(
+                int(beside.run), beside.model, on),
+            beside.note, tr("It has no weights: it is not continued, exported, or read with.")]))
     classes = tr("{} classes").format(count(len(job.classes))) if job.classes else tr(job.task)
     told = tr("{} · {} · {} · rate {:g} · batch {} · seed {}").format(
-        job.model.rsplit("/", 1)[-1], classes, " + ".join(job.modalities), job.lr, count(job.batch), job.seed)
+        " + ".join(name.rsplit("/", 1)[-1] for name in job.model_names), classes, " + ".join(job.modalities), job.lr,
+        count(job.batch), job.seed)
     lines = [told, run.provenance.left_out]
     if run.trial is not None and run.trial.pruned:
         lines.insert(0, tr("Pruned: {}").format(run.trial.pruned))
-    if simple := run.results.get("baselines", {}):
-        lines.append(tr("Accuracy of baselines: {}").format(
-            ", ".join(f"{name} {value:.3f}" for name, value in simple.items())))
     return "\n".join(filter(None, lines))

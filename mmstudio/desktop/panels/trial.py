@@ -59,6 +59,8 @@ class TrialPanel(QWidget):
         for label in (self._about, self._strength):
             label.setProperty("faint", True)
         self._strength.setMinimumWidth(120)
+        self.changes.setAccessibleName(tr("Change"))
+        self.slider.setAccessibleName(tr("Strength of the change"))
         which, how_much = QHBoxLayout(), QHBoxLayout()
         which.addWidget(self.changes, 1)
         which.addWidget(self._reset)

@@ -37,10 +37,12 @@ class Watching:
         done = run if run is not None and run.state.status == "done" else None
         sliced = done is not None and done.job.task in SLICED
         weighed = done is not None and has_weights(done.job)
-        for page, shown in ((self.film, run is None or has_film(run.job)), (self.slices, sliced),
-                            (self.fusion, weighed)):
+        learned = run if run is None or run.beside is None else None  # a baseline has no epochs
+        for page, shown in ((self.gallery, run is None or learned is not None),
+                            (self.film, run is None or (learned is not None and has_film(run.job))),
+                            (self.slices, sliced), (self.fusion, weighed)):
             self._tabs.setTabVisible(self._tabs.indexOf(page), shown)
         self.slices.show_run(done if sliced else None)
         self.fusion.show_run(done if weighed else None)
-        self.gallery.show_run(run)
-        self.film.show_run(run)
+        self.gallery.show_run(learned)
+        self.film.show_run(learned)

@@ -1,4 +1,5 @@
-"""The points of a map: where they are, how each is drawn, which are hidden or selected, and which lies where."""
+"""The points of a map: where they are, how each is drawn, which are hidden, selected or let pass, and which lies
+where."""
 
 from __future__ import annotations
 
@@ -50,6 +51,7 @@ class Cloud:
         self.number = 0
         self.hidden = np.zeros(0, bool)
         self.selected: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.passing: NDArray[np.bool_] | None = None
         self.loose: list[int] = []
         self.version = 0
         self._sorting = self._stale = False
@@ -59,10 +61,10 @@ class Cloud:
     # ---- what is shown ----------------------------------------------------------------------------------------
 
     def show(self, points: Points, number: int) -> None:
-        """Other points, in ``number`` colours; where they are as many as before, the hidden ones stay hidden."""
+        """Other points, in ``number`` colours; where they are as many as before, what is hidden or passes stays so."""
         self.points, self.number, self.loose, self._by_key = points, number, [], None
         if len(self.hidden) != len(points.keys):
-            self.hidden = np.zeros(len(points.keys), bool)
+            self.hidden, self.passing = np.zeros(len(points.keys), bool), None
         self._sort()
 
     def recolour(self, columns: NDArray[np.int64], number: int) -> None:
@@ -93,6 +95,23 @@ class Cloud:
         """One selected point is drawn in front; of several the rest turns grey."""
         self.selected = np.sort(keys)
         self._recode()
+
+    def let_pass(self, passing: NDArray[np.bool_] | None) -> None:
+        """These points ``(n,)`` are drawn in front and the rest turns grey; None lets all pass. Where several points
+        are selected, these stand out instead.
+        """
+        self.passing = passing
+        self._recode()
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether some points are drawn in front."""
+        return len(self.selected) > 0 or self.passing is not None
+
+    @property
+    def greys_out(self) -> bool:
+        """Whether the rest is grey: a single selected point is only ringed."""
+        return len(self.selected) > 1 or self.passing is not None
 
     def _sort(self) -> None:
         count = len(self.points.keys)
@@ -130,20 +149,22 @@ class Cloud:
         self._recode()
 
     def _recode(self) -> None:
-        codes = self._codes(self._keys, self._columns)
+        codes = self._codes(self._keys, self._columns, self.grid.rows)
         self.dots = Dots(self.grid.places, np.where(self.drawn, codes, np.uint16(self.grey + 1)), self._shapes)
         self.version += 1
 
-    def _codes(self, keys: NDArray[np.int64], columns: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    def _codes(self, keys: NDArray[np.int64], columns: NDArray[np.uint16], rows: Longs) -> NDArray[np.uint16]:
         """How points are drawn that are."""
-        if not len(self.selected):
+        if not self.stands_out:
             return columns
-        rest = np.uint16(self.grey) if len(self.selected) > 1 else columns
-        return np.where(_among(keys, self.selected), columns + np.uint16(self.number), rest)
+        front = _among(keys, self.selected) if len(self.selected) else np.zeros(len(keys), bool)
+        if self.passing is not None and len(self.selected) < 2:
+            front |= self.passing[rows]
+        return np.where(front, columns + np.uint16(self.number), np.uint16(self.grey) if self.greys_out else columns)
 
     def codes_of(self, rows: Longs) -> NDArray[np.uint16]:
         """How some points are drawn, as the dots' codes say."""
-        codes = self._codes(self.points.keys[rows], self.points.columns[rows].astype(np.uint16))
+        codes = self._codes(self.points.keys[rows], self.points.columns[rows].astype(np.uint16), rows)
         return np.where(self.hidden[rows], np.uint16(self.grey + 1), codes)
 
     @property

@@ -77,7 +77,7 @@ def by_modality(shapes: Codes) -> Colouring:
 def by_cluster(keys: Codes, clustered: Codes, clusters: NDArray[np.int64] | None) -> Colouring:
     """``clusters (m,)`` of the keys ``clustered (m,)``, -1 for none."""
     found = np.full(len(keys), -1, np.int64)
-    at = _places(keys, clustered)
+    at = places_in(keys, clustered)
     if clusters is not None:
         found[at >= 0] = clusters[at[at >= 0]]
     number = int(found.max(initial=-1)) + 1
@@ -92,7 +92,7 @@ def by_column(items: Items, name: str, title: str, keys: Codes) -> Colouring:
     """
     from mmstudio.library.query_match import coded, numbers_of
 
-    columns, at = items.columns(), _places(keys, items.ids())
+    columns, at = items.columns(), places_in(keys, items.ids())
     kind, column = columns.names()[name], columns.column(name)
     if kind in ("number", "date"):
         values = np.full(len(keys), np.nan)
@@ -152,14 +152,14 @@ def by_score(ids: Codes, vectors: NDArray[np.float32], query: NDArray[np.float32
     """By how near each point's vector, of the items ``ids (m,)``, is to the question's ``query (dim,)``."""
     near = np.concatenate([np.zeros(0, np.float32), *(
         scores(vectors[start : start + _BLOCK], query, measure) for start in range(0, len(ids), _BLOCK))])
-    at = _places(keys, ids)
+    at = places_in(keys, ids)
     values = np.full(len(keys), np.nan)
     values[at >= 0] = near[at[at >= 0]]
     return by_number(values, title)
 
 
-def _places(keys: Codes, ids: Codes) -> NDArray[np.intp]:
-    """Where each key is among the ids, -1 where it is not."""
+def places_in(keys: Codes, ids: Codes) -> NDArray[np.intp]:
+    """``(n,)`` where each of the ``keys (n,)`` is among the ``ids (m,)``, -1 where it is not."""
     if np.array_equal(keys[: len(ids)], ids):
         return np.append(np.arange(len(ids)), np.full(len(keys) - len(ids), -1))
     order = np.argsort(ids, kind="stable")

@@ -93,7 +93,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Look:
-    """Colours: of the categories, for the rest where points are selected, and behind all. ``in_front`` where some
+    """Colours: of the categories, for the rest where some points stand out, and behind all. ``in_front`` where some
     points are drawn in front, ``greyed`` where the rest is grey.
     """
 

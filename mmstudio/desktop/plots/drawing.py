@@ -63,11 +63,6 @@ class Drawing:
         self._sprites = None
         self.cloud.version += 1
 
-    @property
-    def greyed(self) -> bool:
-        """One clicked point is ringed; several stand out against grey."""
-        return len(self.cloud.selected) > 1
-
     # ---- painting -----------------------------------------------------------------------------------------------
 
     def paint(self, painter: QPainter, width: int, height: int, ratio: float) -> None:
@@ -103,7 +98,7 @@ class Drawing:
     def _draw_density(self, painter: QPainter, scene: Scene, width: int, height: int, ratio: float) -> None:
         c, at = colours(), self.transform
         fine = ratio * min(1.0, math.sqrt(_DETAIL / max(width * height * ratio**2, 1)))
-        look = Look(tuple(self.palette), QColor(c.dim), QColor(c.base), bool(len(self.cloud.selected)), self.greyed)
+        look = Look(tuple(self.palette), QColor(c.dim), QColor(c.base), self.cloud.stands_out, self.cloud.greys_out)
         key = object() if self.flight else (self.cloud.version, at.x, at.y, at.scale, width, height, fine)
         self.density.draw(painter, QRectF(0, 0, width, height), key,
                           lambda: Frame.of(scene, look, self.cloud, at, (width, height), fine))
@@ -125,7 +120,8 @@ class Drawing:
         front = (codes >= self.cloud.number) & (codes < self.cloud.grey)
         rest = ~front
         drawn = np.where(codes == self.cloud.grey, len(self.palette), columns)
-        self._sprites.draw(painter, pixels[rest], shapes[rest], drawn[rest], sizes[rest], 0.55 if self.greyed else 0.9)
+        self._sprites.draw(painter, pixels[rest], shapes[rest], drawn[rest], sizes[rest],
+                           0.55 if self.cloud.greys_out else 0.9)
         self._draw_links(painter, width, height)
         self._sprites.draw(painter, pixels[front], shapes[front], columns[front], sizes[front] * 1.25, 1.0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,12 +54,9 @@ class Marks(QWidget):
         self.shown: dict[str, Overlay] = {}
         self.written: list[tuple[QRectF, str]] = []
         """The boxes of the names that were drawn last."""
-        self.neighbours_of: Callable[[int], Sequence[int]] | None = None
-        """The true neighbours of a key, to which lines are drawn while the pointer is on it."""
         self._rays: tuple[int, list[int]] | None = None
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         canvas.installEventFilter(self)
-        canvas.hovered.connect(self._hovered)
         self.hide()
 
     def put(self, of: str, overlay: Overlay | None) -> None:
@@ -68,6 +65,11 @@ class Marks(QWidget):
             self.shown[of] = overlay
         else:
             self.shown.pop(of, None)
+        self._fit()
+
+    def show_rays(self, key: int | None, near: Sequence[int] = ()) -> None:
+        """Draw lines from the point of this key to those near it in truth, or none."""
+        self._rays = (key, list(near)) if key is not None and len(near) else None
         self._fit()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -80,11 +82,6 @@ class Marks(QWidget):
         self.setVisible(bool(self.shown) or self._rays is not None)
         self.lower()  # the legend and the card of a point lie above it
         self.update()
-
-    def _hovered(self, key: int | None) -> None:
-        near = list(self.neighbours_of(key)) if self.neighbours_of and key is not None else []
-        self._rays = (key, near) if near and key is not None else None
-        self._fit()
 
     # ---- drawing ----------------------------------------------------------------------------------------------
 

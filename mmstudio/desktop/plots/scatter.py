@@ -87,6 +87,7 @@ class Scatter(QWidget):
 
     def show_points(self, points: Points, palette: list[QColor], glide: bool = True) -> None:
         """Show other points; those of known keys glide from where they are."""
+        self._forget_hover()
         before, old = self.points, self.points.places
         if self.drawing.flight:
             old = self.drawing.places(np.arange(len(before.keys)))
@@ -104,11 +105,16 @@ class Scatter(QWidget):
         self.drawing.cloud.recolour(columns, len(palette))
         self.update()
 
-    def move_points(self, places: NDArray[np.float32]) -> None:
-        """Put the first ``len(places)`` points elsewhere at once; those behind them (samples) stay."""
+    def move_points(self, places: NDArray[np.float32], fits: bool = True) -> None:
+        """Put the first ``len(places)`` points elsewhere at once; those behind them (samples) stay. What is shown of the
+        map ``fits`` all of it afterwards, if it did before.
+        """
+        self._forget_hover()
         self.drawing.flight = None
         self.drawing.cloud.place(places)
-        self._fit_if_fitted()
+        if fits:
+            self._fit_if_fitted()
+        self.update()
 
     def move_point(self, key: int, place: NDArray[np.float32]) -> None:
         """Put one point elsewhere at once."""
@@ -122,6 +128,11 @@ class Scatter(QWidget):
     def hide_points(self, hidden: NDArray[np.bool_]) -> None:
         """Leave these points out: not drawn, not picked."""
         self.drawing.cloud.hide(hidden)
+        self.update()
+
+    def let_pass(self, passing: NDArray[np.bool_] | None) -> None:
+        """Draw these points ``(n,)`` in front and the rest grey; None lets all pass."""
+        self.drawing.cloud.let_pass(passing)
         self.update()
 
     def show_selection(self, selected: Iterable[int], current: int | None) -> None:
@@ -154,6 +165,7 @@ class Scatter(QWidget):
 
     def fit(self) -> None:
         """Show everything."""
+        self._forget_hover()
         self.transform.fit(self.drawing.cloud.places_of_all(), self.width(), self.height())
         self._fitted = True
         self.update()
@@ -235,8 +247,8 @@ class Scatter(QWidget):
         if not self._dragged and (at - self._pressed).manhattanLength() < 5:
             return
         self._dragged = True
-        self._forget_hover()
         if self._lasso:
+            self._forget_hover()
             self._lasso.append(at)
         else:
             self._pan(self._last.x() - at.x(), at.y() - self._last.y())
@@ -269,12 +281,14 @@ class Scatter(QWidget):
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         self._zoom(event.position(), 1.0015 ** event.angleDelta().y())
-        self._forget_hover()
 
     def event(self, event: QEvent) -> bool:
-        """Select-all belongs to the map while it has the keyboard, not to the library."""
-        if event.type() is QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) \
-                and event.matches(QKeySequence.StandardKey.SelectAll):
+        """Select-all belongs to the map while it has the keyboard, not to the library; so does Esc while something is
+        dragged.
+        """
+        if event.type() is QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and (
+                event.matches(QKeySequence.StandardKey.SelectAll)
+                or (event.key() == Qt.Key.Key_Escape and self._pressed is not None)):
             event.accept()
             return True
         return super().event(event)
@@ -290,17 +304,23 @@ class Scatter(QWidget):
             self._pan(*(PAN_PIXELS * step for step in _STEPS[key]))
         elif key in _WHOLE:
             self.fit()
+        elif key == Qt.Key.Key_Escape and self._pressed is not None:
+            self._pressed, self._lasso = None, []
+            self.unsetCursor()
+            self.update()
         else:
             super().keyPressEvent(event)
 
     def _pan(self, right: float, up: float) -> None:
         """Look at what lies so many pixels to the right and above."""
+        self._forget_hover()
         self.transform.x += right / self.transform.scale
         self.transform.y += up / self.transform.scale
         self._fitted = False
         self.update()
 
     def _zoom(self, at: QPointF, factor: float) -> None:
+        self._forget_hover()
         self.transform.zoom_at(at.x(), at.y(), factor, self.width(), self.height())
         self._fitted = False
         self.update()

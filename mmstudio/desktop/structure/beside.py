@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QWidget
+from PySide6.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
 
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import tr
@@ -23,12 +23,15 @@ class Reckoning(QWidget):
         super().__init__()
         self._session = session
         self._ticket: Ticket | None = None
-        self.bar, self.stop_button = QProgressBar(), QPushButton(tr("Stop"))
+        self.line, self.bar, self.stop_button = QLabel(), QProgressBar(textVisible=False), QPushButton(tr("Stop"))
+        self.line.setProperty("faint", True)
         self.bar.setAccessibleName(tr("Progress"))
-        layout = QHBoxLayout(self)
+        layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.bar, 1)
-        layout.addWidget(self.stop_button)
+        layout.addWidget(self.line, 0, 0)
+        layout.addWidget(self.bar, 1, 0)
+        layout.addWidget(self.stop_button, 0, 1, 2, 1)
+        layout.setColumnStretch(0, 1)
         self.stop_button.clicked.connect(self.cancel)
         for changed in (session.projectOpened, session.encoderChanged):
             changed.connect(self.cancel)
@@ -62,9 +65,10 @@ class Reckoning(QWidget):
 
     def show_step(self, progress: Progress | None) -> None:
         """Show how far it is; None where nothing runs."""
-        self.bar.setVisible(progress is not None)
-        self.stop_button.setVisible(progress is not None)
+        for widget in (self.line, self.bar, self.stop_button):
+            widget.setVisible(progress is not None)
         if progress is not None:
             self.bar.setRange(0, progress.total)
             self.bar.setValue(progress.done)
-            self.bar.setFormat(f"{tr(progress.text)}  %p %" if progress.total else tr(progress.text))
+            share = f"  {progress.done / progress.total:.0%}" if progress.total else ""
+            self.line.setText(tr(progress.text) + share)

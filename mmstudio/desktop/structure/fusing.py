@@ -22,42 +22,48 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from mmstudio.desktop.arranging import Layout
+from mmstudio.desktop.arranging import FusedPlace, Layout
 from mmstudio.desktop.behind import Behind
+from mmstudio.desktop.fusing import WAYS
 from mmstudio.desktop.panels.map import MapPanel
+from mmstudio.desktop.placing import Kept, Known, SamplePlaces
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
+from mmstudio.desktop.structure.beside import Reckoning
 from mmstudio.desktop.text import count, modality_name, tr
 from mmstudio.desktop.widgets.plain_table import fill_row
-from mmstudio.explore.sample_fusion import (
-    Disagreement,
-    Fuser,
-    Parts,
-    concatenated,
-    disagreements,
-    product_of_experts,
-)
+from mmstudio.explore.sample_fusion import Disagreement, Fuser, Fusion, disagreements, product_of_experts
 from mmstudio.library import Sample, VectorView
 from mmstudio.media import MODALITIES
 
-HOW = (("mean", "Weighted mean"), ("geodesic", "Geodesic (along the sphere)"),
-       ("concatenated", "Side by side, then PCA"), ("experts", "Product of experts (of scores)"))
 WHOM = (("current", "the sample in the inspector"), ("selection", "the selection"), ("all", "all samples"))
 STEPS, NEAREST, MOST_TOLD = 200, 8, 500
-NOTE = ("The map follows the weighted mean and the geodesic while a slider moves; when it is let go, the weights are "
-        "kept and each sample goes to where the neighbours of its fused vector are.")
+_VECTOR = ("While a slider moves, a sample lies between its items; let go, where the items nearest to its fused vector "
+           "are. Searches use that vector.")
+NOTES: dict[Fusion, str] = {
+    "mean": _VECTOR,
+    "geodesic": _VECTOR + " What Why tells of a sample is of its weighted mean.",
+    "concatenated": (
+        "While a slider moves, a sample lies between its items, roughly as they share its cosines; let go, where the "
+        "items of its nearest samples are. Searches and Why use the weighted mean."),
+    "experts": (
+        "While a slider moves, a sample lies between its items, roughly as they are weighed; let go, where the items "
+        "of the samples with the best product of scores are. There is no vector: searches and Why use the weighted "
+        "mean."),
+}
 
 
 @dataclass(frozen=True)
 class Ready:
-    """What the sliders need at hand: samples ``ids (n,)`` ascending, with their parts; ``places (m, n, 2)`` where each
-    modality of a sample lies on the map; and which disagree.
-    """
+    """What the sliders need at hand, and which samples disagree."""
 
-    ids: NDArray[np.int64]
+    known: Known
     fuser: Fuser
-    places: NDArray[np.float32]
     disagreements: list[Disagreement]
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        return self.known.ids
 
 
 class FusionPage(QWidget):
@@ -68,28 +74,36 @@ class FusionPage(QWidget):
         self._session, self._map = session, map_
         self._preparing, self._looking = Behind(session), Behind(session)
         self.ready: Ready | None = None
-        self._weights = np.ones((len(MODALITIES), 0), np.float32)
+        self._weights, self._drawn = np.ones((len(MODALITIES), 0), np.float32), 0
         self.how, self.whom = QComboBox(), QComboBox()
         self.sliders = {m: QSlider(Qt.Orientation.Horizontal, maximum=STEPS, value=STEPS // 2) for m in MODALITIES}
-        self.told, self.note = QLabel(wordWrap=True), QLabel(tr(NOTE), wordWrap=True)
+        self.told, self.note = QLabel(wordWrap=True), QLabel(wordWrap=True)
         self.ablation, self.disagreeing = QTableWidget(0, 0), QTableWidget(0, 4)
+        self.progress = Reckoning(session)
         self._build()
+        self._show_way()
         for slider in self.sliders.values():
             slider.valueChanged.connect(lambda _: self._moved())
             slider.sliderReleased.connect(self._released)
-        self.how.currentIndexChanged.connect(lambda _: self._look())
+        self.how.currentIndexChanged.connect(lambda _: session.fusing.fuse_by(self.how.currentData()))
+        self.progress.stop_button.clicked.connect(session.fusing.cancel)
         self.ablation.cellClicked.connect(self._choose)
         self.disagreeing.cellClicked.connect(self._choose_disagreeing)
         session.currentChanged.connect(self._current_changed)
+        session.fusedMoved.connect(self._weighed)
+        session.samplesPlaced.connect(self._placed)
+        session.fusing.changed.connect(self._show_way)
+        session.fusing.placing.connect(self.progress.show_step)
         for changed in (session.samplesChanged, session.vectorsChanged, session.encoderChanged, session.projectOpened):
             changed.connect(self.prepare)
         session.layoutChanged.connect(lambda layout: self.prepare() if layout.final else None)
         self.prepare()
 
     def _build(self) -> None:
-        for box, choices in ((self.how, HOW), (self.whom, WHOM)):
+        for box, choices in ((self.how, tuple(WAYS.items())), (self.whom, WHOM)):
             for name, title in choices:
                 box.addItem(tr(title), name)
+        self.how.setToolTip(tr("One way for all samples of the project, kept with it as their weights are"))
         form = QFormLayout()
         form.addRow(tr("Fusion"), self.how)
         form.addRow(tr("Weights of"), self.whom)
@@ -102,6 +116,7 @@ class FusionPage(QWidget):
             label.setProperty("faint", True)
             left.addWidget(label)
         left.addStretch(1)
+        left.addWidget(self.progress)
         self.disagreeing.setHorizontalHeaderLabels([tr("Sample"), tr("Disagree"), tr("Cosine"), tr("Below others")])
         for table, name in ((self.ablation, tr("Neighbours without a modality")),
                             (self.disagreeing, tr("Disagreement"))):
@@ -130,19 +145,28 @@ class FusionPage(QWidget):
             self.told.setText(tr("There are no samples yet. Group what belongs together (Ctrl+G)."))
             self.disagreeing.setRowCount(0)
             return
-        self._preparing.ask(partial(_prepared, view, samples, layout), self._take)
+        self._preparing.ask(partial(_prepared, self._session.fusing.kept, view, samples, layout), self._take)
 
     def _take(self, ready: Ready | None) -> None:
         self.ready = ready
         if ready is None:
             return
-        names = ready.fuser.parts.modalities
-        self._weights = np.array([[self._session.samples[i].weights.get(m, 1.0) if i in self._session.samples else 1.0
-                                   for i in ready.ids.tolist()] for m in names], np.float32)
-        self.told.setText(tr("{} samples of {}").format(count(len(ready.ids)),
-                                                        ", ".join(modality_name(m) for m in names)))
+        names, samples = ready.known.parts.modalities, self._session.samples
+        self._weights = np.ones((len(names), len(ready.ids)), np.float32)
+        for column, i in enumerate(ready.ids.tolist()):
+            if i in samples and samples[i].weights:
+                self._weights[:, column] = [samples[i].weights.get(m, 1.0) for m in names]
+        self._tell()
         self._show_disagreements(ready.disagreements[:MOST_TOLD])
-        self._look()
+        self._current_changed()
+
+    def _tell(self) -> None:
+        """What there is, and where not all pairs were looked at."""
+        assert self.ready is not None
+        number = count(len(self.ready.ids))
+        self.told.setText(tr("{} samples, too many for all pairs: placed by the nearest of {} drawn at random").format(
+            number, count(self._drawn)) if self._drawn else tr("{} samples of {}").format(
+            number, ", ".join(modality_name(m) for m in self.ready.known.parts.modalities)))
 
     def _show_disagreements(self, found: list[Disagreement]) -> None:
         assert self.ready is not None
@@ -154,45 +178,75 @@ class FusionPage(QWidget):
                      f"{one.deviations:+.1f} σ"]
             fill_row(self.disagreeing, row, cells)
 
+    def _show_way(self) -> None:
+        """What the project's samples are fused by."""
+        how = self._session.fusing.how
+        self.how.setCurrentIndex(self.how.findData(how))
+        self.note.setText(tr(NOTES[how]))
+        self._look()
+
     # ---- moving -----------------------------------------------------------------------------------------------
 
-    def _scope(self) -> NDArray[np.bool_]:
+    def _scope(self) -> NDArray[np.intp] | slice:
         """Which of the samples the sliders are for."""
         assert self.ready is not None
         if self.whom.currentData() == "all":
-            return np.ones(len(self.ready.ids), bool)
-        keys = [self._session.current] if self.whom.currentData() == "current" else self._session.selection
-        return np.isin(self.ready.ids, [-key for key in keys if key is not None and key < 0])
+            return slice(None)
+        one = self.whom.currentData() == "current"
+        keys = np.array([self._session.current or 0]) if one else self._session.selection.keys
+        return np.flatnonzero(np.isin(self.ready.ids, -keys))
 
     def _moved(self) -> None:
         """One frame: the samples' points follow the slider."""
         if self.ready is None:
             return
-        scope = self._scope()
-        for row, modality in enumerate(self.ready.fuser.parts.modalities):
-            self._weights[row, scope] = self.sliders[modality].value() * 2 / STEPS  # type: ignore[index]
-        how = self.how.currentData()
-        if how in ("mean", "geodesic") and scope.any():
-            coefficients = self.ready.fuser.coefficients(self._weights, how)
-            self._map.move_samples(self.ready.ids[scope],
-                                   self.ready.fuser.between(self.ready.places, coefficients)[scope])
-        if not any(slider.isSliderDown() for slider in self.sliders.values()):
+        scope, slid = self._scope(), self._slid()
+        for row, name in enumerate(self.ready.known.parts.modalities):
+            self._weights[row, scope] = slid[name]
+        ids = self.ready.ids[scope]
+        if len(ids):
+            self._session.fusing.hold()
+            shares = self.ready.fuser.shares(self._weights, self._session.fusing.how)
+            self._map.move_samples(ids, self.ready.fuser.between(self.ready.known.places, shares)[scope])
+        if not self._is_moving():
             self._released()
         self._look()
 
     def _released(self) -> None:
-        """The weights are kept."""
-        if self.ready is None:
+        """The weights are kept, and the samples go to where they belong."""
+        if self.ready is not None:
+            self._session.fusing.weigh_all(self.ready.ids[self._scope()].tolist(), self._slid())
+
+    def _slid(self) -> dict[str, float]:
+        """The weights that the sliders show, of the modalities that samples have."""
+        assert self.ready is not None
+        return {str(name): slider.value() * 2 / STEPS for name, slider in self.sliders.items()
+                if name in self.ready.known.parts.modalities}
+
+    def _placed(self, found: SamplePlaces) -> None:
+        if found.whole or found.drawn:
+            self._drawn = found.drawn
+        if self.ready is not None:
+            self._tell()
+
+    def _weighed(self, found: FusedPlace) -> None:
+        """A sample may have been weighed elsewhere."""
+        sample, ready = self._session.samples.get(found.sample_id), self.ready
+        if ready is None or sample is None or self._is_moving():
             return
-        names, rows = self.ready.fuser.parts.modalities, np.flatnonzero(self._scope()).tolist()
-        self._session.set_weights_of({int(self.ready.ids[row]): {
-            name: float(weight) for name, weight in zip(names, self._weights[:, row], strict=True)} for row in rows})
+        now = np.array([[sample.weights.get(m, 1.0)] for m in ready.known.parts.modalities], np.float32)
+        if (self._weights[:, ready.ids == sample.id] != now).any():
+            self._weights[:, ready.ids == sample.id] = now
+            self._current_changed()
+
+    def _is_moving(self) -> bool:
+        return any(slider.isSliderDown() for slider in self.sliders.values())
 
     def _current_changed(self) -> None:
         """The sliders show the weights of the sample that is looked at."""
         current = self._session.current
         sample = self._session.samples.get(-current) if current is not None else None
-        if sample is not None and self.whom.currentData() == "current":
+        if sample is not None and self.whom.currentData() == "current" and not self._is_moving():
             for modality, slider in self.sliders.items():
                 slider.blockSignals(True)
                 slider.setValue(round(sample.weights.get(modality, 1.0) * STEPS / 2))
@@ -212,8 +266,8 @@ class FusionPage(QWidget):
             self.ablation.setHorizontalHeaderLabels([tr("Choose a sample on the map to see its neighbours")])
             self.ablation.horizontalHeader().setStretchLastSection(True)
             return
-        self._looking.ask(partial(ablated, ready.fuser.parts, self._weights.copy(), int(row[0]),
-                                  self.how.currentData()), self._show_ablated)
+        self._looking.ask(partial(ablated, ready.known, self._weights.copy(), int(row[0]), self._session.fusing.how),
+                          self._show_ablated)
 
     def _show_ablated(self, found: dict[str, list[tuple[int, float]]]) -> None:
         assert self.ready is not None
@@ -245,56 +299,42 @@ class FusionPage(QWidget):
             self._session.focus(key)
 
 
-def _prepared(view: VectorView, samples: dict[int, Sample], layout: Layout | None) -> Ready | None:
+def _prepared(kept: Kept, view: VectorView, samples: dict[int, Sample], layout: Layout | None) -> Ready | None:
     """In the pool."""
-    rows = {i: [view.rows[item] for item in samples[i].item_ids if view.rows.get(item, len(view)) < len(view)]
-            for i in sorted(samples)}
-    known = {i: own for i, own in rows.items() if own}
-    if not known:
-        return None
-    parts = Parts.of(view.vectors, view.modalities, list(known.values()))
-    places = np.zeros((len(parts.modalities), len(parts), 2), np.float32)
-    if layout is not None:
-        at = dict(zip(layout.keys.tolist(), range(len(layout.keys)), strict=True))
-        for column, own in enumerate(known.values()):
-            for m, name in enumerate(parts.modalities):
-                on_map = [at[key] for key in view.ids[own].tolist()
-                          if key in at and view.modalities[view.rows[key]] == name]
-                if on_map:
-                    places[m, column] = layout.places[on_map].mean(axis=0)
-    return Ready(np.fromiter(known, np.int64, len(known)), Fuser(parts), places, disagreements(parts))
+    known = kept.known(view, layout, samples)
+    return Ready(known, Fuser(known.parts), disagreements(known.parts)) if known is not None else None
 
 
-def ablated(parts: Parts, weights: NDArray[np.float32], row: int, how: str) -> dict[str, list[tuple[int, float]]]:
+def ablated(known: Known, weights: NDArray[np.float32], row: int, how: Fusion) -> dict[str, list[tuple[int, float]]]:
     """The nearest samples of one, as (row, score), best first: under "" with all its modalities, and under each
     modality's name without that one. ``weights (m, n)``.
     """
-    own = [m for m in range(len(parts.modalities)) if parts.present[m, row]]
-    found = {"": nearest(parts, weights, row, how)}
+    own = np.flatnonzero(known.parts.present[:, row]).tolist()
+    found = {"": nearest(known, weights, row, how)}
     for m in own if len(own) > 1 else []:
         less = weights.copy()
         less[m, row] = 0
-        found[parts.modalities[m]] = nearest(parts, less, row, how, without=m)
+        if not less[own, row].any():
+            less[[other for other in own if other != m], row] = 1
+        found[known.parts.modalities[m]] = nearest(known, less, row, how)
     return found
 
 
-def nearest(parts: Parts, weights: NDArray[np.float32], row: int, how: str, without: int = -1,
-            ) -> list[tuple[int, float]]:
+def nearest(known: Known, weights: NDArray[np.float32], row: int, how: Fusion) -> list[tuple[int, float]]:
     """The samples nearest to one by the fusion ``how``."""
+    parts = known.parts
+    own = parts.counted(weights[:, [row]], np.array([row]))[:, 0]
     if how == "experts":
         scores = np.einsum("md,nmd->mn", parts.vectors[row], parts.vectors)
-        heard = parts.present[:, row].copy()
-        if without >= 0:
-            heard[without] = False
-        scores = np.where(parts.present & heard[:, None], scores, np.nan)
+        scores = np.where(parts.present & (own > 0)[:, None], scores, np.nan)
         scores[:, row] = np.nan
-        values = product_of_experts(scores, weights[:, row])
-    elif how == "concatenated":
-        fused = concatenated(parts, weights[:, row])
-        values = fused @ fused[row]
+        values = product_of_experts(scores, own)
     else:
-        fuser = Fuser(parts)
-        fused = fuser.vectors(fuser.coefficients(weights, how))  # type: ignore[arg-type]
+        if how == "concatenated":
+            fused = known.beside.vectors(own)
+        else:
+            fuser = Fuser(parts)
+            fused = fuser.vectors(fuser.coefficients(weights, how))
         values = fused @ fused[row]
     values[row] = -np.inf
     best = np.argsort(-values, kind="stable")[: min(NEAREST, len(values) - 1)]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
@@ -21,11 +19,14 @@ from mmstudio.desktop.behind import Behind
 from mmstudio.desktop.panels.map import MapPanel
 from mmstudio.desktop.plots.marks import Overlay
 from mmstudio.desktop.previews import Previews
+from mmstudio.desktop.sample_rows import drawn, links_of, rows_of
 from mmstudio.desktop.session import Session
+from mmstudio.desktop.structure.beside import Reckoning
 from mmstudio.desktop.text import count, modality_name, tr
 from mmstudio.desktop.widgets.plain_table import fill_row, plain_table
 from mmstudio.explore.gap import Between, Closing, Modal, between, closing, joint_recall, modal
 from mmstudio.library import Sample, VectorView
+from mmstudio.progress import Progress, Work
 
 NOTE = ("A model puts each modality into a narrow cone of its own (Liang et al. 2022). Closing the gap moves each "
         "around the middle. Uniformity is lower where vectors are more even, about -4 at best; alignment is the mean "
@@ -34,6 +35,8 @@ NO_SAMPLES = ("There are no samples of several modalities: group what belongs to
               "the gap does.")
 MODAL = ("Modality", "Items", "Length of the centre", "Uniformity")
 PAIRS = ("Modalities", "Gap", "Pairs", "Alignment", "By chance", "Recall@1, closed", "Back, closed")
+MOST_RECALLED = 500
+"""Samples whose items are looked for among all items."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Gap:
     between: list[Between]
     closing: list[Closing]
     joint: tuple[float, float]
+    recalled: int
+    samples: int
 
 
 class GapPage(QWidget):
@@ -53,7 +58,7 @@ class GapPage(QWidget):
         super().__init__()
         self._session, self._map, self._behind = session, map_, Behind(session)
         self.found: Gap | None = None
-        self.start = QPushButton(tr("Measure"))
+        self.start, self.progress = QPushButton(tr("Measure")), Reckoning(session)
         self.start.setProperty("primary", True)
         self.links = QCheckBox(tr("Lines between the items of each sample on the map"))
         self.closed = QCheckBox(tr("Close the gap on the map"), checked=session.arrangement.closes_gap)
@@ -67,6 +72,7 @@ class GapPage(QWidget):
         for widget in (self.start, self.links, self.closed, self.searched, self.told):
             left.addWidget(widget)
         left.addStretch(1)
+        left.addWidget(self.progress)
         right = QVBoxLayout()
         right.addWidget(self.modal, 2)
         right.addWidget(self.pairs, 2)
@@ -91,12 +97,12 @@ class GapPage(QWidget):
         self.joint.clear()
 
     def measure(self) -> None:
-        """Measure behind the window."""
+        """Measure beside the window."""
         view, samples = self._session.view, list(self._session.samples.values())
         if view is None or len(view) < 2:
             self._session.noted.emit(tr("It needs items with vectors."))
             return
-        self._behind.ask(partial(_measured, view, samples), self._show)
+        self.progress.start(partial(_measured, view, samples), self._show)
 
     def _show(self, found: Gap) -> None:
         self.found = found
@@ -114,9 +120,13 @@ class GapPage(QWidget):
                 cells.append(f"{way.before:.3f}, {way.after:.3f}" if way else "–")
             fill_row(self.pairs, row, cells)
         before, after = found.joint
-        self.joint.setText(tr("Among all modalities at once, what belongs to an item is its nearest in {:.1%} of "
-                              "cases, and in {:.1%} with the gap closed.").format(before, after)
-                           if not np.isnan(before) else tr(NO_SAMPLES))
+        told = tr(NO_SAMPLES) if np.isnan(before) else tr(
+            "Among all modalities at once, what belongs to an item is its nearest in {:.1%} of cases, and in {:.1%} "
+            "with the gap closed.").format(before, after)
+        if found.recalled < found.samples:
+            told += tr(" Recall is of {} of {} samples, drawn at random.").format(count(found.recalled),
+                                                                                 count(found.samples))
+        self.joint.setText(told)
 
     def _close_on_map(self, wanted: bool) -> None:
         self._session.arrange_anew(replace(self._session.arrangement, closes_gap=wanted))
@@ -128,23 +138,27 @@ class GapPage(QWidget):
         self.closed.blockSignals(False)
 
     def _draw_links(self) -> None:
-        links = _links(list(self._session.samples.values()), self._session) if self.links.isChecked() else None
-        self._map.marks.put("gap", None if links is None else Overlay(links=links))
+        self._behind.forget()
+        if not self.links.isChecked():
+            self._map.marks.put("gap", None)
+            return
+        items, samples = self._session.items.copy(), list(self._session.samples.values())
+        self._behind.ask(partial(links_of, items, samples),
+                         lambda links: self._map.marks.put("gap", Overlay(links=links)))
 
 
-def _measured(view: VectorView, samples: list[Sample]) -> Gap:
-    """In the pool."""
-    known = [[view.rows[i] for i in sample.item_ids if view.rows.get(i, len(view)) < len(view)] for sample in samples]
-    known = [rows for rows in known if len(rows) > 1]
-    of = view.vectors, view.modalities
-    return Gap(modal(*of), between(*of, known), closing(*of, known), joint_recall(*of, known))
-
-
-def _links(samples: list[Sample], session: Session) -> NDArray[np.int64]:
-    """``(m, 2)`` ids of two modalities in one sample."""
-    pairs = [(a, b) for sample in samples for a, b in combinations(sample.item_ids, 2)
-             if (one := session.items.get(a)) and (other := session.items.get(b)) and one.modality != other.modality]
-    return np.array(pairs, np.int64).reshape(-1, 2)
+def _measured(view: VectorView, samples: list[Sample]) -> Work[Gap]:
+    """Recall looks at all items for each question, so of very many samples it is that of some."""
+    of, known = (view.vectors, view.modalities), rows_of(view, samples)
+    some = drawn(known, MOST_RECALLED)
+    yield Progress(0, 4, "looking at each modality")
+    modals = modal(*of)
+    yield Progress(1, 4, "looking between modalities")
+    pairs = between(*of, known)
+    yield Progress(2, 4, "closing the gap")
+    closings = closing(*of, some)
+    yield Progress(3, 4, "looking among all modalities")
+    return Gap(modals, pairs, closings, joint_recall(*of, some), len(some), len(known))
 
 
 def _number(value: float) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,17 +27,18 @@ from mmstudio.desktop.behind import Behind
 from mmstudio.desktop.filtering import Rows
 from mmstudio.desktop.naming import SAID, Vocabulary, together, vocabulary, words_of, words_to_try
 from mmstudio.desktop.panels.map import MapPanel
-from mmstudio.desktop.plots.colouring import MOST_CATEGORIES, Colouring
+from mmstudio.desktop.plots.colouring import MOST_CATEGORIES, Colouring, places_in
 from mmstudio.desktop.plots.marks import Name, Overlay
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.structure.beside import Reckoning
 from mmstudio.desktop.text import count, tr
 from mmstudio.explore import fusion
-from mmstudio.explore.clustering import hdbscan, k_means
+from mmstudio.explore.aside import Aside
+from mmstudio.explore.clustering import Labels, hdbscan, k_means
 from mmstudio.explore.naming import nearest_words
 from mmstudio.library import VectorView
-from mmstudio.progress import finish
+from mmstudio.progress import Progress, Work, finish
 
 
 class GroupsPage(QWidget):
@@ -44,7 +47,7 @@ class GroupsPage(QWidget):
     def __init__(self, session: Session, map_: MapPanel) -> None:
         super().__init__()
         self._session, self._map = session, map_
-        self._behind, self._rows = Behind(session), Rows(session, self)
+        self._behind, self._writing, self._rows = Behind(session), Behind(session), Rows(session, self)
         self._vocabulary: Vocabulary | None = None
         self.keys: NDArray[np.int64] = np.zeros(0, np.int64)
         self.labels: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -58,7 +61,7 @@ class GroupsPage(QWidget):
         self._build()
         self.method.currentIndexChanged.connect(lambda _: self._method_chosen())
         self.start.clicked.connect(self.look)
-        self.hide_button.clicked.connect(lambda: self._map.marks.put("groups", None))
+        self.hide_button.clicked.connect(self._take_off)
         self.table.cellClicked.connect(lambda row, _: session.select(self.keys[self.labels == row]))
         session.layoutChanged.connect(self._laid_out)
         session.projectOpened.connect(self._forget)
@@ -101,12 +104,17 @@ class GroupsPage(QWidget):
         self._form.setRowVisible(self.number, counted)
 
     def _forget(self) -> None:
+        self._behind.forget()
         self.keys, self.labels, self.names = self.keys[:0], self.labels[:0], {}
         self.table.setRowCount(0)
         self.told.setText(tr("Clusters are named by the words that set their texts apart, and by the words that lie "
                              "nearest to their pictures and sounds in the model's space."))
-        self._map.marks.put("groups", None)
+        self._take_off()
         self._map.colour_by.forget("groups")
+
+    def _take_off(self) -> None:
+        self._writing.forget()
+        self._map.marks.put("groups", None)
 
     # ---- finding and naming -----------------------------------------------------------------------------------
 
@@ -116,15 +124,10 @@ class GroupsPage(QWidget):
         if view is None or layout is None or not layout.final:
             self._session.noted.emit(tr("There is no finished map yet."))
             return
-        if self.over.currentData() == "map":
-            keys, rows = layout.keys, layout.solid if layout.solid is not None else layout.places
-        else:
-            keys, rows = view.ids, fusion.centred(view.vectors, view.modalities)
-        if self.method.currentData() == "k_means":
-            work = partial(self._session.aside.run, k_means, rows, self.number.value())
-        else:
-            work = partial(self._session.aside.run, hdbscan, rows, self.least.value())
-        self.progress.start(work, partial(self._found, keys))
+        of_map = self.over.currentData() == "map"
+        method, number = (k_means, self.number) if self.method.currentData() == "k_means" else (hdbscan, self.least)
+        self.progress.start(partial(_grouped, self._session.aside, layout if of_map else view, method, number.value()),
+                            partial(self._found, layout.keys if of_map else view.ids))
 
     def _found(self, keys: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
         self.keys, self.labels = keys, labels
@@ -172,43 +175,60 @@ class GroupsPage(QWidget):
             cell = QTableWidgetItem(count(int(counts[at])))
             cell.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.table.setItem(at, 1, cell)
-        self._map.colour_by.give("groups", tr("Named clusters"), self._colouring)
+        self._map.colour_by.give("groups", tr("Named clusters"),
+                                 partial(_colouring, self.keys, self.labels, list(self.names.values())))
         self._write()
 
-    def _colouring(self, keys: NDArray[np.int64]) -> Colouring:
-        """The largest clusters have colours of their own."""
-        known = dict(zip(self.keys.tolist(), self.labels.tolist(), strict=True))
-        found = np.array([known.get(key, -1) for key in keys.tolist()], np.int64)
-        shown = min(len(self.names), MOST_CATEGORIES)
-        names = [f"{at + 1}. {self.names[at]}" for at in range(shown)]
-        codes = np.where(found < 0, shown + 1, np.minimum(found, shown))
-        return Colouring(codes, (*names, tr("others"), tr("none")), grey=2)
-
     def _write(self) -> None:
-        """The names at the middles of their clusters, as they lie on the map now."""
+        """The names at the middles of their clusters, as they lie on the map now; of a million that takes a moment."""
         layout = self._session.layout
-        if layout is None or not len(self.keys):
-            return
-        known = dict(zip(self.keys.tolist(), self.labels.tolist(), strict=True))
-        labels = np.array([known.get(key, -1) for key in layout.keys.tolist()], np.int64)
-        names = []
-        for at, name in self.names.items():
-            own = layout.places[labels == at]
-            if len(own):
-                x, y = np.median(own, axis=0).tolist()
-                names.append(Name(name, (x, y), len(own)))
-        self._map.marks.put("groups", Overlay(names=tuple(names)))
+        if layout is not None and len(self.keys):
+            self._writing.ask(partial(_middles, self.keys, self.labels, layout), self._put)
+
+    def _put(self, middles: list[tuple[int, tuple[float, float], int]]) -> None:
+        names = tuple(Name(self.names[at], place, members) for at, place, members in middles)
+        self._map.marks.put("groups", Overlay(names=names))
 
     def _laid_out(self, layout: Layout) -> None:
         if "groups" in self._map.marks.shown:
             self._write()
 
 
+def _grouped(aside: Aside, over: Layout | VectorView, method: Callable[[NDArray[np.float32], int], Work[Labels]],
+             number: int) -> Work[Labels]:
+    """The cluster of each point of the map, as it lies in space, or of each vector around its modality's mean."""
+    if isinstance(over, Layout):
+        rows = over.solid if over.solid is not None else over.places
+    else:
+        yield Progress(0, 0, "looking at the vectors")
+        rows = fusion.centred(over.vectors, over.modalities)
+    return (yield from aside.run(method, rows, number))
+
+
+def _colouring(known: NDArray[np.int64], labels: Labels, names: list[str], keys: NDArray[np.int64]) -> Colouring:
+    """On the lane for maths. The largest clusters have colours of their own."""
+    at, shown = places_in(keys, known), min(len(names), MOST_CATEGORIES)
+    found = np.where(at >= 0, labels[at], -1)
+    codes = np.where(found < 0, shown + 1, np.minimum(found, shown))
+    return Colouring(codes, (*(f"{row + 1}. {names[row]}" for row in range(shown)), tr("others"), tr("none")), grey=2)
+
+
+def _middles(keys: NDArray[np.int64], labels: Labels, layout: Layout) -> list[tuple[int, tuple[float, float], int]]:
+    """In the pool: of each cluster that is on the map its number, its middle and how many members are there."""
+    at = places_in(layout.keys, keys)
+    found = np.where(at >= 0, labels[at], -1)
+    order = np.argsort(found, kind="stable")
+    bounds = np.searchsorted(found[order], np.arange(labels.max(initial=-1) + 2))
+    parts = [layout.places[order[start:end]] for start, end in pairwise(bounds.tolist())]
+    middles = [(number, np.median(own, axis=0).tolist(), len(own)) for number, own in enumerate(parts) if len(own)]
+    return [(number, (x, y), members) for number, (x, y), members in middles]
+
+
 def _nearest(view: VectorView, keys: NDArray[np.int64], labels: NDArray[np.int64], words: Vocabulary,
              ) -> dict[int, list[str]]:
     """For each cluster the words nearest to its pictures and sounds; each modality around its own mean."""
-    rows = np.array([view.rows.get(int(key), len(view)) for key in keys])
-    here = rows < len(view)
+    rows = places_in(keys, view.ids)
+    here = rows >= 0
     heard = here.copy()
     heard[here] = view.modalities[rows[here]] != "text"
     if not heard.any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -20,23 +21,34 @@ from PySide6.QtWidgets import (
 )
 
 from mmstudio.desktop.arranging import Layout
+from mmstudio.desktop.behind import Behind
 from mmstudio.desktop.panels.map import MapPanel
-from mmstudio.desktop.plots.colouring import Colouring, by_number
+from mmstudio.desktop.plots.colouring import Colouring, by_number, places_in
 from mmstudio.desktop.plots.marks import Overlay
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.structure.beside import Reckoning
+from mmstudio.desktop.structure.true_neighbours import Seen
 from mmstudio.desktop.text import count, tr
-from mmstudio.explore import fusion
 from mmstudio.explore.aside import Aside
 from mmstudio.explore.trust import NEAR, Trust, trust
 from mmstudio.library import VectorView
-from mmstudio.progress import Work
+from mmstudio.progress import Progress, Work
 
 NOTE = ("Trustworthiness is 1 where all that lies near a point on the map is near it in truth; continuity is 1 where "
         "all that is near in truth lies near on the map (Venna and Kaski 2001). Stress is how far the map's distances "
         "are from the true ones, 0 for not at all. Dark points are not to be believed.")
 SHOWN = (("trustworthiness", "Trustworthiness"), ("continuity", "Continuity"))
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What came of a map: its trust, ``shown (2, n)`` of all points as ``SHOWN`` has them, their true neighbours."""
+
+    layout: Layout
+    trust: Trust
+    shown: tuple[NDArray[np.float32], NDArray[np.float32]]
+    seen: Seen
 
 
 class TrustPage(QWidget):
@@ -45,7 +57,8 @@ class TrustPage(QWidget):
     def __init__(self, session: Session, map_: MapPanel) -> None:
         super().__init__()
         self._session, self._map = session, map_
-        self._found: tuple[Layout, Trust] | None = None
+        self._hovering = Behind(session)
+        self._found: Looked | None = None
         self._row_of: dict[int, int] = {}
         self.near = QSpinBox(minimum=1, maximum=200, value=NEAR)
         self.shown = QComboBox()
@@ -75,7 +88,8 @@ class TrustPage(QWidget):
         self.shown.currentIndexChanged.connect(lambda _: self._colour())
         session.layoutChanged.connect(self._laid_out)
         session.projectOpened.connect(self._forget)
-        map_.marks.neighbours_of = self._neighbours_of
+        map_.canvas.hovered.connect(self._hovered)
+        map_.colour_by.currentIndexChanged.connect(lambda _: self._tell_on_map())
 
     def look(self) -> None:
         """Compare the map with the vectors, beside the window."""
@@ -83,66 +97,80 @@ class TrustPage(QWidget):
         if view is None or layout is None or not layout.final or len(layout.keys) < 4:
             self._session.noted.emit(tr("There is no finished map yet."))
             return
-        self.progress.start(partial(_trust, self._session.aside, view, layout, self.near.value()),
-                            lambda found: self._show(layout, found))
+        self.progress.start(partial(_looked, self._session.aside, view, layout, self.near.value()), self._show)
 
-    def _show(self, layout: Layout, found: Trust) -> None:
-        if layout is not self._session.layout:
+    def _show(self, found: Looked) -> None:
+        if found.layout is not self._session.layout:
             return
-        self._found = layout, found
-        self._row_of = dict(zip(layout.keys[found.rows].tolist(), range(len(found.rows)), strict=True))
-        figures = [tr("Trustworthiness {:.3f}").format(found.trustworthiness.mean()),
-                   tr("Continuity {:.3f}").format(found.continuity.mean()),
-                   tr("{:.0%} of the {} nearest are kept").format(found.kept.mean(), found.k),
-                   tr("Stress {:.3f}").format(found.stress)]
-        if len(found.rows) < len(layout.keys):
-            figures.append(tr("by {} points").format(count(len(found.rows))))
-        self.told.setText("\n".join(figures))
+        self._found = found
+        keys = found.seen.keys[found.trust.rows]
+        self._row_of = dict(zip(keys.tolist(), range(len(keys)), strict=True))
+        self.told.setText("\n".join(_figures(found)))
         self.told.setTextFormat(Qt.TextFormat.PlainText)
-        self._map.marks.put("trust", Overlay(figures=tuple(figures)))
         self._colour()
+        self._tell_on_map()
 
     def _colour(self) -> None:
-        if self._found is None:
-            return
-        layout, found = self._found
-        solid = layout.solid if layout.solid is not None else layout.places
-        values = found.spread(solid)[self.shown.currentIndex()]
-        title = self.shown.currentText()
+        if self._found is not None:
+            values, title = self._found.shown[self.shown.currentIndex()], self.shown.currentText()
+            self._map.colour_by.give("trust", tr("Trust"), partial(_colouring, self._found.seen.keys, values, title))
 
-        def colouring(keys: NDArray[np.int64]) -> Colouring:
-            known = dict(zip(layout.keys.tolist(), values.tolist(), strict=True))
-            return by_number(np.array([known.get(key, np.nan) for key in keys.tolist()]), title)
+    def _tell_on_map(self) -> None:
+        """The figures stand on the map as long as it is coloured by them."""
+        shown = self._found is not None and self._map.colour_by.currentData() == "trust"
+        self._map.marks.put("trust", Overlay(figures=_figures(self._found)) if shown and self._found else None)
 
-        self._map.colour_by.give("trust", tr("Trust"), colouring)
-
-    def _neighbours_of(self, key: int) -> list[int]:
-        row = self._row_of.get(key)
-        if row is None or self._found is None or not self.lines.isChecked():
-            return []
-        layout, found = self._found
-        return [int(other) for other in layout.keys[found.neighbours[row]]]
+    def _hovered(self, key: int | None) -> None:
+        """Lines to the true neighbours: those of many points are known, those of the others are looked for."""
+        found = self._found
+        self._hovering.forget()
+        if key is None or found is None or not self.lines.isChecked():
+            self._map.marks.show_rays(None)
+        elif key in self._row_of:
+            self._map.marks.show_rays(key, found.seen.keys[found.trust.neighbours[self._row_of[key]]].tolist())
+        else:
+            self._map.marks.show_rays(None)
+            self._hovering.ask(partial(found.seen.near, key, found.trust.k),
+                               lambda near: self._map.marks.show_rays(key, near.tolist()))
 
     def _laid_out(self, layout: Layout) -> None:
         """Another map deserves other trust; what it had is told of no more."""
-        if self._found is not None and not (layout.solid is not None and layout.solid is self._found[0].solid):
+        if self._found is not None and not (layout.solid is not None and layout.solid is self._found.layout.solid):
             self._forget()
 
     def _forget(self) -> None:
         self._found, self._row_of = None, {}
         self.told.clear()
-        self._map.marks.put("trust", None)
+        self._hovered(None)
         self._map.colour_by.forget("trust")
+        self._tell_on_map()
 
 
-def _trust(aside: Aside, view: VectorView, layout: Layout, near: int) -> Work[Trust]:
+def _looked(aside: Aside, view: VectorView, layout: Layout, near: int) -> Work[Looked]:
     """Against the vectors as the map saw them, in all their dimensions."""
-    rows = np.array([view.rows[key] for key in layout.keys.tolist()], np.int64)
-    vectors, arrangement = view.vectors[rows], layout.arrangement
-    if arrangement is None or arrangement.closes_gap:
-        vectors = fusion.centred(vectors, layout.modalities)
+    yield Progress(0, 0, "looking at the vectors")
+    seen = Seen.of(view, layout)
     places = layout.solid if layout.solid is not None else layout.places
-    return (yield from aside.run(trust, vectors, places, near))
+    places = places[places_in(seen.keys, layout.keys)]
+    found = yield from aside.run(trust, seen.vectors(), places, near)
+    return Looked(layout, found, found.spread(places), seen)
+
+
+def _figures(found: Looked) -> tuple[str, ...]:
+    trust = found.trust
+    figures = (tr("Trustworthiness {:.3f}").format(trust.trustworthiness.mean()),
+               tr("Continuity {:.3f}").format(trust.continuity.mean()),
+               tr("{:.0%} of the {} nearest are kept").format(trust.kept.mean(), trust.k),
+               tr("Stress {:.3f}").format(trust.stress))
+    rest = (tr("by {} points").format(count(len(trust.rows))),) if len(trust.rows) < len(found.seen.keys) else ()
+    return figures + rest
+
+
+def _colouring(known: NDArray[np.int64], values: NDArray[np.float32], title: str, keys: NDArray[np.int64],
+               ) -> Colouring:
+    """On the lane for maths."""
+    at = places_in(keys, known)
+    return by_number(np.where(at >= 0, values[at], np.nan), title)
 
 
 def make(session: Session, previews: Previews, map_: MapPanel) -> QWidget:

@@ -9,18 +9,32 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
 
 from mmstudio.desktop.behind import Behind
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, tr
 from mmstudio.desktop.why.newest import Newest, at_once
+from mmstudio.desktop.why.verdict import show_verdict, verdict_told
 from mmstudio.desktop.widgets.arcs import MOST, Arcs
 from mmstudio.desktop.widgets.head_grid import HeadGrid
 from mmstudio.desktop.widgets.item_face import ItemFace
-from mmstudio.encoders.base import Explanation
-from mmstudio.errors import StudioError
+from mmstudio.encoders.base import Explanation, encode
+from mmstudio.errors import AttentionUnavailable, StudioError
 from mmstudio.explain import heads, maps
+from mmstudio.explain.subject import Subject
+from mmstudio.explain.trust import Verdict, verdict_of
+from mmstudio.media import load
+from mmstudio.progress import Work
 
 if TYPE_CHECKING:
     from mmstudio.library import Item
@@ -33,12 +47,15 @@ ROLLOUT = -1
 
 @dataclass(frozen=True)
 class Shown:
-    """What was chosen, as it is drawn: the ``found`` map over the item, thumbnails, entropies, and ``arcs (k, k)``."""
+    """What was chosen, as it is drawn: the ``found`` map over the item, thumbnails, entropies, and ``arcs (k, l)`` of
+    the tokens from ``windows`` on.
+    """
 
     found: maps.RelevanceMap
     pictures: list[Floats]
     entropies: Floats
     arcs: Floats | None
+    windows: tuple[int, int] = (0, 0)
 
 
 class AttentionPage(QWidget):
@@ -50,11 +67,15 @@ class AttentionPage(QWidget):
         super().__init__()
         self._session, self._behind = session, Behind(session, self._failed)
         self._asking = Newest(session, self._failed)
+        self._judging = Newest(session, self._failed, self._judged)
         self._explanation: Explanation | None = None
         self._key: tuple[int, object] | None = None
         self._picked = 0
         self.layer, self.query = QComboBox(), QComboBox()
         self.face, self.heads, self.arcs = ItemFace(session), HeadGrid(), Arcs()
+        self.windows = QSpinBox(minimum=1, singleStep=MOST // 2), QSpinBox(minimum=1, singleStep=MOST // 2)
+        self._window_row = QWidget()
+        self.judge, self.verdict = QPushButton(tr("Is it true?")), QLabel(wordWrap=True)
         self.told = QLabel(wordWrap=True)
         self._body = QWidget()
         self._build()
@@ -64,6 +85,9 @@ class AttentionPage(QWidget):
         self.layer.activated.connect(lambda _: self.draw())
         self.query.activated.connect(lambda _: self.draw())
         self.heads.headChosen.connect(lambda _: self.draw())
+        for box in self.windows:
+            box.valueChanged.connect(lambda _: self.draw())
+        self.judge.clicked.connect(self.judge_it)
         for part in (self.face, self.arcs):
             part.picked.connect(self.pick)
 
@@ -75,10 +99,20 @@ class AttentionPage(QWidget):
         row = QHBoxLayout()
         row.addWidget(self.layer, 1)
         row.addWidget(self.query, 1)
+        state, windows = QHBoxLayout(), QHBoxLayout(self._window_row)
+        state.addWidget(self.judge)
+        state.addWidget(self.verdict, 1)
+        windows.setContentsMargins(0, 0, 0, 0)
+        for box, name in zip(self.windows, (tr("Looking: from token"), tr("Looked at: from token")), strict=True):
+            box.setAccessibleName(name)
+            windows.addWidget(QLabel(name))
+            windows.addWidget(box)
+        windows.addStretch(1)
         inner = QVBoxLayout(self._body)
         inner.setContentsMargins(0, 0, 8, 0)
         inner.addWidget(QLabel(tr("Heads, each with its entropy: 0 looks at one place, 1 at everything")))
         inner.addWidget(self.heads)
+        inner.addWidget(self._window_row)
         inner.addWidget(self.arcs)
         inner.addStretch(1)
         scroll = QScrollArea(widgetResizable=True)
@@ -88,14 +122,16 @@ class AttentionPage(QWidget):
         layout.setContentsMargins(8, 8, 8, 8)
         layout.addLayout(row)
         layout.addWidget(self.face, 3)
+        layout.addLayout(state)
         layout.addWidget(scroll, 2)
         layout.addWidget(self.told)
         self._show_controls(False)
         self.told.setText(tr("Click an item: here is what every layer and head of the model looks at."))
 
     def _show_controls(self, on: bool) -> None:
-        for widget in (self.layer, self.query, self.face, self._body):
+        for widget in (self.layer, self.query, self.face, self._body, self.judge):
             widget.setVisible(on)
+        show_verdict(self.verdict, None)
 
     def showEvent(self, event: QShowEvent) -> None:
         self.ask()
@@ -107,6 +143,7 @@ class AttentionPage(QWidget):
             return
         self._key, self._explanation = None, None
         self._behind.forget()
+        self._judging.cancel()
         self._show_controls(False)
         if item is None or project is None or encoder is None:
             self._asking.cancel()
@@ -165,23 +202,69 @@ class AttentionPage(QWidget):
             return
         layer, whose, head = self.layer.currentData(), self.query.currentData(), self.heads.chosen
         query = {MEAN: None, READ: explanation.pooling_query, PICKED: self._picked}[whose]
-        self._behind.ask(lambda: _shown(explanation, layer, head, query), self._show)
+        windows = self.windows[0].value() - 1, self.windows[1].value() - 1
+        self._behind.ask(lambda: _shown(explanation, layer, head, query, windows), self._show)
+
+    def judge_it(self) -> None:
+        """Test the map that is shown: does the item's vector stay where it is when what is looked at stays?"""
+        project, encoder, item, found = self._session.project, self._session.encoder, self._item, self.face.face.map
+        if project is None or encoder is None or item is None or found is None or self._explanation is None:
+            return
+        layer, whose, head, picked = (self.layer.currentData(), self.query.currentData(), self.heads.chosen,
+                                      self._picked)
+        limits, positions = project.limits, len(found.positions)
+
+        def again(subject: Subject) -> Work[maps.RelevanceMap]:
+            there = subject.explanation
+            if layer == ROLLOUT:
+                return maps.rollout_map(there)
+            if whose == PICKED and len(there.attention[layer].positions) != positions:
+                raise AttentionUnavailable("The place that was clicked is another one there.")
+            query = {MEAN: None, READ: there.pooling_query, PICKED: picked}[whose]
+            return maps.attention_map(there, layer, min(head, there.attention[layer].heads - 1), query)
+            yield
+
+        def judging() -> Work[Verdict]:
+            media = load(item.ref, limits, rate_hz=encoder.sample_rate_hz, window_seconds=encoder.window_seconds)
+            subject = Subject(encoder, media, item.modality, encode(encoder, [media], item.modality)[0])
+            return (yield from verdict_of(subject, found, again))
+
+        def done(verdict: Verdict) -> None:
+            if found is self.face.face.map:
+                show_verdict(self.verdict, verdict)
+                self.told.setText(verdict_told(verdict))
+
+        self.judge.setEnabled(False)
+        self._judging.run(judging, done)
+
+    def _judged(self) -> None:
+        self.judge.setEnabled(True)
 
     def _show(self, shown: Shown) -> None:
+        self._judging.cancel()
+        show_verdict(self.verdict, None)
         self.face.show_map(shown.found)
         self.heads.show_heads(shown.pictures, shown.entropies.tolist())
         self.heads.setVisible(bool(shown.pictures))
         positions = shown.found.positions
         self.arcs.setVisible(shown.arcs is not None)
         if shown.arcs is not None:
-            self.arcs.show_weights(shown.arcs, [positions.label(at).strip() for at in range(len(positions))])
+            names = [positions.label(at).strip() for at in range(len(positions))]
+            looking, looked_at = ([*names[first : first + MOST]] for first in shown.windows)
+            self.arcs.show_weights(shown.arcs, looking, looked_at, shown.windows[0])
+        self._window_row.setVisible(shown.arcs is not None and len(positions) > MOST)
+        for box, first in zip(self.windows, shown.windows, strict=True):
+            box.blockSignals(True)
+            box.setMaximum(max(1, len(positions) - MOST + 1))
+            box.setValue(first + 1)
+            box.blockSignals(False)
         note = self._explanation.note if self._explanation else ""
         self.told.setText(" ".join(filter(None, [
             tr("{} positions.").format(count(len(positions))), tr("Click a place to see what it looks at."), note])))
 
 
-def _shown(explanation: Explanation, layer: int, head: int, query: int | None) -> Shown:
-    """In the pool."""
+def _shown(explanation: Explanation, layer: int, head: int, query: int | None, windows: tuple[int, int]) -> Shown:
+    """In the pool. ``windows`` are the first tokens that look and that are looked at, as far as there are so many."""
     if layer == ROLLOUT:
         return Shown(maps.rollout_map(explanation), [], np.zeros(0, np.float32), None)
     chosen = explanation.attention[layer]
@@ -191,8 +274,11 @@ def _shown(explanation: Explanation, layer: int, head: int, query: int | None) -
     found = maps.attention_map(explanation, layer, head, query)
     pictures = [_thumbnail(explanation, layer, one, query) for one in range(maps.MEAN_OF_HEADS, chosen.heads)]
     few = chosen.positions.kind == "character"
-    arcs = chosen.matrix(None if head == maps.MEAN_OF_HEADS else head)[:MOST, :MOST] if few else None
-    return Shown(found, pictures, heads.entropies(chosen), arcs)
+    last = max(0, len(chosen.positions) - MOST)
+    down, across = min(windows[0], last), min(windows[1], last)
+    arcs = chosen.matrix(None if head == maps.MEAN_OF_HEADS else head)[down : down + MOST, across : across + MOST] \
+        if few else None
+    return Shown(found, pictures, heads.entropies(chosen), arcs, (down, across))
 
 
 def _thumbnail(explanation: Explanation, layer: int, head: int, query: int | None) -> Floats:

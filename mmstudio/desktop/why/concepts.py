@@ -10,13 +10,16 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from mmstudio.desktop.behind import Behind
+from mmstudio.desktop.naming import Vocabulary, vocabulary, words_to_try
 from mmstudio.desktop.session import Session
-from mmstudio.desktop.text import count, tr
+from mmstudio.desktop.text import count, modality_name, tr
+from mmstudio.desktop.why.newest import Newest
 from mmstudio.desktop.widgets.shares import Shares
 from mmstudio.encoders.base import Vectors
 from mmstudio.errors import StudioError
-from mmstudio.explain.concepts import DIRECTIONS, Concept, concept
+from mmstudio.explain.concepts import DIRECTIONS, Concept, concept, tcav
 from mmstudio.library import VectorView
+from mmstudio.progress import Work
 
 SHOWN, OTHERS = 10, 400
 NAMES = {"mean difference": "Mean difference", "linear CAV": "Linear classifier (CAV)"}
@@ -24,11 +27,14 @@ NAMES = {"mean difference": "Mean difference", "linear CAV": "Linear classifier 
 
 @dataclass(frozen=True)
 class Along:
-    """A concept, and the ids of items and of texts nearest to it, each with its cosine, nearest first."""
+    """A concept, and the ids of items and of texts nearest to it, each with its cosine, nearest first. ``rising`` is
+    the TCAV score of each modality for what was searched for.
+    """
 
     concept: Concept
     items: list[tuple[int, float]]
     words: list[tuple[int, float]]
+    rising: dict[str, float]
 
 
 class ConceptsPage(QWidget):
@@ -39,12 +45,15 @@ class ConceptsPage(QWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session, self._behind = session, Behind(session, self._failed)
+        self._reading = Newest(session, self._failed)
+        self._vocabulary: Vocabulary | None = None
         self._groups: list[NDArray[np.int64]] = [np.zeros(0, np.int64), np.zeros(0, np.int64)]
         self._found: Along | None = None
         self.take = QPushButton(tr("Selection is the concept")), QPushButton(tr("Selection is what it is not"))
         self.way = QComboBox()
         self.sizes, self.verdict, self.told = QLabel(), QLabel(wordWrap=True), QLabel(wordWrap=True)
         self.items, self.words = Shares(), Shares()
+        self.rising = QLabel(wordWrap=True)
         self._body = QWidget()
         self._build()
         for group, button in enumerate(self.take):
@@ -68,8 +77,10 @@ class ConceptsPage(QWidget):
             row.addWidget(widget)
         inner = QVBoxLayout(self._body)
         inner.setContentsMargins(0, 0, 8, 0)
+        self.rising.setTextFormat(Qt.TextFormat.PlainText)
+        inner.addWidget(self.rising)
         for title, part in ((tr("Items along it: the first and the last"), self.items),
-                            (tr("Texts nearest to it"), self.words)):
+                            (tr("Words nearest to it"), self.words)):
             inner.addWidget(QLabel(title))
             inner.addWidget(part)
         inner.addStretch(1)
@@ -87,6 +98,7 @@ class ConceptsPage(QWidget):
 
     def _clear(self) -> None:
         self._behind.forget()
+        self._reading.cancel()
         self._groups = [np.zeros(0, np.int64), np.zeros(0, np.int64)]
         self._found = None
         self._body.setVisible(False)
@@ -109,7 +121,8 @@ class ConceptsPage(QWidget):
         self.sizes.setText(tr("{} items against {}").format(
             count(len(inside)), count(len(outside)) if len(outside) else tr("random others")))
         self.told.setText(tr("Looking…"))
-        self._behind.ask(lambda: _along(view, inside, outside, way), self._show)
+        query = self._session.answer.query if self._session.answer else None
+        self._behind.ask(lambda: _along(view, inside, outside, way, query), self._show)
 
     def _failed(self, error: StudioError) -> None:
         self.told.setText(str(error))
@@ -125,13 +138,44 @@ class ConceptsPage(QWidget):
         self._body.setVisible(True)
         for bars, rows in ((self.items, found.items), (self.words, found.words)):
             bars.show_shares([(self._session.items[key].title, cosine) for key, cosine in rows])
+        answer = self._session.answer
+        self.rising.setVisible(bool(found.rising) and answer is not None)
+        if found.rising and answer is not None:
+            self.rising.setText(tr("Nearer to “{}” along it (TCAV): {}").format(answer.title, ", ".join(
+                f"{modality_name(name)} {100 * share:.0f} %" for name, share in found.rising.items())))
+        if not found.words:
+            self._ask_vocabulary(found)
+
+    def _ask_vocabulary(self, found: Along) -> None:
+        """A project without texts: the words that the studio knows, and its tags."""
+        project, encoder, items = self._session.project, self._session.encoder, self._session.items.copy()
+        if project is None or encoder is None or "text" not in encoder.modalities:
+            return
+        kept = self._vocabulary
+
+        def read() -> Work[Vocabulary]:
+            words = words_to_try(items.tags_of(items.ids()))
+            if kept is not None and kept.encoder is encoder and kept.words == words:
+                return kept
+            return (yield from vocabulary(encoder, words, project.limits))
+
+        def show(known: Vocabulary) -> None:
+            self._vocabulary = known
+            if found is self._found:
+                cosines = known.vectors @ found.concept.direction
+                self.words.show_shares([(known.words[at], float(cosines[at]))
+                                        for at in np.argsort(-cosines, kind="stable")[: 2 * SHOWN].tolist()])
+
+        self._reading.run(read, show)
 
     def _open(self, row: int, which: str) -> None:
-        if self._found is not None:
-            self.opened.emit(getattr(self._found, which)[row][0])
+        rows = getattr(self._found, which) if self._found is not None else []
+        if row < len(rows):  # a word of the vocabulary is no item
+            self.opened.emit(rows[row][0])
 
 
-def _along(view: VectorView, inside: NDArray[np.int64], outside: NDArray[np.int64], way: str) -> Along:
+def _along(view: VectorView, inside: NDArray[np.int64], outside: NDArray[np.int64], way: str,
+           query: Vectors | None) -> Along:
     """In the pool."""
     one = np.isin(view.ids, inside)
     rest = np.flatnonzero(np.isin(view.ids, outside) if len(outside) else ~one)
@@ -139,7 +183,9 @@ def _along(view: VectorView, inside: NDArray[np.int64], outside: NDArray[np.int6
         rest = np.random.default_rng(0).choice(rest, OTHERS, replace=False)
     found = concept(view.vectors[one], view.vectors[rest], way)
     return Along(found, _ranked(view, found.direction, view.modalities != "text", both=True),
-                 _ranked(view, found.direction, view.modalities == "text", both=False))
+                 _ranked(view, found.direction, view.modalities == "text", both=False),
+                 {} if query is None else {name: tcav(view.vectors[view.modalities == name], query, found.direction)
+                                           for name in np.unique(view.modalities).tolist()})
 
 
 def _ranked(view: VectorView, direction: Vectors, which: NDArray[np.bool_], both: bool) -> list[tuple[int, float]]:

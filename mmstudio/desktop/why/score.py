@@ -1,46 +1,61 @@
-"""Why this score? Two items, or an item and a text: what on either side makes them near, and whether that is true."""
+"""Why this score? Items, samples or words: what on either side makes them near, and whether that is true."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QHideEvent, QShowEvent, QStandardItemModel
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QTabBar,
+    QVBoxLayout,
+    QWidget,
+)
 
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import modality_name, tr
-from mmstudio.desktop.why.newest import Newest, at_once
+from mmstudio.desktop.why.newest import Newest
 from mmstudio.desktop.why.other_model import MODEL, OtherModel, offer
+from mmstudio.desktop.why.sides import (
+    BESIDE,
+    FIRST,
+    SECOND,
+    Chosen,
+    Judged,
+    Outside,
+    Refused,
+    Shown,
+    Step,
+    Wish,
+    explaining,
+    judging,
+)
+from mmstudio.desktop.why.verdict import show_verdict, verdict_told
 from mmstudio.desktop.widgets.item_face import ItemFace
 from mmstudio.desktop.widgets.shares import Shares
-from mmstudio.encoders.base import Encoder
 from mmstudio.errors import StudioError
 from mmstudio.explain.maps import RelevanceMap
 from mmstudio.explain.methods import METHODS, named
-from mmstudio.explain.pairs import Pair, modality_shares, nearest_token, pair_of, word_shares
-from mmstudio.explain.subject import Subject
-from mmstudio.explain.trust import Verdict, rank_correlation, verdict_of
-from mmstudio.library import Item, Sample, VectorView
-from mmstudio.media import Limits, Media, Modality, load
-from mmstudio.progress import Progress, Work
+from mmstudio.explain.pairs import Pair, nearest_token
+from mmstudio.explain.trust import rank_correlation
+from mmstudio.library import Item, Sample
+from mmstudio.media import MODALITIES, MediaRef
+from mmstudio.progress import Progress
 
-
-@dataclass(frozen=True)
-class Step:
-    """What is told meanwhile: the pair, a side's map so far, or the shares of words."""
-
-    side: int = 0
-    found: RelevanceMap | None = None
-    pair: Pair | None = None
-    words: RelevanceMap | None = None
+ROOM = 22
+"""Letters of a member's title on its chip."""
 
 
 class ScorePage(QWidget):
-    """Follows the session's current item while it is visible. The other side is what is written, else the other one of
-    two selected items.
+    """Follows the session's current item or sample while it is visible. The other side is what is written, else what
+    was searched for from outside, else the other one of two that are selected. Of a sample one member is shown.
     """
 
     def __init__(self, session: Session) -> None:
@@ -48,15 +63,21 @@ class ScorePage(QWidget):
         self._session = session
         self._work = Newest(session, self._failed, self._ended)
         self._pair: Pair | None = None
-        self._maps: list[RelevanceMap | None] = [None, None]
-        self._beside: RelevanceMap | None = None
+        self._shown: dict[int, Shown] = {}
         self._other = OtherModel()
+        self._searched: Outside | None = None
+        self._asked: tuple[Chosen, Chosen] | None = None
+        self._members: list[int | None] = [None, None]
+        self._refused: Refused = {}
         self.words = QLineEdit(placeholderText=tr("Compare with words, or select two items"))
+        self.outside = QPushButton(checkable=True)
         self.method, self.beside = QComboBox(), QComboBox()
         self.score, self.badge, self.told = QLabel(), QLabel(), QLabel(wordWrap=True)
         self.judge, self.cancel = QPushButton(tr("Is it true?")), QPushButton(tr("Stop"))
         self.progress = QProgressBar(textVisible=False, maximum=1000)
         self.faces = ItemFace(session), ItemFace(session)
+        self.members = _chips(tr("Members of the sample")), _chips(tr("Members of the other sample"))
+        self.verdicts = QLabel(wordWrap=True), QLabel(wordWrap=True)
         self.shares = Shares()
         self._build()
         self._connect()
@@ -64,17 +85,18 @@ class ScorePage(QWidget):
     def _build(self) -> None:
         for method in METHODS:
             self.method.addItem(tr(method.title), method.name)
-            self.method.setItemData(self.method.count() - 1, tr(method.text), Qt.ItemDataRole.ToolTipRole)
         self.beside.addItem(tr("the other side"), "")
         for method in METHODS:
             self.beside.addItem(tr(method.title), method.name)
         self._offer()
+        self._grey(None)
         self.words.setAccessibleName(tr("Words to compare with"))
         self.method.setAccessibleName(tr("Method"))
         self.beside.setAccessibleName(tr("Shown beside it"))
         self.score.setProperty("heading", True)
         self.told.setTextFormat(Qt.TextFormat.PlainText)
         self.told.setProperty("faint", True)
+        self.outside.setVisible(False)
         ways, state, sides = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
         ways.addWidget(self.method, 1)
         ways.addWidget(QLabel(tr("beside")))
@@ -83,33 +105,40 @@ class ScorePage(QWidget):
         state.addWidget(self.badge, 1)
         state.addWidget(self.cancel)
         state.addWidget(self.judge)
-        for face in self.faces:
-            sides.addWidget(face, 1)
+        for parts in zip(self.members, self.faces, self.verdicts, strict=True):
+            column = QVBoxLayout()
+            for part, stretch in zip(parts, (0, 1, 0), strict=True):
+                column.addWidget(part, stretch)
+            sides.addLayout(column, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.addWidget(self.words)
+        layout.addWidget(self.outside, 0, Qt.AlignmentFlag.AlignLeft)
         for row in (ways, state):
             layout.addLayout(row)
         layout.addWidget(self.progress)
         layout.addLayout(sides, 1)
         layout.addWidget(self.shares)
         layout.addWidget(self.told)
-        self._clear(tr("Click an item, then write words or select a second one: here is why they are near."))
+        self._clear(_idle())
 
     def _connect(self) -> None:
         session = self._session
+        session.encoderChanged.connect(self._refused.clear)  # before anything is asked of the new model
         for signal in (session.currentChanged, session.selectionChanged, session.projectOpened, session.encoderChanged):
             signal.connect(self.ask)
         for signal in (session.modelsChanged, session.encoderChanged, session.projectOpened):
             signal.connect(self._offer)
         session.answered.connect(self._asked_elsewhere)
-        self.words.textChanged.connect(lambda _: self.ask())
+        self.words.textChanged.connect(self._written)
+        self.outside.toggled.connect(self._outside_wanted)
         self.method.activated.connect(lambda _: self.ask())
         self.beside.activated.connect(lambda _: self.ask())
         self.judge.clicked.connect(self.judge_it)
         self.cancel.clicked.connect(self._work.cancel)
-        for side, face in enumerate(self.faces):
+        for side, (face, members) in enumerate(zip(self.faces, self.members, strict=True)):
             face.hovered.connect(partial(self._hovered, side))
+            members.currentChanged.connect(partial(self._member_chosen, side))
 
     def showEvent(self, event: QShowEvent) -> None:
         self.ask()
@@ -123,82 +152,119 @@ class ScorePage(QWidget):
         offer(self.beside, self._session, 1 + len(METHODS))
 
     def _asked_elsewhere(self, answer: object) -> None:
-        """Words that were searched for are compared with, unless others are written here."""
+        """Words that were searched for are compared with, unless others are written here; so is a picture, a sound or
+        a text from outside.
+        """
         parts = self._session.asking.parts
-        if answer and len(parts) == 1 and isinstance(parts[0].asked, str) and not self.words.isModified():
-            self.words.setText(parts[0].asked)
+        asked = parts[0].asked if answer and len(parts) == 1 else None
+        self._searched = asked if isinstance(asked, (Path, MediaRef)) else None
+        self.outside.setVisible(self._searched is not None)
+        if self._searched is not None:
+            self.outside.setText(tr("Compare with “{}”").format(parts[0].title[:60]))
+        wanted = self._searched is not None and not self.words.isModified()
+        if wanted and self.outside.isChecked():
+            self.ask()
+        self.outside.setChecked(wanted)
+        if isinstance(asked, str) and not self.words.isModified():
+            self.words.setText(asked)
+
+    def _written(self, words: str) -> None:
+        if words.strip() and self.outside.isChecked():
+            self.outside.setChecked(False)  # which asks
+        else:
+            self.ask()
+
+    def _outside_wanted(self, wanted: bool) -> None:
+        if wanted and self.words.text():
+            self.words.clear()  # which asks
+        else:
+            self.ask()
+
+    def explain_pair(self) -> None:
+        """Explain the two that are selected, whatever else was compared with."""
+        for part in (self.words, self.outside):
+            part.blockSignals(True)
+        self.words.clear()
+        self.outside.setChecked(False)
+        for part in (self.words, self.outside):
+            part.blockSignals(False)
+        self.ask()
 
     # ---- asking -------------------------------------------------------------------------------------------------
 
-    def _sides(self) -> tuple[Item, Item | str] | None:
-        items, key = self._session.items, self._session.current or 0
-        item, words = items.get(key), self.words.text().strip()
-        others = [items[int(one)] for one in self._session.selection.items[:3] if one != key and one in items]
-        if item is None:
+    def _of_key(self, key: int) -> Item | Sample | None:
+        return self._session.items.get(key) if key > 0 else self._session.samples.get(-key)
+
+    def _sides(self) -> tuple[Chosen, Chosen] | None:
+        key, words = self._session.current or 0, self.words.text().strip()
+        one = self._of_key(key)
+        if one is None:
             return None
         if words:
-            return item, words
-        return (item, others[0]) if len(others) == 1 else None
+            return one, words
+        if self._searched is not None and self.outside.isChecked():
+            return one, self._searched
+        others = [found for other in self._session.selection.keys[:4].tolist()
+                  if other != key and (found := self._of_key(other)) is not None]
+        return (one, others[0]) if len(others) == 1 else None
 
     def ask(self) -> None:
         """Explain what is chosen now, if it is seen."""
         if not self.isVisible():
             return
-        project, encoder, sides = self._session.project, self._session.encoder, self._sides()
-        sample = self._session.samples.get(-(self._session.current or 0))
+        session, sides = self._session, self._sides()
+        project, encoder = session.project, session.encoder
         if project is None or encoder is None:
             self._clear(tr("No model is ready yet."))
-        elif sample is not None and self._session.view is not None and self.words.text().strip():
-            self._ask_sample(encoder, sample, self._session.view, self.words.text().strip())
         elif sides is None:
-            self._clear(tr("Click an item, then write words or select a second one: here is why they are near."))
+            self._clear(_idle())
         else:
-            beside = self.beside.currentData()
+            for number, side in enumerate(sides):
+                if self._asked is None or self._asked[number] != side:
+                    self._members[number] = None
+            self._asked = sides
+            beside, device = self.beside.currentData(), session.settings["device"]
             self._show_sides(sides, same=bool(beside))
-            limits, method, device = project.limits, self.method.currentData(), self._session.settings["device"]
-
-            def other() -> Encoder:
-                return self._other.get(project, beside.removeprefix(MODEL), device)
-
-            self._work.run(lambda: _explaining(encoder, limits, sides, method, beside, other), self._done, self._step)
+            members = {key: session.items[key] for side in sides if isinstance(side, Sample)
+                       for key in side.item_ids if key in session.items}
+            wish = Wish(encoder, project.limits, sides, session.view, members, (self._members[0], self._members[1]),
+                        self.method.currentData(), beside,
+                        lambda: self._other.get(project, beside.removeprefix(MODEL), device), dict(self._refused))
+            self._work.run(lambda: explaining(wish), self._done, self._step)
             self._started()
 
-    def _show_sides(self, sides: tuple[Item, Item | str], same: bool) -> None:
-        self._pair, self._maps, self._beside = None, [None, None], None
-        self.badge.clear()
+    def _show_sides(self, sides: tuple[Chosen, Chosen], same: bool) -> None:
+        self._forget_maps()
         self.shares.show_shares([])
         self.told.clear()
-        for face, shown in zip(self.faces, (sides[0], sides[0] if same else sides[1]), strict=True):
-            face.setVisible(True)
-            face.show_item(shown)
-            face.show_map(None)
+        for number, shown in enumerate((sides[0], sides[0] if same else sides[1])):
+            self.faces[number].setVisible(True)
+            if not isinstance(shown, Sample):
+                self.members[number].setVisible(False)
+            if isinstance(shown, (Item, str)):
+                self.faces[number].show_item(shown)
+            self.faces[number].show_map(None)
 
-    def _ask_sample(self, encoder: Encoder, sample: Sample, view: VectorView, words: str) -> None:
-        self._clear("")
-        rows = [view.rows[key] for key in sample.item_ids if view.rows.get(key, len(view)) < len(view)]
-
-        def shares() -> dict[str, float]:
-            query = encoder.forward([encoder.prepare(words, "text")])[0]
-            return modality_shares(view.vectors[rows], view.modalities[rows].tolist(), sample.weights, query)
-
-        self._work.run(at_once(shares), self._show_modalities, urgent=True)
-
-    def _show_modalities(self, found: dict[str, float]) -> None:
-        self.score.setText(tr("Cosine {:.3f}").format(sum(found.values())))
-        self.shares.show_shares([(modality_name(name), share) for name, share in found.items()])
-        self.told.setText(tr("What each modality of “{}” adds to its score: exact Shapley values, which sum to it."
-                             ).format(self._session.samples[-(self._session.current or 0)].name))
+    def _member_chosen(self, side: int, at: int) -> None:
+        self._members[side] = self.members[side].tabData(at)
+        self.ask()
 
     # ---- answers ------------------------------------------------------------------------------------------------
 
+    def _forget_maps(self) -> None:
+        self._pair, self._shown = None, {}
+        self.badge.clear()
+        for label in self.verdicts:
+            show_verdict(label, None)
+
     def _clear(self, why: str) -> None:
         self._work.cancel()
-        self._pair, self._maps, self._beside = None, [None, None], None
-        for face in self.faces:
-            face.setVisible(False)
+        self._forget_maps()
+        self._asked = None
+        for part in (*self.faces, *self.members):
+            part.setVisible(False)
         self.shares.show_shares([])
         self.score.clear()
-        self.badge.clear()
         self.told.setText(why)
         self._ended()
 
@@ -211,7 +277,7 @@ class ScorePage(QWidget):
     def _ended(self) -> None:
         self.progress.setVisible(False)
         self.cancel.setVisible(False)
-        self.judge.setEnabled(self._maps[0] is not None)
+        self.judge.setEnabled(bool(self._shown))
 
     def _failed(self, error: StudioError) -> None:
         self.told.setText(str(error))
@@ -220,32 +286,86 @@ class ScorePage(QWidget):
         self.progress.setValue(round(1000 * progress.done / max(1, progress.total)))
         if isinstance(progress.fresh, Step):
             self._show(progress.fresh)
+        elif isinstance(progress.fresh, Judged):
+            self._show_verdict(progress.fresh)
 
     def _done(self, notes: list[str]) -> None:
+        points = self._pair is not None and self._pair.between is not None and BESIDE not in self._shown
         self.told.setText(" ".join([tr(named(self.method.currentData()).text), *notes,
                                     tr("Point at a part to see what it is near to on the other side.")
-                                    if self._pair and self._pair.between is not None and self._beside is None else ""]))
+                                    if points else ""]))
 
     def _show(self, step: Step) -> None:
+        if step.members is not None and step.member is not None:
+            self._show_members(step.side, step.members, step.member)
         if step.pair is not None:
             self._pair = step.pair
-            self.score.setText(tr("Cosine {:.3f}").format(step.pair.score))
-        if step.words is not None:
-            names = step.words.positions.labels
-            self.shares.show_shares(list(zip(names, step.words.weights.tolist(), strict=True)))
-        if step.found is not None and step.side < 2:
-            self._maps[step.side] = step.found
-        elif step.found is not None:
-            self._beside = step.found
-        self._draw()
+            self._show_pair(step.pair)
+        if step.shares is not None:
+            names = {name: modality_name(name) for name in MODALITIES} if step.score is not None else {}
+            self.shares.show_shares([(names.get(name, name), share) for name, share in step.shares])
+        if step.score is not None:
+            self.score.setText(tr("Cosine {:.3f}").format(step.score))
+        if step.refused is not None:
+            self._refused.update(step.refused)
+            self._grey(self._pair)
+            self.method.setCurrentIndex(self.method.findData(step.method))
+        if step.shown is not None:
+            self._shown[step.side] = step.shown
+            self._draw()
+
+    def _show_pair(self, pair: Pair) -> None:
+        """What came from outside is known only now."""
+        sides = self._asked or ("", "")
+        if not any(isinstance(side, Sample) for side in sides):
+            self.score.setText(tr("Cosine {:.3f}").format(pair.score))
+        if isinstance(sides[SECOND], (Path, MediaRef)) and not self.beside.currentData():
+            self.faces[SECOND].show_media(pair.sides[SECOND].media)
+
+    def _show_members(self, side: int, members: list[int], shown: Item) -> None:
+        """A chip for each, the strongest first."""
+        if side == SECOND and self.beside.currentData():
+            return
+        chips = self.members[side]
+        chips.blockSignals(True)
+        while chips.count():
+            chips.removeTab(0)
+        for at, key in enumerate(members):
+            title = self._session.items[key].title if key in self._session.items else ""
+            chips.addTab(title.replace("&", "&&") if len(title) <= ROOM else f"{title[: ROOM - 1]}…")
+            chips.setTabData(at, key)
+            chips.setTabToolTip(at, title.replace("<", "‹"))
+        chips.setCurrentIndex(members.index(shown.id))
+        chips.blockSignals(False)
+        chips.setVisible(True)
+        self.faces[side].show_item(shown)
+        if side == FIRST and self.beside.currentData():
+            self.faces[SECOND].show_item(shown)
+
+    def _grey(self, pair: Pair | None) -> None:
+        """Of the methods those that neither side allows cannot be chosen; the reason is their tooltip."""
+        for box, sides in ((self.method, (FIRST, SECOND)), (self.beside, (FIRST,))):
+            rows = box.model()
+            assert isinstance(rows, QStandardItemModel)
+            for method in METHODS:
+                row = rows.item(box.findData(method.name))
+                why = [self._refused.get(pair.sides[side].modality, {}).get(method.name, "") if pair else ""
+                       for side in sides]
+                row.setEnabled(not all(why))
+                row.setToolTip(" ".join([tr(method.text), *dict.fromkeys(filter(None, why))]))
 
     def _draw(self) -> None:
-        beside = self._beside if self.beside.currentData() else self._maps[1]
-        for face, found in zip(self.faces, (self._maps[0], beside), strict=True):
-            face.show_map(found)
-        if self._pair is not None and self._maps[0] is not None and self._beside is not None:
-            r = rank_correlation(self._pair.sides[0].parts, self._maps[0], self._beside)
-            self.badge.setText(tr("Rank correlation {:.2f}").format(r))
+        beside = self._shown.get(BESIDE if self.beside.currentData() else SECOND)
+        for face, one in zip(self.faces, (self._shown.get(FIRST), beside), strict=True):
+            face.show_map(one.found if one else None)
+        if FIRST in self._shown and BESIDE in self._shown:
+            one, other = self._shown[FIRST], self._shown[BESIDE]
+            self.badge.setText(tr("Rank correlation {:.2f}").format(
+                rank_correlation(one.subject.parts, one.found, other.found)))
+
+    @property
+    def _maps(self) -> list[RelevanceMap | None]:
+        return [self._shown[side].found if side in self._shown else None for side in (FIRST, SECOND)]
 
     def _hovered(self, side: int, position: int | None) -> None:
         """Show on the other side what the part under the pointer is near to."""
@@ -262,68 +382,24 @@ class ScorePage(QWidget):
     # ---- is it true? --------------------------------------------------------------------------------------------
 
     def judge_it(self) -> None:
-        """Test the map of the first side."""
-        pair, found, method = self._pair, self._maps[0], self.method.currentData()
-        if pair is not None and found is not None:
-            self._work.run(lambda: verdict_of(pair.sides[0], found, method), self._show_verdict, self._step)
+        """Test every map that is shown."""
+        shown = list(self._shown.items())
+        if shown:
+            self._work.run(lambda: judging(shown), lambda _: None, self._step)
             self._started()
 
-    def _show_verdict(self, found: Verdict) -> None:
-        self.badge.setText(tr(found.badge).format(found.effect))
-        deletion, insertion = found.curves.areas
-        told = [tr("Area under deletion {:.3f}, under insertion {:.3f}, against {} random maps of the same texture."
-                   ).format(deletion, insertion, len(found.random))]
-        if found.randomised is not None:
-            told.append(tr("Rank correlation with the map of a model with random weights {:.2f}.").format(
-                found.randomised))
-        if found.noise is not None:
-            told.append(tr("With the map of a slightly noisy item {:.2f}.").format(found.noise))
-        self.told.setText(" ".join(told))
+    def _show_verdict(self, judged: Judged) -> None:
+        show_verdict(self.verdicts[min(judged.side, SECOND)], judged.verdict)
+        if judged.side == FIRST:
+            self.told.setText(verdict_told(judged.verdict))
 
 
-def _explaining(encoder: Encoder, limits: Limits, sides: tuple[Item, Item | str], method: str, beside: str,
-                other: Callable[[], Encoder]) -> Work[list[str]]:
-    """The pair and what is known at once, then both sides by the method, each with its maps so far, then words. Where
-    something stands ``beside`` it, a method or the ``other`` model, that instead of the second side.
-    """
-    pair, notes = _pair(encoder, limits, sides), list[str]()
-    yield Progress(0, 1, fresh=Step(pair=pair))
-    if pair.between is not None and not named(method).quick:
-        for side in (0, 1):
-            yield Progress(0, 1, fresh=Step(side, pair.best(side)))
-
-    def seen_by_another() -> Subject:
-        theirs = _pair(other(), limits, sides)
-        notes.append(tr("The other model's cosine is {:.3f}.").format(theirs.score))
-        return theirs.sides[0]
-
-    wanted: list[tuple[int, Callable[[], Subject], str]] = [(0, lambda: pair.sides[0], method)]
-    if beside.startswith(MODEL):
-        wanted.append((2, seen_by_another, method))
-    else:
-        wanted.append((2, lambda: pair.sides[0], beside) if beside else (1, lambda: pair.sides[1], method))
-    for shown, subject, name in wanted:
-        try:
-            work = named(name).run(subject())
-            while True:
-                progress = next(work)
-                yield Progress(progress.done, progress.total, fresh=progress.fresh and Step(shown, progress.fresh))
-        except StopIteration as stop:
-            yield Progress(1, 1, fresh=Step(shown, stop.value))
-        except StudioError as error:
-            notes.append(str(error))
-    written = next((one for one in pair.sides if one.modality == "text"), None)
-    if written is not None and not beside:
-        yield Progress(0, 1, fresh=Step(side=3, words=word_shares(written)))
-    return notes
+def _chips(name: str) -> QTabBar:
+    chips = QTabBar(expanding=False, documentMode=True, drawBase=False, usesScrollButtons=True)
+    chips.setAccessibleName(name)
+    chips.setVisible(False)
+    return chips
 
 
-def _pair(encoder: Encoder, limits: Limits, sides: tuple[Item, Item | str]) -> Pair:
-    return pair_of(encoder, _media(encoder, limits, sides[0]), _media(encoder, limits, sides[1]))
-
-
-def _media(encoder: Encoder, limits: Limits, side: Item | str) -> tuple[Media, Modality]:
-    if isinstance(side, str):
-        return side, "text"
-    return (load(side.ref, limits, rate_hz=encoder.sample_rate_hz, window_seconds=encoder.window_seconds),
-            side.modality)
+def _idle() -> str:
+    return tr("Click an item, then write words or select a second one: here is why they are near.")

@@ -25,19 +25,22 @@ class Arcs(QWidget):
         super().__init__()
         self._weights: NDArray[np.float32] = np.zeros((0, 0), np.float32)
         self._names: list[str] = []
+        self._others: list[str] = []
+        self._first = 0
         self._pointed: int | None = None
         self.setMouseTracking(True)
         self.setAccessibleName(tr("Attention between tokens"))
         THEME.changed.connect(self.update)
 
-    def show_weights(self, weights: NDArray[np.float32], names: list[str]) -> None:
-        """``(k, k)``, what looks down; of a long text the first tokens."""
-        self._weights, self._names, self._pointed = weights[:MOST, :MOST], names[:MOST], None
-        self.setFixedHeight(ROW * len(self._names) + 8)
+    def show_weights(self, weights: NDArray[np.float32], names: list[str], others: list[str], first: int = 0) -> None:
+        """``(k, l)`` at most ``MOST`` of each, what looks down. ``first`` is which token the first that looks is."""
+        self._weights, self._names, self._others, self._first = weights, names, others, first
+        self._pointed = None
+        self.setFixedHeight(ROW * max(len(names), len(others)) + 8)
         self.update()
 
     def sizeHint(self) -> QSize:
-        return QSize(320, ROW * len(self._names) + 8)
+        return QSize(320, ROW * max(len(self._names), len(self._others)) + 8)
 
     def _y(self, number: int) -> float:
         return 4 + ROW * (number + 0.5)
@@ -54,19 +57,21 @@ class Arcs(QWidget):
         shown[rows] = self._weights[rows]
         strongest = np.argsort(-shown, axis=None)[:LINES]
         for at in strongest:
-            source, target = divmod(int(at), len(self._names))
+            source, target = divmod(int(at), len(self._others))
             strength = float(shown[source, target])
             if strength > 0.01:
                 colour = QColor(colours().accent)
                 colour.setAlphaF(min(1.0, strength))
                 painter.setPen(QPen(colour, 1 + 2 * strength))
                 painter.drawLine(QPointF(left + 6, self._y(source)), QPointF(right - 6, self._y(target)))
+        middle = Qt.AlignmentFlag.AlignVCenter
         for number, name in enumerate(self._names):
             painter.setPen(QColor(colours().accent if number == self._pointed else colours().text))
-            y = self._y(number) - ROW / 2
-            middle = Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(QRectF(0, y, left, ROW), int(middle | Qt.AlignmentFlag.AlignRight), name)
-            painter.drawText(QRectF(right, y, self.width() - right, ROW), int(middle), name)
+            painter.drawText(QRectF(0, self._y(number) - ROW / 2, left, ROW), int(middle | Qt.AlignmentFlag.AlignRight),
+                             name)
+        painter.setPen(QColor(colours().text))
+        for number, name in enumerate(self._others):
+            painter.drawText(QRectF(right, self._y(number) - ROW / 2, self.width() - right, ROW), int(middle), name)
 
     def _row_at(self, event: QMouseEvent) -> int | None:
         row = int((event.position().y() - 4) // ROW)
@@ -83,6 +88,7 @@ class Arcs(QWidget):
         self.update()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        row = self._row_at(event)
+        on_left = event.position().x() < self.width() / 2
+        row = self._row_at(event) if on_left else None
         if row is not None:
-            self.picked.emit(row)
+            self.picked.emit(self._first + row)

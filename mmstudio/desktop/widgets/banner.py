@@ -51,12 +51,14 @@ class Banner(QFrame):
     def _icons(self) -> None:
         self._close.setIcon(icon("close"))
 
-    def show_error(self, error: StudioError) -> None:
-        """What happened, to which file, what to do."""
+    def show_error(self, error: StudioError, again: Callable[[], None] | None = None) -> None:
+        """What happened, to which file, what to do; and a way to go on where there is one."""
         file = f"{printable(error.path)}: " if error.path else ""
         self._traceback = getattr(error, "details", "")
         self._show(f"{file}{error}", "error")
         self._leave.stop()
+        if again is not None:
+            self._offer(tr("Continue"), again)
 
     def show_note(self, text: str) -> None:
         """Something worth knowing that is not wrong."""
@@ -69,6 +71,9 @@ class Banner(QFrame):
         self._traceback = ""
         self._show(text, "note")
         self._leave.stop()
+        self._offer(button, taken)
+
+    def _offer(self, button: str, taken: Callable[[], None]) -> None:
         self._offered = taken
         self.offer.setText(button)
         self.offer.show()

@@ -40,9 +40,11 @@ class ColourBy(QComboBox):
         self._rows = Rows(session, self)
         self._asked = 0
         self._given: dict[str, Callable[[NDArray[np.int64]], Colouring]] = {}
+        self._before = "modality"
         for name, title in ALWAYS:
             self.addItem(tr(title), name)
         self.setMinimumContentsLength(10)
+        self.setAccessibleName(tr("Colour by"))
         self._answered(None)
         self.currentIndexChanged.connect(lambda _: self.wanted.emit())
         session.answered.connect(self._answered)
@@ -59,11 +61,15 @@ class ColourBy(QComboBox):
         if self.currentData() == name:
             self.wanted.emit()
         else:
+            if self.currentData() not in self._given:
+                self._before = self.currentData()
             self.choose(name)
 
     def forget(self, name: str) -> None:
-        """What a page has reckoned holds no longer."""
+        """What a page has reckoned holds no longer; what the person had chosen before is chosen again."""
         if self._given.pop(name, None):
+            if self.currentData() == name:
+                self.setCurrentIndex(max(0, self.findData(self._before)))
             self.removeItem(self.findData(name))
 
     def ask(self, points: Points, layout: Layout) -> None:

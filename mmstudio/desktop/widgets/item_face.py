@@ -42,7 +42,7 @@ class ItemFace(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._stack, 1)
         layout.addWidget(self.scale)
-        self.setMinimumSize(200, 150)
+        self.setMinimumSize(140, 150)  # two of them fit into the narrowest dock
 
     @property
     def face(self) -> Face:

@@ -124,15 +124,26 @@ class Flow(QLayout):
         return size
 
     def _place(self, rect: QRect, really: bool) -> int:
-        """Where each goes; the height of all lines."""
-        x, y, line = rect.x(), rect.y(), 0
+        """Where each goes, in the middle of its line; the height of all lines."""
+        y = rect.y() - self.spacing()
+        for line in self._lines(rect.width()):
+            x, y, high = rect.x(), y + self.spacing(), max(item.sizeHint().height() for item in line)
+            for item in line if really else ():
+                size = item.sizeHint()
+                item.setGeometry(QRect(QPoint(x, y + (high - size.height()) // 2),
+                                       QSize(min(size.width(), rect.width()), size.height())))
+                x += size.width() + self.spacing()
+            y += high
+        return max(0, y - rect.y())
+
+    def _lines(self, width: int) -> list[list[QLayoutItem]]:
+        """Which items stand in one line."""
+        lines, x = list[list[QLayoutItem]](), 0
         for item in self._held:
-            if item.isEmpty():
-                continue
-            size = item.sizeHint()
-            if x > rect.x() and x + size.width() > rect.right() + 1:
-                x, y, line = rect.x(), y + line + self.spacing(), 0
-            if really:
-                item.setGeometry(QRect(QPoint(x, y), QSize(min(size.width(), rect.width()), size.height())))
-            x, line = x + size.width() + self.spacing(), max(line, size.height())
-        return y + line - rect.y()
+            if not item.isEmpty():
+                if not lines or x + item.sizeHint().width() > width:
+                    lines.append([])
+                    x = 0
+                lines[-1].append(item)
+                x += item.sizeHint().width() + self.spacing()
+        return lines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QModelIndex, QStringListModel, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QStringListModel, Qt, QTimer, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QCompleter, QLineEdit, QWidget
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 COMPLETE_MS = 150
 HELP = ("Words are looked for in names, texts and tags. Fields narrow further:\n"
         "modality:image   tag:dog   -tag:blurry   name:beach   has:caption   is:selected   added:today\n"
-        "duration<5s   width>=640   (cat OR dog)   \"two words\"")
+        "duration<5s   width>=640   score>0.3   (cat OR dog)   \"two words\"")
 
 
 class QueryEdit(QLineEdit):
@@ -38,6 +38,8 @@ class QueryEdit(QLineEdit):
         self._popup.setCompletionMode(QCompleter.CompletionMode.UnfilteredPopupCompletion)
         self._popup.setWidget(self)
         self._list: QAbstractItemView = self._popup.popup()  # type: ignore[assignment]
+        self._list.setObjectName("completions")
+        self._list.installEventFilter(self)
         self._popup.activated[QModelIndex].connect(lambda i: self._take(i.row()))  # type: ignore[index]
         self._wait = QTimer(self, singleShot=True, interval=COMPLETE_MS)
         self._wait.timeout.connect(lambda: self.completionsWanted.emit(self.text(), self._characters()))
@@ -76,6 +78,15 @@ class QueryEdit(QLineEdit):
         """The cursor in characters; Qt counts UTF-16 units."""
         units = self.text().encode("utf-16-le", "surrogatepass")[: 2 * self.cursorPosition()]
         return len(units.decode("utf-16-le", "ignore"))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Tab takes what is chosen, else the first."""
+        if watched is self._list and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress \
+                and event.key() == Qt.Key.Key_Tab:
+            self._list.hide()
+            self._take(max(0, self._list.currentIndex().row()))
+            return True
+        return super().eventFilter(watched, event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         popup = self._list

@@ -127,6 +127,11 @@ def as_text(value: Value) -> str:
     return f"{value:.3f}" if abs(value) < 1000 else f"{value:.6g}"
 
 
+def with_bounds(found: Interval) -> str:
+    """“0.910 (0.880 – 0.940)”, the value alone where its bounds are undefined."""
+    return f"{as_text(found.value)} ({bounds(found)})" if bounds(found) else as_text(found.value)
+
+
 def bounds(found: Interval) -> str:
     """“0.880 – 0.940”, or nothing where they are undefined."""
     return "" if math.isnan(found.low) else f"{as_text(found.low)} – {as_text(found.high)}"

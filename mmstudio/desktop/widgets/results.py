@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -22,17 +23,12 @@ from PySide6.QtWidgets import (
 from mmstudio.desktop.text import count, tr
 from mmstudio.desktop.theme import OKABE_ITO, THEME, colours, restyle
 from mmstudio.desktop.widgets.confusion import Cell, ConfusionMatrix, ConfusionScale
+from mmstudio.desktop.widgets.modalities_page import ModalitiesPage
 from mmstudio.desktop.widgets.result_plots import Drawing, Line, Plot
 from mmstudio.desktop.widgets.result_table import ResultsTable, Value, bounds
+from mmstudio.desktop.widgets.short_label import ShortLabel
 from mmstudio.training.compared import Interval
-from mmstudio.training.evaluation import (
-    TABLE_METRICS,
-    ClassCurve,
-    Comparison,
-    Evaluation,
-    Example,
-    modality_rows,
-)
+from mmstudio.training.evaluation import ClassCurve, Comparison, Evaluation, Example
 from mmstudio.training.runs import Run
 
 MOST_CURVES = 40
@@ -56,21 +52,22 @@ class ResultsView(QWidget):
         self._said.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._said.setMargin(24)
         self.tabs = QTabWidget(documentMode=True)
-        self._of = _label()
-        self._of.setWordWrap(False)
+        self._of = ShortLabel()
+        self._of.setProperty("faint", True)
         self._of.setMargin(6)
         self.tabs.setCornerWidget(self._of)
         self.tabs.tabBar().setDrawBase(False)
         self.summary, self.confusion_page, self.curves = _Summary(), _Confusion(), _Curves()
+        self.modalities = ModalitiesPage()
         self.classes = ResultsTable(tr("Classes"))
         self.scatter = Plot()
         self.errors = _Listed(tr("Likely label errors"))
         self.examples = _Listed(tr("Examples"), [tr("Worst first"), tr("Best first")])
         self.confusion = self.confusion_page.matrix
         self._pages: list[tuple[QWidget, str]] = [
-            (self.summary, tr("Summary")), (self.classes, tr("Classes")), (self.confusion_page, tr("Confusion")),
-            (self.curves, tr("Curves")), (self.scatter, tr("Told against true")), (self.errors, tr("Label errors")),
-            (self.examples, tr("Examples"))]
+            (self.summary, tr("Summary")), (self.modalities, tr("Modalities")), (self.classes, tr("Classes")),
+            (self.confusion_page, tr("Confusion")), (self.curves, tr("Curves")),
+            (self.scatter, tr("Told against true")), (self.errors, tr("Label errors")), (self.examples, tr("Examples"))]
         for page, title in self._pages:
             self.tabs.addTab(page, title)
         self._stack = QStackedWidget()
@@ -87,6 +84,14 @@ class ResultsView(QWidget):
         THEME.changed.connect(self._recolour)
         self.show_run(None, None)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """What the results are of is told beside the tabs, as far as these leave room."""
+        self._of.setMaximumWidth(max(0, self.width() - self.tabs.tabBar().sizeHint().width()))
+
     # ---- what is shown ------------------------------------------------------------------------------------------
 
     def say(self, sentence: str) -> None:
@@ -101,12 +106,14 @@ class ResultsView(QWidget):
             self.say(_why_nothing(run))
             return
         self._show(run, found)
+        self._show_modalities(found, run)
         self.summary.show_run(run, found)
 
     def compare(self, run: Run, found: Evaluation, other_run: Run, other: Evaluation,
                 compared: Comparison | str) -> None:
         """One run's results with another's beside them; ``compared`` may be a sentence on why they cannot be."""
         self._show(run, found)
+        self._show_modalities(found, run, *([other_run] if other.task == found.task else []))
         self.summary.show_run(run, found, (other_run, other))
         self.summary.say(compared if isinstance(compared, str) else _verdict(run, other_run, compared))
 
@@ -119,6 +126,7 @@ class ResultsView(QWidget):
                             (self.errors, per_class and found.part != "train"), (self.examples, True)):
             self.tabs.setTabVisible(self.tabs.indexOf(page), shown)
         self.tabs.setTabText(self.tabs.indexOf(self.errors), tr("Label errors ({})").format(len(found.errors)))
+        self._make_room()
         self._show_classes(found)
         if found.table is not None:
             self.confusion_page.show_table(found)
@@ -126,6 +134,10 @@ class ResultsView(QWidget):
         self._show_scatter()
         self._show_examples(found)
         self._stack.setCurrentIndex(1)
+
+    def _show_modalities(self, found: Evaluation, *some: Run) -> None:
+        shown = self.modalities.show_runs(found.task, {_title(run): run for run in some})
+        self.tabs.setTabVisible(self.tabs.indexOf(self.modalities), shown)
 
     def _show_classes(self, found: Evaluation) -> None:
         each = found.per_class
@@ -180,26 +192,20 @@ class ResultsView(QWidget):
 
 
 class _Summary(QWidget):
-    """Single numbers with their intervals; beside them, what each set of modalities is worth."""
+    """Single numbers with their intervals."""
 
     def __init__(self) -> None:
         super().__init__()
         self._verdict = _label()
         self._verdict.setMargin(6)
         self.numbers = ResultsTable(tr("Metrics"), sortable=False)
-        self.modalities = ResultsTable(tr("Modalities"), sortable=False)
-        for table in (self.numbers, self.modalities):
-            table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-            table.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        tables = QHBoxLayout()
-        tables.setSpacing(16)
-        tables.addWidget(self.numbers, 1)
-        tables.addWidget(self.modalities, 1)
+        self.numbers.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.numbers.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self._verdict)
-        layout.addLayout(tables, 1)
+        layout.addWidget(self.numbers, 1)
 
     def say(self, sentence: str) -> None:
         self._verdict.setText(sentence)
@@ -212,11 +218,6 @@ class _Summary(QWidget):
             self._show_directions(found)
         else:
             self._show_numbers(run, found, beside)
-        rows = modality_rows(run.results, found.task)
-        self.modalities.setVisible(bool(rows) and beside is None)
-        self.modalities.show_lines(
-            [tr("Sees"), tr("Examples"), *(_capital(tr(name)) for name in TABLE_METRICS[found.task])],
-            [(tr("{}, own head").format(row.name) if row.alone else row.name, row.n, *row.values) for row in rows])
 
     def _show_numbers(self, run: Run, found: Evaluation, beside: tuple[Run, Evaluation] | None) -> None:
         numbers = dict(found.metrics)

@@ -12,8 +12,7 @@ from PySide6.QtGui import QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from mmstudio.desktop.text import count, tr
-from mmstudio.desktop.widgets.result_table import ResultsTable, as_text, bounds
-from mmstudio.training.compared import Interval
+from mmstudio.desktop.widgets.result_table import ResultsTable, with_bounds
 from mmstudio.training.evaluation import Evaluation
 from mmstudio.training.overview import differences
 from mmstudio.training.runs import Run
@@ -77,13 +76,8 @@ def _metric_lines(some: Sequence[Run], found: Mapping[str, Evaluation]) -> list[
     measured = tuple(tr("{} · {} examples").format(parts[one.part], count(len(one.keys))) if one else "–"
                      for one in each)
     return [(tr("Measured on"), *measured), *(
-        (_capital(tr(name)), *(_figure(one.metrics.get(name) if one else None) for one in each)) for name in names)]
-
-
-def _figure(found: Interval | None) -> str:
-    if found is None:
-        return "–"
-    return f"{as_text(found.value)} ({bounds(found)})" if bounds(found) else as_text(found.value)
+        (_capital(tr(name)), *(with_bounds(one.metrics[name]) if one and name in one.metrics else "–" for one in each))
+        for name in names)]
 
 
 class RepeatPage(QWidget):
@@ -111,16 +105,20 @@ class RepeatPage(QWidget):
 
     def show_run(self, run: Run | None) -> None:
         text = tr("Choose a run to see what it takes to repeat it.") if run is None else repeat_text(run)
-        for button in (self.copy, self.again):
-            button.setEnabled(run is not None)
+        self.copy.setEnabled(run is not None)
+        self.again.setEnabled(run is not None and run.beside is None)
         if text != self.text.toPlainText():
             self.text.setPlainText(text)
 
 
 def repeat_text(run: Run) -> str:
     """The command, the examples, the environments and the job."""
-    made, job = run.provenance, run.job
-    lines = [(tr("Repeat it"), f"mmstudio train {shlex.quote(str(run.folder))} --again"),
+    made, job, beside = run.provenance, run.job, run.beside
+    again = f"mmstudio train {shlex.quote(str(run.folder))} --again" if beside is None else tr(
+        "Delete the baselines of run {} and ask for them anew.").format(int(beside.run))
+    fitted = [] if beside is None else [(tr("Fitted"), f"{beside.model}. {beside.note}".strip()),
+                                        (tr("With"), f"scikit-learn {beside.version}")]
+    lines = [(tr("Repeat it"), again), *fitted,
              (tr("Made"), f"{datetime.fromtimestamp(made.created):%Y-%m-%d %H:%M:%S}"),
              (tr("Examples"), tr("{} · fingerprint {}").format(count(made.examples), made.fingerprint)),
              (tr("Left out"), made.left_out), (tr("Seed"), str(job.seed))]

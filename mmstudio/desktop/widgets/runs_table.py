@@ -33,8 +33,8 @@ Index = QModelIndex | QPersistentModelIndex
 NO_INDEX = QModelIndex()
 STATUS = {"waiting": "waits its turn", "running": "learns", "paused": "paused", "stopped": "stopped", "done": "done",
           "failed": "failed", "interrupted": "was interrupted"}
-WIDEST, STATUS_WIDTH, STAR_WIDTH = 200, 100, 30
-"""Pixels: what a column takes by itself at most, and two that do not go by what stands in them now."""
+WIDEST, WIDEST_NAME, STATUS_WIDTH, STAR_WIDTH = 200, 280, 100, 30
+"""Pixels: what a column takes by itself at most, the run's too, and two that do not go by what stands in them now."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ COLUMNS = (
     _text("target", "Learns", lambda run: "" if run.job.task == "alignment" else run.job.target),
     _text("modalities", "Reads", lambda run: " + ".join(map(tr, run.job.modalities))),
     _text("fusion", "Fusion", lambda run: tr(run.job.fusion) if len(run.job.modalities) > 1 else ""),
-    _text("trained", "Trains", lambda run: tr(trained(run.job))),
+    _text("trained", "Trains", lambda run: tr("baseline" if run.beside is not None else trained(run.job))),
     _number("examples", "Examples", lambda n: count(int(n)), lambda run: run.provenance.examples or math.nan),
     _number("duration", "Took", clock, lambda run: run.state.seconds or math.nan),
     _number("created", "Made", lambda made: f"{datetime.fromtimestamp(made):%Y-%m-%d %H:%M}",
@@ -260,15 +260,18 @@ class RunsTable(QTableView):
     # ---- what is shown ------------------------------------------------------------------------------------------
 
     def show_runs(self, runs: Sequence[Run], starting: Collection[str]) -> None:
-        was_empty = not self.rows.runs
+        before = len(self.rows.runs)
         with self._change():
             self.rows.show_runs(runs, starting)
-        if was_empty and runs:
+        if not before and runs:
             self.resizeColumnsToContents()
             for place in range(len(COLUMNS) - 1):
                 self.setColumnWidth(place, min(self.columnWidth(place) + 8, WIDEST))
             self.setColumnWidth(PLACES["starred"], STAR_WIDTH)
             self.setColumnWidth(PLACES["status"], STATUS_WIDTH)
+        if len(runs) > before:
+            wanted = min(self.sizeHintForColumn(PLACES["name"]) + 8, WIDEST_NAME)
+            self.setColumnWidth(PLACES["name"], max(self.columnWidth(PLACES["name"]), wanted))
 
     def pass_only(self, names: frozenset[str] | None) -> None:
         """Show these runs alone; None shows all."""

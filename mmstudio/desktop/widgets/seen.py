@@ -29,15 +29,15 @@ class SeenView(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.image, self.tokens, self.told = SeenImage(), QTableWidget(0, 4), QLabel(wordWrap=True)
+        self.image, self.tokens, self.told = SeenImage(), QTableWidget(0, 5), QLabel(wordWrap=True)
         self.told.setTextFormat(Qt.TextFormat.PlainText)
         self.told.setProperty("faint", True)
-        self.tokens.setHorizontalHeaderLabels([tr("Position"), tr("Token"), tr("Id"), tr("Characters")])
+        self.tokens.setHorizontalHeaderLabels([tr("Position"), tr("Token"), tr("Id"), tr("Characters"), tr("Segment")])
         self.tokens.verticalHeader().hide()
         self.tokens.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.tokens.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.tokens.verticalHeader().setDefaultSectionSize(24)
-        for column in range(4):
+        for column in range(5):
             self.tokens.horizontalHeader().setSectionResizeMode(
                 column, QHeaderView.ResizeMode.Stretch if column == 1 else QHeaderView.ResizeMode.ResizeToContents)
         self._stack = QStackedWidget()
@@ -64,14 +64,12 @@ class SeenView(QWidget):
 
     def _show_sound(self, seen: SeenSound) -> None:
         if seen.kind == "waveform":
-            self.image.show_image(_wave(seen.values), 0, 0)
+            self.image.show_image(sound_image(seen), 0, 0)
             self.told.setText(tr("{} samples of {:.1f} s, read as they are. {}").format(
                 count(len(seen.values)), seen.seconds, seen.note).strip())
             return
-        low, high = float(seen.values.min()), float(seen.values.max())
-        table = (seen.values[::-1] - low) / max(high - low, 1e-9)
         frames = seen.values.shape[1]
-        self.image.show_image(heat.grey(np.ascontiguousarray(table)), seen.step[0],
+        self.image.show_image(sound_image(seen), seen.step[0],
                               max(1, round(seen.step[1] / max(seen.seconds, 1e-9) * frames)), stretched=True)
         self.told.setText(tr(
             "Log-mel: {} bands up to {:.1f} kHz, {} frames, {:.1f} s of which {:.1f} s are the sound. {}").format(
@@ -80,9 +78,11 @@ class SeenView(QWidget):
 
     def _show_tokens(self, seen: SeenText) -> None:
         self.tokens.setRowCount(len(seen.tokens))
+        self.tokens.setColumnHidden(4, all(token.segment is None for token in seen.tokens))
         for row, token in enumerate(seen.tokens):
             span = "" if token.special else f"{token.start}–{token.end}"
-            for column, text in enumerate((str(token.position), token.text, str(token.id), span)):
+            segment = "" if token.segment is None else str(token.segment)
+            for column, text in enumerate((str(token.position), token.text, str(token.id), span, segment)):
                 cell = QTableWidgetItem(text)
                 if token.special:
                     cell.setForeground(QColor(colours().dim))
@@ -125,6 +125,14 @@ class SeenImage(QWidget):
             for y in range(height - self._rows, 0, -self._rows):
                 painter.drawLine(round(box.left()), round(box.top() + y * down), round(box.right()),
                                  round(box.top() + y * down))
+
+
+def sound_image(seen: SeenSound) -> QImage:
+    """A log-mel in greys, low bands at the bottom, or a waveform's envelope."""
+    if seen.kind == "waveform":
+        return _wave(seen.values)
+    low, high = float(seen.values.min()), float(seen.values.max())
+    return heat.grey(np.ascontiguousarray((seen.values[::-1] - low) / max(high - low, 1e-9)))
 
 
 def _wave(values: np.ndarray) -> QImage:

@@ -8,11 +8,12 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QMenu, QToolButton
 
-from mmstudio.desktop.filtering import Rows
+from mmstudio.desktop.filtering import Rows, score_of
 from mmstudio.desktop.panels.histograms import TITLES
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import tr
 from mmstudio.desktop.theme import THEME, icon
+from mmstudio.library.item_columns import SCORE, Score
 from mmstudio.library.items import Items
 
 FIRST = ("", "name", "modality")
@@ -62,7 +63,8 @@ class SortButton(QToolButton):
     def _offer(self) -> None:
         """What is known at once; columns that came since as soon as they are looked up."""
         self._fill()
-        self._rows.ask(_sortable, self._found, self._session.failed.emit)
+        score = score_of(self._session)
+        self._rows.ask(lambda items: _sortable(items, score), self._found, self._session.failed.emit)
 
     def _found(self, names: list[str]) -> None:
         known = [*FIRST, *(name for name in names if name not in (*FIRST, "added"))]
@@ -89,14 +91,15 @@ class SortButton(QToolButton):
         self.menu().addAction(action)
 
     def _choose_by(self, name: str) -> None:
-        self.choose(name, self.descending)
+        """Of a search the best comes first."""
+        self.choose(name, name == SCORE or (self.descending and self.by != SCORE))
 
     def _choose_way(self, descending: bool) -> None:
         self.choose(self.by, descending)
 
 
-def _sortable(items: Items) -> list[str]:
+def _sortable(items: Items, score: Score | None) -> list[str]:
     """On the lane for maths."""
     from mmstudio.library.sorting import sortable
 
-    return sortable(items.columns())
+    return sortable(items.columns(score=score))
