@@ -159,6 +159,7 @@ QListView#completions {{ border: 1px solid {c.line}; background: {c.raised}; pad
 QTableView {{ border: 0; background: {c.base}; gridline-color: {c.line}; }}
 QHeaderView::section {{ border: 0; border-bottom: 1px solid {c.line}; padding: 4px 8px; background: {c.window};
     color: {c.faint}; }}
+QTableCornerButton::section {{ border: 0; background: {c.window}; }}
 QCheckBox::indicator, QGroupBox::indicator, QListView::indicator {{
     border: 1px solid {c.faint}; border-radius: 3px; background: {c.base}; width: 13px; height: 13px; }}
 QCheckBox::indicator:checked, QGroupBox::indicator:checked, QListView::indicator:checked {{ image: {check}; }}

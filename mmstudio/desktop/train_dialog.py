@@ -150,8 +150,8 @@ class TrainDialog(QDialog):
         self._scroll.setStyleSheet("QScrollArea, QScrollArea > QWidget > QWidget { background: transparent; }")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 2, 2, 10)
-        for widget in (self.told, buttons):
-            widget.setContentsMargins(9, 0, 9, 0)
+        for below in (self.told, buttons):
+            below.setContentsMargins(9, 0, 9, 0)
         layout.addWidget(self._scroll, 1)
         layout.addWidget(self.told)
         layout.addWidget(buttons)

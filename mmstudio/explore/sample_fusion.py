@@ -24,7 +24,7 @@ _TURNS = 12
 _STILL = 5e-7
 _TINY = np.float32(1e-12)
 _ROUNDING = 1e-6
-_AT_ONCE = 1 << 14
+_AT_ONCE = 1 << 11
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ OF_EACH, OF_ALL = 128, 64
 
 
 class SideBySide:
-    """Each modality less its mean, in its own principal components, of which most vectors have no more; what a sample
-    lacks says nothing. That is reckoned once; any weights then only turn what is left.
+    """Each modality less its mean, shortened to its own ``OF_EACH`` principal components; what a sample lacks says
+    nothing. That is reckoned once; any weights then only turn what is left.
     """
 
     def __init__(self, parts: Parts) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QPixmap
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QPixmap, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -152,6 +152,30 @@ def test_isolating_one_of_many_categories_hides_those_below_the_legends_end_too(
     assert len(_names(panel)) == 30
     QTest.mouseDClick(panel.legend, LEFT, pos=QPoint(40, 14))
     assert np.array_equal(panel.canvas.hidden, layout.keys % 30 != 0)
+
+
+@pytest.mark.parametrize("size", [(900, 700), (480, 320), (300, 220)])
+def test_the_legend_leaves_most_of_the_map_free_and_every_line_is_reached_by_the_wheel(
+    size: tuple[int, int], panel: MapPanel, qtbot: QtBot, show: Callable[[int], np.ndarray],
+) -> None:
+    show(400)
+    layout = panel._session.layout
+    assert layout is not None
+    panel._session.layout = Layout(layout.keys, layout.modalities, layout.places, "PaCMAP", True, layout.keys % 30)
+    panel._session.layoutChanged.emit(panel._session.layout)
+    panel.colour_by.choose("cluster")
+    panel.resize(*size)
+    legend, canvas = panel.legend, panel.canvas
+    assert legend.height() <= max(canvas.height() / 2 + 36, 102)
+    assert legend.width() <= max(0.5 * canvas.width(), 200)
+    assert canvas.rect().contains(legend.geometry())
+    seen = set[str | None]()
+    for _ in range(20):
+        seen |= {legend._name_at(y) for y in range(legend.height())}
+        QApplication.sendEvent(legend, QWheelEvent(
+            QPointF(20, 20), legend.mapToGlobal(QPointF(20, 20)), QPoint(), QPoint(0, -120), Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False))
+    assert {f"Cluster {number}" for number in range(1, 31)} <= seen
 
 
 def test_ctrl_a_selects_what_is_seen_and_the_lasso_adds_and_removes(

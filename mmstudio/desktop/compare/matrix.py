@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QComboBox, QLabel, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
 
 from mmstudio.desktop.behind import Behind
 from mmstudio.desktop.previews import Previews
@@ -70,8 +70,7 @@ class MatrixPage(QWidget):
         top = QWidget()
         flow = Flow(top)
         for label, box in ((tr("Rows"), self.rows), (tr("Columns"), self.columns), (tr("By"), self.measure)):
-            flow.addWidget(QLabel(label))
-            flow.addWidget(box)
+            flow.addWidget(_pair(QLabel(label), box))
         self._stack = QStackedWidget()
         self._stack.addWidget(EmptyState(tr(
             "Select pictures, texts and sounds - on the map, or Ctrl+A for all - to see how similar each is to each.")))
@@ -135,6 +134,16 @@ class MatrixPage(QWidget):
             self._chosen = pair
             self._session.select(pair)
             self.pairChosen.emit(*pair)
+
+
+def _pair(*widgets: QWidget) -> QWidget:
+    """Side by side, and never on two lines."""
+    made = QWidget()
+    row = QHBoxLayout(made)
+    row.setContentsMargins(0, 0, 8, 0)
+    for widget in widgets:
+        row.addWidget(widget)
+    return made
 
 
 def _sides(view: VectorView, chosen: NDArray[np.int64], rows: str, columns: str, measure: Measure) -> Sides:

@@ -243,6 +243,7 @@ class MapPanel(QWidget):
         self._hide()
 
     def _place_legend(self) -> None:
+        self.legend.fit()
         self.legend.move(10, max(10, self.canvas.height() - self.legend.height() - 10))
 
     def resizeEvent(self, event: QResizeEvent) -> None:

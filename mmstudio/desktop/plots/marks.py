@@ -170,13 +170,14 @@ class Marks(QWidget):
         painter.drawRoundedRect(box, 4, 4)
 
     def _draw_axes(self, painter: QPainter, axes: tuple[str, str]) -> None:
+        """At the ends of the axes, where the legend is not."""
         metrics = painter.fontMetrics()
         wide = [metrics.elidedText(title, Qt.TextElideMode.ElideRight, 260) for title in axes]
         width = metrics.horizontalAdvance(wide[0]) + 16
-        self._write(painter, QRectF((self.width() - width) / 2, self.height() - 30, width, 22), wide[0])
+        self._write(painter, QRectF(self.width() - width - 8, self.height() - 30, width, 22), wide[0])
         width = metrics.horizontalAdvance(wide[1]) + 16
         painter.save()
-        painter.translate(4, (self.height() + width) / 2)
+        painter.translate(4, width + 8)
         painter.rotate(-90)
         self._write(painter, QRectF(0, 0, width, 22), wide[1])
         painter.restore()

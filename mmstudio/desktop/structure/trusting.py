@@ -160,7 +160,7 @@ def _figures(found: Looked) -> tuple[str, ...]:
     trust = found.trust
     figures = (tr("Trustworthiness {:.3f}").format(trust.trustworthiness.mean()),
                tr("Continuity {:.3f}").format(trust.continuity.mean()),
-               tr("{:.0%} of the {} nearest are kept").format(trust.kept.mean(), trust.k),
+               tr("{:.1%} of the {} nearest are kept").format(trust.kept.mean(), trust.k),
                tr("Stress {:.3f}").format(trust.stress))
     rest = (tr("by {} points").format(count(len(trust.rows))),) if len(trust.rows) < len(found.seen.keys) else ()
     return figures + rest
