@@ -106,7 +106,7 @@ class Scatter(QWidget):
         self.update()
 
     def move_points(self, places: NDArray[np.float32], fits: bool = True) -> None:
-        """Put the first ``len(places)`` points elsewhere at once; those behind them (samples) stay. What is shown of the
+        """Put the first ``len(places)`` points elsewhere at once; those behind them (samples) stay. What is seen of the
         map ``fits`` all of it afterwards, if it did before.
         """
         self._forget_hover()
