@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -19,14 +19,12 @@ from mmstudio.desktop.behind import Behind
 from mmstudio.desktop.panels.map import MapPanel
 from mmstudio.desktop.plots.marks import Overlay
 from mmstudio.desktop.previews import Previews
-from mmstudio.desktop.sample_rows import drawn, links_of, rows_of
+from mmstudio.desktop.sample_rows import links_of
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.structure.beside import Reckoning
+from mmstudio.desktop.structure.measured_gap import Gap, measured
 from mmstudio.desktop.text import count, modality_name, tr
 from mmstudio.desktop.widgets.plain_table import fill_row, plain_table
-from mmstudio.explore.gap import Between, Closing, Modal, between, closing, joint_recall, modal
-from mmstudio.library import Sample, VectorView
-from mmstudio.progress import Progress, Work
 
 NOTE = ("A model puts each modality into a narrow cone of its own (Liang et al. 2022). Closing the gap moves each "
         "around the middle. Uniformity is lower where vectors are more even, about -4 at best; alignment is the mean "
@@ -35,20 +33,6 @@ NO_SAMPLES = ("There are no samples of several modalities: group what belongs to
               "the gap does.")
 MODAL = ("Modality", "Items", "Length of the centre", "Uniformity")
 PAIRS = ("Modalities", "Gap", "Pairs", "Alignment", "By chance", "Recall@1, closed", "Back, closed")
-MOST_RECALLED = 500
-"""Samples whose items are looked for among all items."""
-
-
-@dataclass(frozen=True)
-class Gap:
-    """All that is measured."""
-
-    modal: list[Modal]
-    between: list[Between]
-    closing: list[Closing]
-    joint: tuple[float, float]
-    recalled: int
-    samples: int
 
 
 class GapPage(QWidget):
@@ -102,7 +86,7 @@ class GapPage(QWidget):
         if view is None or len(view) < 2:
             self._session.noted.emit(tr("It needs items with vectors."))
             return
-        self.progress.start(partial(_measured, view, samples), self._show)
+        self.progress.start(partial(measured, view, samples), self._show)
 
     def _show(self, found: Gap) -> None:
         self.found = found
@@ -145,20 +129,6 @@ class GapPage(QWidget):
         items, samples = self._session.items.copy(), list(self._session.samples.values())
         self._behind.ask(partial(links_of, items, samples),
                          lambda links: self._map.marks.put("gap", Overlay(links=links)))
-
-
-def _measured(view: VectorView, samples: list[Sample]) -> Work[Gap]:
-    """Recall looks at all items for each question, so of very many samples it is that of some."""
-    of, known = (view.vectors, view.modalities), rows_of(view, samples)
-    some = drawn(known, MOST_RECALLED)
-    yield Progress(0, 4, "looking at each modality")
-    modals = modal(*of)
-    yield Progress(1, 4, "looking between modalities")
-    pairs = between(*of, known)
-    yield Progress(2, 4, "closing the gap")
-    closings = closing(*of, some)
-    yield Progress(3, 4, "looking among all modalities")
-    return Gap(modals, pairs, closings, joint_recall(*of, some), len(some), len(known))
 
 
 def _number(value: float) -> str:
