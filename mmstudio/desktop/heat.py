@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtGui import QColor, QImage
 
+from mmstudio.colour_maps import colour_map
+
 Floats = NDArray[np.float32]
-
-
-@cache
-def _table() -> NDArray[np.uint8]:
-    """``(256, 3)``: colorcet's CET-L8 from blue over red to yellow."""
-    import colorcet
-
-    return (np.array(colorcet.linear_bmy_10_95_c78) * 255).astype(np.uint8)
+HEAT = "linear_bmy_10_95_c78"
+"""From blue over red to yellow."""
 
 
 def colour(share: float, alpha: float = 1.0) -> QColor:
     """The colour of 0..1."""
-    red, green, blue = (int(v) for v in _table()[int(np.clip(share, 0, 1) * 255)])
+    red, green, blue = (int(v) for v in colour_map(HEAT)[int(np.clip(share, 0, 1) * 255)])
     return QColor(red, green, blue, int(255 * np.clip(alpha, 0, 1)))
 
 
 def picture(grid: Floats, strongest_alpha: float) -> QImage:
     """``(rows, columns)`` of 0..1 as an image whose opacity grows with the number, so that what matters is seen."""
     rgba = np.empty((*grid.shape, 4), np.uint8)
-    rgba[..., :3] = _table()[(np.clip(grid, 0, 1) * 255).astype(np.uint8)]
+    rgba[..., :3] = colour_map(HEAT)[(np.clip(grid, 0, 1) * 255).astype(np.uint8)]
     rgba[..., 3] = (255 * strongest_alpha * (0.12 + 0.88 * np.clip(grid, 0, 1))).astype(np.uint8)
     return as_image(rgba)
 
@@ -49,7 +43,4 @@ def as_pixels(image: QImage) -> NDArray[np.uint8]:
 
 def grey(table: Floats) -> QImage:
     """``(rows, columns)`` of 0..1 in the colours of a spectrogram."""
-    import colorcet
-
-    colours = (np.array(colorcet.linear_kbc_5_95_c73) * 255).astype(np.uint8)
-    return as_image(colours[(np.clip(table, 0, 1) * 255).astype(np.uint8)])
+    return as_image(colour_map("linear_kbc_5_95_c73")[(np.clip(table, 0, 1) * 255).astype(np.uint8)])

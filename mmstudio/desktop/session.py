@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 LOOKED_AT = 1000
 """Of the items that were added, so many are looked at to see what they were made with."""
+MANY_SAMPLES = 10_000
 LAYOUT_EVERY_MS = 700
 """While vectors arrive, the map is drawn anew at this distance."""
 
@@ -148,7 +149,8 @@ class Session(QObject):
             items = here.items()
             items.counts()  # here rather than in the window: of a million items it takes a moment
             samples = here.samples()
-            gc.freeze()  # nor are they garbage: to look through 300,000 samples again and again took the window 200 ms
+            if len(samples) > MANY_SAMPLES:
+                gc.freeze()  # to look through 300,000 of them for garbage again and again took the window 200 ms
             return here, items, samples
 
         def opened(loaded: tuple[Project, Items, list[Sample]]) -> None:
@@ -272,7 +274,6 @@ class Session(QObject):
             self._left, self.arrangement = self.layout, replace(self.arrangement, axes=None, titles=("", ""))
             self._forget_answers()
             self.encoderChanged.emit()
-            self.maths.ask(import_colour_maps)
             self.maths.ask(preload_lancedb)
             note = getattr(encoder, "note", "")
             if note:
@@ -798,11 +799,6 @@ def _same(one: Path, other: Path) -> bool:
 
 def _download_title(name: str) -> str:
     return tr("Download of {}").format(name.rpartition("/")[2])
-
-
-def import_colour_maps() -> None:
-    """The first heat map should not wait for them."""
-    import colorcet  # noqa: F401
 
 
 def warm_up(encoder: Encoder) -> None:

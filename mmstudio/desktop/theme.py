@@ -10,6 +10,7 @@ from PySide6.QtGui import QColor, QGuiApplication, QIcon, QPainter, QPalette, QP
 from PySide6.QtWidgets import QApplication, QWidget
 
 from mmstudio import paths
+from mmstudio.colour_maps import colour_map
 
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 MODALITY_COLOURS = {"image": "#4C9BE8", "audio": "#E69F00", "text": "#2BB58A", "sample": "#E05C97"}
@@ -77,10 +78,8 @@ def category_colours(number: int) -> list[QColor]:
     """Distinct colours: Okabe–Ito up to eight, Glasbey beyond."""
     if number <= len(OKABE_ITO):
         return [QColor(c) for c in OKABE_ITO[:number]]
-    import colorcet
-
-    table = colorcet.glasbey_light if THEME.colours.dark else colorcet.glasbey_dark
-    return [QColor(table[i % len(table)]) for i in range(number)]
+    table = colour_map("glasbey_light" if THEME.colours.dark else "glasbey_dark").tolist()
+    return [QColor(*table[i % len(table)]) for i in range(number)]
 
 
 def icon(name: str) -> QIcon:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtGui import QColor
 
+from mmstudio.colour_maps import colour_map
+from mmstudio.desktop.heat import HEAT
 from mmstudio.desktop.plots.sprites import SHAPES
 from mmstudio.desktop.text import modality_name, tr
 from mmstudio.desktop.theme import MODALITY_COLOURS, THEME, category_colours
@@ -61,12 +63,9 @@ class Colouring:
 
 
 def scale_colours() -> list[QColor]:
-    """``STEPS`` colours of colorcet's CET-L8, whose lightness rises evenly, as far as they show on the theme."""
-    import colorcet
-
+    """``STEPS`` colours of heat, whose lightness rises evenly, as far as they show on the theme."""
     first, last = (60, 255) if THEME.colours.dark else (0, 205)
-    table = [colorcet.linear_bmy_10_95_c78[i] for i in np.linspace(first, last, STEPS).astype(int)]
-    return [QColor.fromRgbF(*rgb) for rgb in table]
+    return [QColor(*rgb) for rgb in colour_map(HEAT)[np.linspace(first, last, STEPS).astype(int)].tolist()]
 
 
 def by_modality(shapes: Codes) -> Colouring:

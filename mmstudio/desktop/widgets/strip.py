@@ -8,6 +8,7 @@ from PySide6.QtCore import QRect, QSize
 from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QToolTip, QWidget
 
+from mmstudio.colour_maps import colour_map
 from mmstudio.desktop import heat
 from mmstudio.desktop.text import tr
 from mmstudio.desktop.theme import THEME, colours
@@ -41,10 +42,8 @@ class VectorStrip(QWidget):
         return -(-len(self._vector) // ROWS)
 
     def _drawn(self) -> QImage:
-        import colorcet
-
         name = "CET_D1" if not colours().dark else "CET_D1A"
-        table = (np.array([_rgb(c) for c in colorcet.palette[name]]) * 255).astype(np.uint8)
+        table = colour_map(name)
         most = max(float(np.abs(self._vector).max()), 1e-9)
         cells = np.zeros(ROWS * self._columns(), np.float32)
         cells[: len(self._vector)] = self._vector / most
@@ -66,8 +65,3 @@ class VectorStrip(QWidget):
         if index < len(self._vector):
             QToolTip.showText(event.globalPosition().toPoint(),
                               tr("component {}: {}").format(index + 1, f"{self._vector[index]:+.4f}"), self)
-
-
-def _rgb(colour: str) -> tuple[float, float, float]:
-    c = QColor(colour)
-    return c.redF(), c.greenF(), c.blueF()
