@@ -5,6 +5,7 @@ asking, and pictures of what is seen. They need a display (Xvfb will do).
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,7 @@ class Studio:
     """The window without a project, and what a person does there."""
 
     def __init__(self, width: int, height: int) -> None:
+        sys.setswitchinterval(0.001)  # as the studio has it
         self.application = QApplication(["mmstudio"])
         self.application.setStyle("Fusion")
         chosen, _ = settings.load()

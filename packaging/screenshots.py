@@ -8,85 +8,34 @@ full, searching, explaining a picture, a sound and a text, a fused sample, and a
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
+
+from at_window import Studio, rest, wait
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QWidget
+
+from mmstudio import paths
+from mmstudio.desktop.train_dialog import TrainDialog
 
 FOLDER = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent / "pictures"
 README = ("map-dark", "search-light", "sound-dark", "why-light", "features-dark", "sample-light", "trial-dark",
           "filter-light", "training-dark")
-os.environ["MMSTUDIO_HOME"] = tempfile.mkdtemp(prefix="mmstudio-pictures-")
-
-from PySide6.QtCore import QEventLoop, Qt, QTimer  # noqa: E402
-from PySide6.QtWidgets import QApplication  # noqa: E402
-
-from mmstudio import paths, settings  # noqa: E402
-from mmstudio.desktop.session import Session  # noqa: E402
-from mmstudio.desktop.theme import THEME  # noqa: E402
-from mmstudio.desktop.train_dialog import TrainDialog  # noqa: E402
-from mmstudio.desktop.window import MainWindow  # noqa: E402
-
-
-def wait(until: Callable[[], object], seconds: float = 180) -> None:
-    """Run the event loop until something is true."""
-    loop, deadline, poll = QEventLoop(), QTimer(singleShot=True), QTimer(interval=30)
-    deadline.timeout.connect(loop.quit)
-    poll.timeout.connect(lambda: loop.quit() if until() else None)
-    deadline.start(int(seconds * 1000))
-    poll.start()
-    loop.exec()
-    if not until():
-        raise TimeoutError("the window did not get there")
-
-
-def rest(seconds: float) -> None:
-    """Let the window finish moving."""
-    loop = QEventLoop()
-    QTimer.singleShot(int(seconds * 1000), loop.quit)
-    loop.exec()
 
 
 def main() -> None:
     """Walk through the studio and save what is seen."""
-    application = QApplication(sys.argv[:1])
-    application.setStyle("Fusion")
-    chosen, _ = settings.load()
-    THEME.apply("dark")
-    session = Session(chosen)
-    window = MainWindow(session)
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    studio = Studio(1440, 860)
+    session, window = studio.session, studio.window
+    item, show, ask = studio.item, studio.open, studio.ask
 
-    def grab(name: str, themes: tuple[str, ...] = ("dark", "light")) -> None:
-        for theme in themes:
-            if len(sys.argv) < 2 and f"{name}-{theme}" not in README:
-                continue
-            THEME.apply(theme)
-            rest(0.8)
-            shown = window.screen().grabWindow(0) if name == "train" else window.grab()
-            shown.save(str(FOLDER / f"{name}-{theme}.png"))
+    def grab(name: str, shown: QWidget | None = None) -> None:
+        for theme in ("dark", "light"):
+            if len(sys.argv) > 1 or f"{name}-{theme}" in README:
+                studio.grab(FOLDER / f"{name}-{theme}.png", theme, shown)
 
-    def item(name: str) -> int:
-        return next(i.id for i in session.items.values() if i.path.stem == name and not i.part)
-
-    def show(key: int) -> None:
-        got: list[object] = []
-        session.explained.connect(got.append)
-        window._open(key)
-        wait(lambda: got)
-        session.explained.disconnect(got.append)
-        rest(0.5)
-
-    def ask(words: str) -> None:
-        window.search.setText(words)
-        window._ask_words()
-        wait(lambda: session.answer is not None and session.answer.title == words)
-
-    window.resize(1440, 860)
-    window.show()
-    session.start(paths.default_project())
-    wait(lambda: session.encoder is not None)
+    studio.start(paths.default_project())
     grab("empty")
     session.add_example()
     wait(lambda: session.layout is not None and session.layout.final and session.layout.kind == "PaCMAP"
@@ -137,7 +86,7 @@ def main() -> None:
     score.words.setText("a chair")
     wait(lambda: not score._work.busy and score.judge.isEnabled())
     score.judge.click()
-    wait(lambda: score.badge.text())
+    wait(lambda: score.verdicts[0].text())
     grab("why")
     window.actions_.by_id["why_features"].trigger()
     features = window.why.made.pages["features"].made
@@ -165,7 +114,7 @@ def main() -> None:
         wanted = line.text().split()[0] in ("animal", "food", "vehicle", "weather", "music", "plant")
         line.setCheckState(Qt.CheckState.Checked if wanted else Qt.CheckState.Unchecked)
     rest(0.5)
-    grab("train")
+    grab("train", dialog)
     dialog.go.click()
     wait(lambda: window.learning.runs and window.learning.runs[0].state.status == "done")
     rest(1.0)

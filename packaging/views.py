@@ -301,7 +301,7 @@ def seen(modality: Modality, change: str = "") -> View:
 for shown, modality in (("picture", "image"), ("sound", "audio"), ("text", "text")):
     view(f"sees {shown}")(seen(modality))
 view("sees changed picture")(seen("image", "occlusion"))
-view("sees changed sound")(seen("audio", "noise"))
+view("sees changed sound")(seen("audio", "white-noise"))
 
 
 # ---- map -------------------------------------------------------------------------------------------------------------
@@ -692,7 +692,7 @@ def _(walk: Walk) -> Shown:
     page = walk.page("why", "score")
     scored("image", "a puppy")(walk)
     page.judge.click()
-    wait(lambda: page.badge.text())
+    wait(lambda: page.verdicts[0].text())
     rest(0.5)
 
 

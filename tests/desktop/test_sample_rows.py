@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmstudio.desktop.sample_rows import drawn, links_of, rows_of
+from mmstudio.desktop.sample_rows import SampleRows, links_of
 from mmstudio.library import Item, Sample, SpaceKey, VectorView
 from mmstudio.library.item import item_rows
 from mmstudio.library.items import Items
@@ -38,15 +38,23 @@ def test_links_join_items_of_two_modalities_that_are_there(items: Items, samples
 
 
 def test_rows_are_those_with_a_vector_and_some_are_always_the_same_ones(samples: list[Sample]) -> None:
-    ids = np.arange(2, 42, 2)
+    ids = np.random.default_rng(1).permutation(np.arange(2, 42, 2))
     view = VectorView(SpaceKey("made", "1", "1", 2), ids, np.zeros((20, 2), np.float32), np.full(20, "text"),
                       {int(key): row for row, key in enumerate(ids)})
-    rows = rows_of(view, samples)
-    assert all(len(own) > 1 for own in rows)
-    assert [[int(ids[row]) for row in own] for own in rows] == [
+    rows = SampleRows.of(view, samples)
+    lists = rows.lists()
+    assert [[int(ids[row]) for row in own] for own in lists] == [
         own for sample in samples if len(own := [i for i in sample.item_ids if i in view.rows]) > 1]
-    assert drawn(rows, 100) is rows
-    some = drawn(rows, 5)
+    assert len(rows) == len(lists) > 5
+    assert rows.drawn(100) is rows
+    some = rows.drawn(5).lists()
     assert len(some) == 5
-    assert some == drawn(rows, 5)
-    assert all(own in rows for own in some)
+    assert some == rows.drawn(5).lists()
+    assert all(own in lists for own in some)
+
+
+def test_without_samples_or_vectors_there_are_no_rows(samples: list[Sample]) -> None:
+    none = VectorView(SpaceKey("made", "1", "1", 2), np.zeros(0, np.int64), np.zeros((0, 2), np.float32),
+                      np.zeros(0, "<U5"), {})
+    assert SampleRows.of(none, samples).lists() == []
+    assert len(SampleRows.of(none, [])) == 0

@@ -15,6 +15,7 @@ import pytest
 import soundfile
 from PIL import Image, ImageDraw
 
+from mmstudio.colour_maps import colour_map
 from mmstudio.encoders import Encoder
 from mmstudio.encoders.base import encode
 from mmstudio.errors import StudioError
@@ -163,8 +164,6 @@ def test_the_page_is_one_file_that_loads_nothing_and_has_a_dark_look(page: str) 
 
 def test_the_heat_over_a_picture_is_that_of_the_method(page: str, wish: Wish, starter: Encoder) -> None:
     """Each patch's cosine with the query, as the strength of the colour map's colour over half of the picture."""
-    import colorcet
-
     with Image.open(io.BytesIO(content(read(page).all("img", "large")[0]["src"]))) as picture:
         pixels = np.asarray(picture.convert("RGB"), float)
     with Image.open(wish.items[0].path) as original:
@@ -175,7 +174,7 @@ def test_the_heat_over_a_picture_is_that_of_the_method(page: str, wish: Wish, st
     cosines = explanation.tokens @ wish.target
     inside = explanation.token_positions.placed
     low, high = cosines[inside].min(), cosines[inside].max()
-    table = np.array(colorcet.linear_kryw_0_100_c71)
+    table = colour_map("linear_kryw_0_100_c71") / 255
     for (left, top, right, bottom), cosine in zip(explanation.token_positions.extents[inside], cosines[inside],
                                                   strict=True):
         x, y = int((left + right) / 2 * pixels.shape[1]), int((top + bottom) / 2 * pixels.shape[0])

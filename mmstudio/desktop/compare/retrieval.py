@@ -14,11 +14,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from mmstudio.desktop.sample_rows import drawn, rows_of
+from mmstudio.desktop.sample_rows import SampleRows
 from mmstudio.desktop.session import Session
-from mmstudio.desktop.structure.beside import Reckoning
+from mmstudio.desktop.structure.beside import Reckoning, aside_if_many
 from mmstudio.desktop.text import count, modality_name, tr
 from mmstudio.desktop.widgets.plain_table import plain_table
+from mmstudio.explore.aside import Aside
 from mmstudio.explore.retrieval import KS, Direction, Estimate, report
 from mmstudio.library import Sample, VectorView
 from mmstudio.progress import Work
@@ -67,7 +68,7 @@ class RetrievalPage(QWidget):
             self.told.setText(tr("There are no samples with vectors yet. Group what belongs together (Ctrl+G)."))
             return
         self.told.clear()
-        self.progress.start(partial(_reckoned, view, samples), self._show)
+        self.progress.start(partial(_reckoned, self._session.aside, view, samples), self._show)
 
     def _show(self, outcome: tuple[list[Direction], int, int]) -> None:
         found, taken, known = outcome
@@ -95,8 +96,9 @@ def _rank(found: Estimate) -> str:
     return tr("{:g} [{:g}–{:g}]  chance {:g}").format(found.value, found.low, found.high, found.chance)
 
 
-def _reckoned(view: VectorView, samples: list[Sample]) -> Work[tuple[list[Direction], int, int]]:
+def _reckoned(aside: Aside, view: VectorView, samples: list[Sample]) -> Work[tuple[list[Direction], int, int]]:
     """The report, of how many samples, and how many there are: each question looks at all items."""
-    known = rows_of(view, samples)
-    some = drawn(known, MOST_SAMPLES)
-    return (yield from report(view.vectors, view.modalities, some)), len(some), len(known)
+    known = SampleRows.of(view, samples)
+    some = known.drawn(MOST_SAMPLES).lists()
+    found = yield from aside_if_many(aside, len(view), report, view.vectors, view.modalities, some)
+    return found, len(some), len(known)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from PySide6.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
 
@@ -11,7 +11,19 @@ from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import tr
 from mmstudio.desktop.worker import Ticket
 from mmstudio.errors import StudioError
+from mmstudio.explore.aside import Aside
 from mmstudio.progress import Progress, Work
+
+FEW = 20_000
+"""Rows of vectors: what looks at so many answers sooner here than the process beside the window does."""
+T = TypeVar("T")
+
+
+def aside_if_many(aside: Aside, number: int, function: Callable[..., Work[T]], *arguments: Any) -> Work[T]:
+    """The same work as ``function(*arguments)``, in the process beside the window where it is about many rows: numpy
+    holds the interpreter's lock while it gathers them.
+    """
+    return function(*arguments) if number <= FEW else aside.run(function, *arguments)
 
 
 class Reckoning(QWidget):

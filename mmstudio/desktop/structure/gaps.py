@@ -16,15 +16,18 @@ from PySide6.QtWidgets import (
 )
 
 from mmstudio.desktop.behind import Behind
+from mmstudio.desktop.measured_gap import Gap, measured
 from mmstudio.desktop.panels.map import MapPanel
 from mmstudio.desktop.plots.marks import Overlay
 from mmstudio.desktop.previews import Previews
-from mmstudio.desktop.sample_rows import links_of
+from mmstudio.desktop.sample_rows import SampleRows, links_of
 from mmstudio.desktop.session import Session
-from mmstudio.desktop.structure.beside import Reckoning
-from mmstudio.desktop.structure.measured_gap import Gap, measured
+from mmstudio.desktop.structure.beside import Reckoning, aside_if_many
 from mmstudio.desktop.text import count, modality_name, tr
 from mmstudio.desktop.widgets.plain_table import fill_row, plain_table
+from mmstudio.explore.aside import Aside
+from mmstudio.library import Sample, VectorView
+from mmstudio.progress import Work
 
 NOTE = ("A model puts each modality into a narrow cone of its own (Liang et al. 2022). Closing the gap moves each "
         "around the middle. Uniformity is lower where vectors are more even, about -4 at best; alignment is the mean "
@@ -86,7 +89,7 @@ class GapPage(QWidget):
         if view is None or len(view) < 2:
             self._session.noted.emit(tr("It needs items with vectors."))
             return
-        self.progress.start(partial(measured, view, samples), self._show)
+        self.progress.start(partial(_measured, self._session.aside, view, samples), self._show)
 
     def _show(self, found: Gap) -> None:
         self.found = found
@@ -129,6 +132,11 @@ class GapPage(QWidget):
         items, samples = self._session.items.copy(), list(self._session.samples.values())
         self._behind.ask(partial(links_of, items, samples),
                          lambda links: self._map.marks.put("gap", Overlay(links=links)))
+
+
+def _measured(aside: Aside, view: VectorView, samples: list[Sample]) -> Work[Gap]:
+    rows = SampleRows.of(view, samples)
+    return (yield from aside_if_many(aside, len(view), measured, view.vectors, view.modalities, rows))
 
 
 def _number(value: float) -> str:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmstudio.desktop.sample_rows import Rows, drawn, rows_of
+from mmstudio.desktop.sample_rows import SampleRows
 from mmstudio.explore.gap import Between, Closing, Modal, between, closing, joint_recall, modal
-from mmstudio.library import Sample, VectorView
 from mmstudio.progress import Progress, Work
 
 MOST_RECALLED = 300
@@ -32,26 +31,27 @@ class Gap:
     samples: int
 
 
-def measured(view: VectorView, samples: list[Sample]) -> Work[Gap]:
-    """Recall looks at all items for each question, so of very many samples it is that of some."""
-    of, known = (view.vectors, view.modalities), rows_of(view, samples)
-    some = drawn(known, MOST_RECALLED)
+def measured(vectors: NDArray[np.floating], modalities: NDArray[np.str_], known: SampleRows) -> Work[Gap]:
+    """Of ``vectors (n, dim)`` of ``modalities (n,)``. Recall looks at all items for each question, so of very many
+    samples it is that of some.
+    """
+    some = known.drawn(MOST_RECALLED).lists()
     yield Progress(0, len(some), "looking at each modality")
-    modals = modal(*of)
+    modals = modal(vectors, modalities)
     yield Progress(0, len(some), "looking between modalities")
-    pairs = between(*of, known)
-    size = max(FEWEST_AT_ONCE, AT_ONCE // max(1, len(view)))
+    pairs = between(vectors, modalities, known.lists())
+    size = max(FEWEST_AT_ONCE, AT_ONCE // max(1, len(vectors)))
     closings, joints, questions = list[Closing](), list[tuple[float, float]](), list[int]()
     for start in range(0, max(1, len(some)), size):
         yield Progress(start, len(some), "looking for what belongs together")
         part = some[start : start + size]
-        closings += closing(*of, part)
-        joints.append(joint_recall(*of, part))
-        questions.append(_questions(view.modalities, part))
+        closings += closing(vectors, modalities, part)
+        joints.append(joint_recall(vectors, modalities, part))
+        questions.append(_questions(modalities, part))
     return Gap(modals, pairs, _together(closings), _mean(joints, questions), len(some), len(known))
 
 
-def _questions(modalities: NDArray[np.str_], samples: Rows) -> int:
+def _questions(modalities: NDArray[np.str_], samples: list[list[int]]) -> int:
     """Items with a partner of another modality."""
     return len({row for rows in samples for row in rows if len(set(modalities[rows].tolist())) > 1})
 
