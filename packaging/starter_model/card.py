@@ -6,8 +6,10 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 BEGIN, END = "<!-- evaluation: written by evaluate.py -->", "<!-- end of evaluation -->"
+TRAINED, TRAINED_END = "<!-- training: written by export.py -->", "<!-- end of training -->"
 
 
 @dataclass(frozen=True)
@@ -63,5 +65,21 @@ def between_marks(card: str) -> str:
 
 def with_table(card: str, rows: list[Row]) -> str:
     """The card with its table replaced."""
-    before, rest = card.split(BEGIN, 1)
-    return f"{before}{BEGIN}\n{table(rows)}\n{END}{rest.split(END, 1)[1]}"
+    return _between(card, BEGIN, table(rows), END)
+
+
+def trained(told: dict[str, Any]) -> str:
+    """On what, and how long, from ``trained_on`` of config.json."""
+    seconds = ", ".join(f"{tower} {spent:,}" for tower, spent in told["cpu_seconds"].items())
+    return (f"Trained from scratch on {told['device']}, one process a tower: {told['pictures']:,} drawings and "
+            f"{told['clips']:,} clips of sound. CPU seconds: {seconds}.")
+
+
+def with_training(card: str, told: dict[str, Any]) -> str:
+    """The card with the line on its training replaced."""
+    return _between(card, TRAINED, trained(told), TRAINED_END)
+
+
+def _between(card: str, begin: str, text: str, end: str) -> str:
+    before, rest = card.split(begin, 1)
+    return f"{before}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}"

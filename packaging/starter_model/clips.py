@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 
 import common  # noqa: F401 - puts the studio on the path
@@ -100,6 +101,23 @@ class Source:
         chosen = [self.pool[i] for i in rng.choice(len(self.pool), BATCH * SORTED, False)]
         chosen.sort(key=lambda clip: clip.mel.shape[1])
         return [chosen[i * BATCH : (i + 1) * BATCH] for i in rng.permutation(SORTED)]
+
+
+@cache
+def source() -> Source:
+    """This process's pool of clips."""
+    return Source({})
+
+
+def draw_clips(step: int, seen: int, known: dict[str, int]) -> tuple[list[list[Clip]], dict[str, int]]:
+    """Several batches, and the phonemes that are known by then; a pool that began elsewhere starts with those known."""
+    source().known = known | source().known
+    return source().draw(step, seen), dict(source().known)
+
+
+def after(step: int, seen: int) -> tuple[int, int]:
+    """The step at which the next clips are drawn, and how many were heard before it."""
+    return step + SORTED, seen + SORTED * BATCH
 
 
 def lay_out(clips: list[Clip], rng: np.random.Generator | None) -> tuple[Tensor, Tensor, Tensor]:

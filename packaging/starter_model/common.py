@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,42 @@ from torch import Tensor
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))  # the towers are the studio's own classes
 RUN = Path(os.environ.get("STARTER_RUN", REPOSITORY / "build" / "starter_run"))  # checkpoints, caches, logs
+DEVICE = torch.device(os.environ.get("STARTER_DEVICE", "cuda" if torch.cuda.is_available() else "cpu"))
+
+from mmstudio.encoders.starter_towers import StarterConfig  # noqa: E402
+
+
+def device_name() -> str:
+    """On what this process trains, for the model card."""
+    return torch.cuda.get_device_name(DEVICE) if DEVICE.type == "cuda" else f"{os.cpu_count()} CPU cores"
+
+
+def config() -> StarterConfig:
+    """The sizes of this run's towers: STARTER_WIDTH times the shipped ones', kept in RUN/config.json once it began."""
+    kept = RUN / "config.json"
+    if not kept.exists():
+        wider(StarterConfig(), float(os.environ.get("STARTER_WIDTH", "1"))).write(kept)
+    return StarterConfig.read(kept)
+
+
+def wider(sizes: StarterConfig, factor: float) -> StarterConfig:
+    """Towers of so many times the width, in steps that the heads divide; the text tower's linear start fills at most
+    the shared space's dimensions.
+    """
+
+    def width(of: int, heads: int = 1) -> int:
+        return max(1, round(of * factor / (8 * heads))) * 8 * heads
+
+    first, second = sizes.image_stem
+    early, late = sizes.audio_stem
+    return replace(
+        sizes,
+        text_width=min(sizes.dim, width(sizes.text_width, sizes.text_heads)),
+        image_stem=(width(first), width(second)),
+        image_width=width(sizes.image_width, sizes.image_heads),
+        audio_stem=(width(early), width(late)),
+        audio_width=width(sizes.audio_width, sizes.audio_heads),
+    )
 
 
 def say(text: str, log: str) -> None:
@@ -54,7 +91,7 @@ def bank_path(name: str) -> Path:
 def text_bank() -> tuple[Tensor, str]:
     """The concepts' vectors in the shared space: the student's once it is trained, until then the teacher's."""
     name = "student" if bank_path("student").exists() else "teacher"
-    return torch.from_numpy(np.load(bank_path(name))).float(), name
+    return torch.from_numpy(np.load(bank_path(name))).float().to(DEVICE), name
 
 
 class LeftVectors:
@@ -68,7 +105,7 @@ class LeftVectors:
         """(concepts, k, 384), rows of zeros where there is none; or None while there are no vectors yet."""
         if self.path.exists() and self.path.stat().st_mtime > self.age:
             self.age = self.path.stat().st_mtime
-            self.vectors = torch.from_numpy(np.load(self.path)).float()
+            self.vectors = torch.from_numpy(np.load(self.path)).float().to(DEVICE)
         return self.vectors
 
 

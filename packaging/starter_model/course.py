@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import torch
-from common import RUN
+from common import DEVICE, RUN, device_name
 from torch import Tensor, nn
 
 LOGIT_SCALE = 20.0  # ceiling of the softmax scale: above it vectors rank well but end far from each other
@@ -97,7 +97,8 @@ class Ranking(nn.Module):
 
     def __init__(self, bank: Tensor, hidden: Tensor) -> None:
         super().__init__()
-        self.bank, self.hidden = bank, hidden  # (concepts, 384); (concepts,) bool: held out, never an answer
+        self.bank = bank  # (concepts, 384)
+        self.hidden = hidden.to(bank.device)  # (concepts,) bool: held out, never an answer
         self.log_scale = nn.Parameter(torch.tensor(12.0).log())
 
     def scale(self) -> Tensor:
@@ -112,7 +113,7 @@ class Ranking(nn.Module):
 
     def matched(self, vectors: Tensor, said: Tensor, rivals: Tensor | None = None) -> Tensor:
         """Contrast within the batch, both ways: vectors (n, 384) and their captions' (n, 384); rivals say the same."""
-        alike, same = self.scale() * vectors @ said.T, torch.arange(len(vectors))
+        alike, same = self.scale() * vectors @ said.T, torch.arange(len(vectors), device=vectors.device)
         alike = alike if rivals is None else alike.masked_fill(rivals, -1e4)
         both: Tensor = nn.functional.cross_entropy(alike, same) + nn.functional.cross_entropy(alike.T, same)
         return both
@@ -135,7 +136,7 @@ class Course:
         final_share: float = 0.35,
         every: int = 240,
     ) -> None:
-        self.name, self.tower, self.objective, self.goal = name, tower, objective, goal
+        self.name, self.tower, self.objective, self.goal = name, tower.to(DEVICE), objective.to(DEVICE), goal
         self.warm_up, self.final_share, self.every = warm_up, final_share, every
         self.average = Average(tower, decay)
         self.optimisers = optimisers(nn.ModuleDict({"tower": tower, "objective": objective}), lr, muon)
@@ -143,7 +144,7 @@ class Course:
         self.step = self.seen = self.checkpoints = 0
         self.loss, self.spent, self.more = 0.0, 0.0, {}
         if self.path.exists():
-            self._resume(torch.load(self.path, weights_only=False))
+            self._resume(torch.load(self.path, weights_only=False, map_location=DEVICE))
         self.began = time.process_time() - self.spent
         self.last = time.process_time()
 
@@ -173,6 +174,7 @@ class Course:
             "step": self.step,
             "seen": self.seen,
             "spent": self.spent,
+            "device": device_name(),
             "more": self.more,
         }
         save_atomically(state, self.path)

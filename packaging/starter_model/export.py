@@ -2,8 +2,8 @@
 
     python export.py
 
-The model card README.md is written once and then kept; evaluate.py --write puts its table between the marks. NOTICE is
-written by hand.
+The model card README.md is written once and then kept, but for what stands between its marks: on what it was trained,
+from here, and the table, by evaluate.py --write. NOTICE is written by hand.
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ import card
 import sounds
 import torch
 import world
-from common import REPOSITORY, RUN, write_json
+from common import REPOSITORY, RUN, config, write_json
 from safetensors.torch import save_file
 from shelf import assemble
-
-from mmstudio.encoders.starter_towers import StarterConfig
 
 FOLDER = REPOSITORY / "resources" / "starter"
 TOWERS = ("text", "image", "audio")
@@ -32,10 +30,11 @@ def half(tensor: torch.Tensor) -> torch.Tensor:
 
 def spent() -> dict[str, object]:
     """What the training cost, from the checkpoints."""
-    states = {t: torch.load(RUN / f"{t}.pt", weights_only=False) for t in TOWERS}
+    states = {t: torch.load(RUN / f"{t}.pt", weights_only=False, map_location="cpu") for t in TOWERS}
     seconds = {t: round(s["spent"]) for t, s in states.items()}
     seen = {"pictures": states["image"]["seen"], "clips": states["audio"]["seen"]}
-    return {"device": "2 shared CPU cores", "cpu_seconds": seconds, **seen}
+    devices = ", ".join(dict.fromkeys(s["device"] for s in states.values() if "device" in s))
+    return {"device": devices, "cpu_seconds": seconds, **seen}
 
 
 def concept_list() -> list[dict[str, object]]:
@@ -56,11 +55,14 @@ def main() -> None:
     save_file(weights, FOLDER / "model.tmp")
     (FOLDER / "model.tmp").chmod(0o644)  # save_file leaves it to its owner alone
     (FOLDER / "model.tmp").replace(FOLDER / "model.safetensors")
-    replace(StarterConfig(), trained_on=spent()).write(FOLDER / "config.json")
+    told = spent()
+    replace(config(), trained_on=told).write(FOLDER / "config.json")
     shutil.copyfile(RUN / "tokenizer.json", FOLDER / "tokenizer.json")
     write_json(FOLDER / "concepts.json", concept_list())
-    if not (FOLDER / "README.md").exists():
-        (FOLDER / "README.md").write_text(f"# Starter model\n\n{card.BEGIN}\n{card.END}\n", encoding="utf-8")
+    marks = f"{card.TRAINED}\n{card.TRAINED_END}\n\n{card.BEGIN}\n{card.END}\n"
+    file = FOLDER / "README.md"
+    before = file.read_text(encoding="utf-8") if file.exists() else f"# Starter model\n\n{marks}"
+    file.write_text(card.with_training(before, told), encoding="utf-8")
     size = sum(p.stat().st_size for p in FOLDER.iterdir()) / 1e6
     print(f"{FOLDER.relative_to(REPOSITORY)}: {size:.1f} MB")
 

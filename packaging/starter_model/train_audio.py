@@ -10,20 +10,37 @@ which makes speech find pictures directly.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 import flite
 import numpy as np
 import sounds
 import speak
 import torch
-from clips import BATCH, CONCEPTS, HIDDEN, IGNORED, INDEX, PHONEMES, SPOKEN, Clip, Source, disturb, lay_out, to_mel
-from common import LeftVectors, bank_path, save_array, say, text_bank
+from ahead import Ahead, workers
+from clips import (
+    BATCH,
+    CONCEPTS,
+    HIDDEN,
+    IGNORED,
+    INDEX,
+    PHONEMES,
+    SPOKEN,
+    Clip,
+    Source,
+    after,
+    disturb,
+    draw_clips,
+    lay_out,
+    to_mel,
+)
+from common import DEVICE, LeftVectors, bank_path, config, device_name, save_array, say, text_bank
 from course import Course, Ranking
 from shelf import Student, load_student
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmstudio.encoders.starter_towers import AudioTower, StarterConfig
+from mmstudio.encoders.starter_towers import AudioTower
 
 
 class Objective(Ranking):
@@ -39,7 +56,7 @@ def means(clips: list[Clip]) -> Tensor:
     wanted = torch.zeros(len(clips), len(CONCEPTS))
     for row, clip in enumerate(clips):
         wanted[row, list(clip.meant)] = 1 / max(1, len(clip.meant))
-    return wanted
+    return wanted.to(DEVICE)
 
 
 def said_vectors(clips: list[Clip], bank: Tensor, student: Student) -> Tensor:
@@ -74,16 +91,16 @@ def validation_set() -> dict[str, list[Clip]]:
 
 
 @torch.no_grad()
-@torch.autocast("cpu", torch.bfloat16)
+@torch.autocast(DEVICE.type, torch.bfloat16)
 def encode(tower: AudioTower, clips: list[Clip]) -> Tensor:
     """Clips -> (n, 384)."""
     tower.eval()
     order = sorted(range(len(clips)), key=lambda i: clips[i].mel.shape[1])
-    out = torch.empty(len(clips), 384)
+    out = torch.empty(len(clips), 384, device=DEVICE)
     for start in range(0, len(order), 50):
         rows = order[start : start + 50]
         mel, mask, _ = lay_out([clips[i] for i in rows], None)
-        out[rows] = tower(mel, mask).vectors.float()
+        out[rows] = tower(mel.to(DEVICE), mask.to(DEVICE)).vectors.float()
     return out
 
 
@@ -91,9 +108,9 @@ def validate(tower: AudioTower, sets: dict[str, list[Clip]], bank: Tensor, pictu
     """One line: top-1/top-5 by text, the cosine, and top-1 among pictures (clean / disturbed) by plain cosine."""
     parts = []
     for name, clips in sets.items():
-        vectors, right = encode(tower, clips), torch.tensor([c.meant[0] for c in clips])
+        vectors, right = encode(tower, clips), torch.tensor([c.meant[0] for c in clips], device=DEVICE)
         if name == "sounds":
-            few = torch.tensor([INDEX[s] for s in sounds.SOUNDS])
+            few = torch.tensor([INDEX[s] for s in sounds.SOUNDS], device=DEVICE)
             parts.append(f"sounds {(few[(vectors @ bank[few].T).argmax(1)] == right).float().mean():.3f}")
             continue
         best = (vectors @ bank.T).topk(5).indices == right[:, None]
@@ -113,7 +130,7 @@ def leave_vectors(tower: AudioTower, source: Source, takes: int = 3) -> None:
     rng = np.random.default_rng(13)
     found = np.zeros((len(CONCEPTS), takes, 384), np.float16)
     for k in range(takes):
-        found[:, k] = encode(tower, [source.spoken(c.name, (i,), rng) for i, c in enumerate(CONCEPTS)]).numpy()
+        found[:, k] = encode(tower, [source.spoken(c.name, (i,), rng) for i, c in enumerate(CONCEPTS)]).cpu().numpy()
     save_array(bank_path("audio"), found)
 
 
@@ -128,8 +145,8 @@ def one_step(
 ) -> Tensor:
     """The loss of a batch of clips, disturbed with the given strength."""
     mel, mask, phonemes = lay_out(clips, rng)
-    mel = disturb(mel, rng, strength)
-    with torch.autocast("cpu", torch.bfloat16):
+    mel, mask, phonemes = disturb(mel, rng, strength).to(DEVICE), mask.to(DEVICE), phonemes.to(DEVICE)
+    with torch.autocast(DEVICE.type, torch.bfloat16):
         heard = tower.listen(mel, mask)
         out = tower.understand(heard, mask)
         guesses = objective.project_phonemes(heard)
@@ -138,11 +155,12 @@ def one_step(
     loss = objective.ranked(vectors, objective.bank, wanted)
     loss = loss + 1.0 * (1 - (vectors * said).sum(-1)).mean()
     loss = loss + 0.6 * F.cross_entropy(guesses.float().flatten(0, 1), phonemes.flatten(), ignore_index=IGNORED)
-    rivals = torch.tensor([[a.text == b.text and i != j for j, b in enumerate(clips)] for i, a in enumerate(clips)])
+    rivals = torch.tensor([[a.text == b.text and i != j for j, b in enumerate(clips)] for i, a in enumerate(clips)],
+                          device=DEVICE)
     loss = loss + 0.2 * objective.matched(vectors, said, rivals)
     if pictures is not None:
         shown = pictures[torch.arange(len(CONCEPTS)), torch.randint(pictures.shape[1], (len(CONCEPTS),))]
-        hidden = HIDDEN | (shown.norm(dim=-1) < 0.5)
+        hidden = objective.hidden | (shown.norm(dim=-1) < 0.5)
         loss = loss + 0.5 * objective.ranked(vectors, shown, wanted, hidden)
     return loss
 
@@ -155,17 +173,18 @@ def main() -> None:
     told = ask.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(6)
-    config = StarterConfig()
-    tower = AudioTower(config)
+    sizes = config()
+    tower = AudioTower(sizes)
     bank, name = text_bank()
-    objective = Objective(bank, config.audio_stem[1])
+    objective = Objective(bank, sizes.audio_stem[1])
     course = Course("audio", tower, objective, told.clips, final_share=0.4, every=told.every)
-    source = Source(course.more.setdefault("phonemes", {}))
+    ahead = Ahead(partial(draw_clips, known=course.more.setdefault("phonemes", {})), after, min(1, workers()))
     student, sets, pictures = load_student(), validation_set(), LeftVectors("image")
-    say(f"bank: {name}; from clip {course.seen} to {told.clips}", "audio")
+    say(f"bank: {name}; from clip {course.seen} to {told.clips} on {device_name()}", "audio")
     waiting: list[list[Clip]] = []
     while course.seen < told.clips:
-        waiting = waiting or source.draw(course.step, course.seen)
+        if not waiting:
+            waiting, course.more["phonemes"] = ahead.at(course.step, course.seen)
         tower.train()
         rng, strength = np.random.default_rng([6, course.step]), min(1.0, 0.25 + course.seen / 120_000)
         loss = one_step(tower, objective, waiting.pop(), student, rng, strength, pictures.latest())
@@ -176,7 +195,8 @@ def main() -> None:
             facts = f"{course.seen} clips in {course.spent:.0f} CPU-s  loss {course.loss:.3f}"
             say(f"{facts}  {validate(judge, sets, bank, pictures.latest())}", "audio")
             if course.time_to_leave_vectors():
-                leave_vectors(judge, source)
+                leave_vectors(judge, Source(dict(course.more["phonemes"])))
+    ahead.close()
 
 
 if __name__ == "__main__":

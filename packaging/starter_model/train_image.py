@@ -15,14 +15,15 @@ from random import Random
 import numpy as np
 import torch
 import world
-from common import LeftVectors, bank_path, save_array, say, text_bank
+from ahead import Ahead, workers
+from common import DEVICE, LeftVectors, bank_path, config, device_name, save_array, say, text_bank
 from course import Course, Ranking
 from draw import IGNORED, Picture, draw
 from shelf import load_student
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmstudio.encoders.starter_towers import ImageTower, StarterConfig
+from mmstudio.encoders.starter_towers import ImageTower
 
 CONCEPTS = world.concepts()
 DRAWN = [i for i, c in enumerate(CONCEPTS) if not c.held_out]
@@ -42,11 +43,21 @@ def pick_concepts(count: int, rng: np.random.Generator) -> tuple[int, ...]:
     return tuple(DRAWN[i] for i in chosen)
 
 
-def draw_batch(step: int, seen: int) -> list[Picture]:
-    """The pictures of one step: their size, number of objects and difficulty depend on how many were seen."""
+def begun(step: int, seen: int) -> tuple[np.random.Generator, int]:
+    """Where one step's chance begins, and the size of its pictures."""
     rng = np.random.default_rng([7, step])
     chances = next(c for limit, c in SIZES if seen < limit)
-    size = int(rng.choice(list(BATCH), p=chances))
+    return rng, int(rng.choice(list(BATCH), p=chances))
+
+
+def after(step: int, seen: int) -> tuple[int, int]:
+    """The next step, and how many pictures were seen before it."""
+    return step + 1, seen + BATCH[begun(step, seen)[1]]
+
+
+def draw_batch(step: int, seen: int) -> list[Picture]:
+    """The pictures of one step: their size, number of objects and difficulty depend on how many were seen."""
+    rng, size = begun(step, seen)
     single = 0.85 if seen < 50_000 else 0.62
     easy = max(0.1, 1 - seen / 60_000)
     counts = rng.choice([1, 2, 3], BATCH[size], p=[single, (1 - single) * 0.65, (1 - single) * 0.35])
@@ -82,14 +93,14 @@ class Objective(Ranking):
 
     def patches(self, tokens: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Cross-entropy of some labelled patches (n, t, 384) with labels (n, t) over concepts and background."""
-        chance = torch.rand(labels.shape, generator=generator)
+        chance = torch.rand(labels.shape, generator=generator).to(labels.device)
         chance = torch.where(labels == len(CONCEPTS), chance * 0.6, chance).masked_fill(labels == IGNORED, -1)
         rows = chance.topk(min(PATCHES_PER_PICTURE, labels.shape[1]), dim=1).indices
         chosen = labels.gather(1, rows).flatten()
         vectors = tokens.gather(1, rows.unsqueeze(-1).expand(-1, -1, tokens.shape[-1])).flatten(0, 1)
         vectors, chosen = vectors[chosen != IGNORED], chosen[chosen != IGNORED]
         bank = torch.cat([self.bank, F.normalize(self.background_project, dim=0)[None]])
-        hidden = torch.cat([self.hidden, torch.tensor([False])])
+        hidden = F.pad(self.hidden, (0, 1))
         return F.cross_entropy((self.scale() * vectors @ bank.T).masked_fill(hidden, -1e4), chosen)
 
 
@@ -98,13 +109,13 @@ def soft_targets(pictures: list[Picture]) -> Tensor:
     wanted = torch.zeros(len(pictures), len(CONCEPTS))
     for row, picture in enumerate(pictures):
         wanted[row, list(picture.shown)] = 1 / len(picture.shown)
-    return wanted
+    return wanted.to(DEVICE)
 
 
 def to_pixels(pictures: list[Picture]) -> Tensor:
     """(n, 3, s, s) float32 in 0..1, channels last in memory."""
     pixels = torch.from_numpy(np.stack([p.pixels for p in pictures])).float() / 255
-    return pixels.contiguous(memory_format=torch.channels_last)
+    return pixels.to(DEVICE, memory_format=torch.channels_last)
 
 
 def validation_set() -> dict[str, list[Picture]]:
@@ -121,7 +132,7 @@ def validation_set() -> dict[str, list[Picture]]:
 
 
 @torch.no_grad()
-@torch.autocast("cpu", torch.bfloat16)
+@torch.autocast(DEVICE.type, torch.bfloat16)
 def encode(tower: ImageTower, pictures: list[Picture]) -> Tensor:
     """Pictures of one size -> (n, 384)."""
     tower.eval()
@@ -148,27 +159,27 @@ def leave_vectors(tower: ImageTower, per_concept: int = 4) -> None:
     found = np.zeros((len(CONCEPTS), per_concept, 384), np.float16)
     for k in range(per_concept):
         easy = 1.0 if k == 0 else 0.0
-        found[DRAWN, k] = encode(tower, [draw((i,), 64, rng, easy) for i in DRAWN]).numpy()
+        found[DRAWN, k] = encode(tower, [draw((i,), 64, rng, easy) for i in DRAWN]).cpu().numpy()
     save_array(bank_path("image"), found)
 
 
 def one_step(
-    tower: ImageTower, objective: Objective, captions: Captions, step: int, seen: int, sounds: Tensor | None
-) -> tuple[Tensor, int]:
-    """Draws a batch and returns its loss and its size."""
-    pictures = draw_batch(step, seen)
-    with torch.autocast("cpu", torch.bfloat16):
+    tower: ImageTower, objective: Objective, captions: Captions, pictures: list[Picture], step: int,
+    sounds: Tensor | None,
+) -> Tensor:
+    """The loss of a batch."""
+    with torch.autocast(DEVICE.type, torch.bfloat16):
         out = tower(to_pixels(pictures))
     vectors, tokens = out.vectors.float(), out.tokens.float()
     wanted, said = soft_targets(pictures), captions.vectors(pictures, step)
     loss = objective.ranked(vectors, objective.bank, wanted) + 1.0 * (1 - (vectors * said).sum(-1)).mean()
-    labels = torch.from_numpy(np.stack([p.patches.ravel() for p in pictures]))
+    labels = torch.from_numpy(np.stack([p.patches.ravel() for p in pictures])).to(DEVICE)
     loss = loss + 0.5 * objective.patches(tokens, labels, torch.Generator().manual_seed(step))
     loss = loss + 0.1 * objective.matched(vectors, said)
     if sounds is not None:
         heard = sounds[torch.arange(len(CONCEPTS)), torch.randint(sounds.shape[1], (len(CONCEPTS),))]
         loss = loss + 0.2 * objective.ranked(vectors, heard, wanted)
-    return loss, len(pictures)
+    return loss
 
 
 def freeze_norms(tower: ImageTower) -> None:
@@ -186,12 +197,13 @@ def main() -> None:
     told = ask.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(5)
-    tower = ImageTower(StarterConfig()).to(memory_format=torch.channels_last)
+    tower = ImageTower(config()).to(DEVICE, memory_format=torch.channels_last)
     bank, source = text_bank()
     objective = Objective(bank)
     course = Course("image", tower, objective, told.pictures, every=told.every)
     captions, sets, sounds = Captions(bank, source), validation_set(), LeftVectors("audio")
-    say(f"bank: {source}; from picture {course.seen} to {told.pictures}", "image")
+    ahead = Ahead(draw_batch, after, workers())
+    say(f"bank: {source}; from picture {course.seen} to {told.pictures} on {device_name()}", "image")
     while course.seen < told.pictures:
         if source == "teacher" and bank_path("student").exists():
             bank, source = text_bank()
@@ -200,7 +212,9 @@ def main() -> None:
         tower.train()
         if course.seen > 0.88 * told.pictures:
             freeze_norms(tower)
-        course.learn(*one_step(tower, objective, captions, course.step, course.seen, sounds.latest()))
+        pictures = ahead.at(course.step, course.seen)
+        loss = one_step(tower, objective, captions, pictures, course.step, sounds.latest())
+        course.learn(loss, len(pictures))
         if course.due():
             course.save()
             judge = course.judged()
@@ -208,6 +222,7 @@ def main() -> None:
             say(f"{facts}  {validate(judge, sets, bank)}", "image")
             if course.time_to_leave_vectors():
                 leave_vectors(judge)
+    ahead.close()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import argparse
 import numpy as np
 import torch
 import world
-from common import RUN, bank_path, save_array, say
+from common import DEVICE, RUN, bank_path, config, save_array, say
 from course import Course
 from scipy import sparse
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -68,10 +68,11 @@ def start_from_linear_fit(tower: TextTower, rows: list[list[int]], wanted: Tenso
 
 
 def padded(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
-    """Token rows -> ids (n, t) int64, mask (n, t) bool."""
+    """Token rows -> ids (n, t) int64, mask (n, t) bool, where the tower is."""
     longest = max(map(len, rows))
     ids = torch.tensor([r + [0] * (longest - len(r)) for r in rows])
-    return ids, torch.arange(longest) < torch.tensor([len(r) for r in rows])[:, None]
+    mask = torch.arange(longest) < torch.tensor([len(r) for r in rows])[:, None]
+    return ids.to(DEVICE), mask.to(DEVICE)
 
 
 def batches(rows: list[list[int]], names: np.ndarray, epoch: int, focus: int) -> list[np.ndarray]:
@@ -88,7 +89,7 @@ def batches(rows: list[list[int]], names: np.ndarray, epoch: int, focus: int) ->
 def distance(given: Tensor, wanted: Tensor) -> Tensor:
     """5 x cosine distance + KL between the batch's neighbourhoods, as the teacher and the student see them."""
     given = F.normalize(given, dim=-1)
-    own = torch.eye(len(given), dtype=torch.bool)
+    own = torch.eye(len(given), dtype=torch.bool, device=given.device)
     near = (wanted @ wanted.T * 20).masked_fill(own, -1e4).softmax(-1)
     guess = (given @ given.T * 20).masked_fill(own, -1e4).log_softmax(-1)
     return 5 * (1 - (given * wanted).sum(-1)).mean() + F.kl_div(guess, near, reduction="batchmean")
@@ -109,7 +110,7 @@ class Examiner:
         self.sets: dict[str, tuple[list[list[int]], Tensor]] = {}
         for kind, texts in world.validation_texts().items():
             teacher = torch.from_numpy(np.load(RUN / f"teacher_{kind.replace(' ', '_')}.npy"))
-            self.sets[kind] = ([e.ids for e in tokenizer.encode_batch(texts)], teacher)
+            self.sets[kind] = ([e.ids for e in tokenizer.encode_batch(texts)], teacher.to(DEVICE))
         self.names = [e.ids for e in tokenizer.encode_batch([c.name for c in world.concepts()])]
         self.sets["names"] = (self.names, concept_vectors)
 
@@ -119,9 +120,9 @@ class Examiner:
         return "cosine to the teacher: " + ", ".join(f"{k} {v:.4f}" for k, v in means.items())
 
 
-def whitened_tower(config: StarterConfig) -> TextTower:
+def whitened_tower(sizes: StarterConfig) -> TextTower:
     """A new tower that will move its vectors into the shared space."""
-    tower = TextTower(config)
+    tower = TextTower(sizes)
     stored = torch.from_numpy(np.load(RUN / "whitening_teacher.npy"))
     tower.centre.copy_(stored[0])
     tower.whitening.copy_(stored[1:])
@@ -136,18 +137,18 @@ def main() -> None:
     told = ask.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(2)
-    texts, config = world.training_texts(), StarterConfig()
+    texts, sizes = world.training_texts(), config()
     if not (RUN / "tokenizer.json").exists():
-        make_tokenizer(texts, config.vocabulary).save(str(RUN / "tokenizer.json"))
+        make_tokenizer(texts, sizes.vocabulary).save(str(RUN / "tokenizer.json"))
     tokenizer = Tokenizer.from_file(str(RUN / "tokenizer.json"))
-    rows = [e.ids[: config.max_text_tokens] for e in tokenizer.encode_batch(texts)]
+    rows = [e.ids[: sizes.max_text_tokens] for e in tokenizer.encode_batch(texts)]
     wanted = torch.from_numpy(np.load(RUN / "teacher_train.npy"))
     names = np.arange(len(world.concepts()))  # the corpus begins with the concepts' names
-    examiner = Examiner(tokenizer, wanted[: len(names)])
-
-    tower = whitened_tower(config)
+    tower = whitened_tower(sizes)
     if not (RUN / "text.pt").exists():
         start_from_linear_fit(tower, rows, wanted)
+    wanted = wanted.to(DEVICE)
+    examiner = Examiner(tokenizer, wanted[: len(names)])
     plan = [b for e in range(told.epochs) for b in batches(rows, names, e, 10 if e >= told.epochs - 2 else 2)]
     course = Course("text", tower, nn.Module(), len(plan), lr=2e-3, muon=0.0, decay=0.998, final_share=0.8,
                     every=told.every)  # fmt: skip
@@ -155,7 +156,7 @@ def main() -> None:
     for chosen in plan[course.step :]:
         tower.train()
         ids, mask = padded([rows[i] for i in chosen])
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(DEVICE.type, torch.bfloat16):
             given = tower.read(ids, mask, False)[0]
         course.learn(distance(given.float(), wanted[chosen]), 1)
         if course.due():
@@ -163,7 +164,7 @@ def main() -> None:
             facts = f"step {course.step} of {len(plan)} in {course.spent:.0f} CPU-s  loss {course.loss:.3f}"
             say(f"{facts}  {examiner.report(course.judged())}", "text")
     judge = course.judged()
-    save_array(bank_path("student"), judge.to_space(vectors_of(judge, examiner.names)).numpy())
+    save_array(bank_path("student"), judge.to_space(vectors_of(judge, examiner.names)).cpu().numpy())
     say("student's bank written", "text")
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mmstudio.encoders import Encoder
-from mmstudio.encoders.base import encode
+from mmstudio.encoders.base import encode, with_marks
 from mmstudio.encoders.starter import load
 from mmstudio.errors import EncoderError, WrongModality
 from mmstudio.media import AudioClip
@@ -98,3 +98,24 @@ def test_empty_text_is_read_and_a_wrong_modality_is_refused(starter: Encoder) ->
 def test_damaged_files_are_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="damaged or missing"):
         load(tmp_path, "starter", "cpu")
+
+
+@pytest.mark.parametrize(("text", "pieces"), [
+    ("cafe\u0301 noir", ["caf", "e\u0301", "no", "ir"]),  # an accent as a letter of its own
+    ("a\u0327\u0301 b", ["a\u0327\u0301", "b"]),
+    ("中文 狗", ["中", "文", "狗"]),
+    ("👍🏽 dog", ["👍🏽", "dog"]),
+    ("🇩🇪🇫🇷 dog", ["🇩🇪🇫🇷", "dog"]),
+    ("👨\u200d👩\u200d👧 dog ❤\ufe0f", ["👨\u200d👩\u200d👧", "dog", "❤\ufe0f"]),
+    ("नमस्ते dog", ["नमस्ते", "dog"]),
+])
+def test_word_pieces_take_their_marks_along(text: str, pieces: list[str], starter: Encoder) -> None:
+    positions = starter.explain(text, "text").token_positions
+    assert positions is not None
+    spans = positions.extents[positions.placed].astype(int)
+    assert [text[start:end] for start, end in spans] == pieces
+    assert [label for label, there in zip(positions.labels, positions.placed, strict=True) if there] == pieces
+
+
+def test_a_mark_that_is_a_token_of_its_own_is_nobody_elses() -> None:
+    assert with_marks("e\u0301 x\u0301", [(0, 0), (0, 1), (1, 2), (3, 4)]) == [(0, 0), (0, 1), (1, 2), (3, 5)]

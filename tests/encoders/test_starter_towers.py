@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmstudio.encoders.starter_towers import StarterModel
+from mmstudio.encoders.starter_towers import StarterConfig, StarterModel
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTER, SAMPLES = ROOT / "resources" / "starter", ROOT / "resources" / "samples"
@@ -201,7 +201,7 @@ def test_the_files_are_small_and_the_concepts_many(model: StarterModel):
     assert model.config.dim == 384
 
 
-def test_the_cards_table_is_what_evaluate_prints(monkeypatch: pytest.MonkeyPatch):
+def test_the_cards_table_is_what_evaluate_prints_and_its_training_what_was_spent(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(ROOT / "packaging" / "starter_model"))
     import card
 
@@ -209,5 +209,7 @@ def test_the_cards_table_is_what_evaluate_prints(monkeypatch: pytest.MonkeyPatch
         written = card.between_marks((STARTER / "README.md").read_text(encoding="utf-8"))
         assert written == card.table(card.read_rows(STARTER / "evaluation.json"))
         assert len(written.splitlines()) > 20
+        told = StarterConfig.read(STARTER / "config.json").trained_on
+        assert card.trained(told) in (STARTER / "README.md").read_text(encoding="utf-8")
     finally:
         sys.modules.pop("card", None)
