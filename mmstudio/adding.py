@@ -18,8 +18,9 @@ from mmstudio.library.ids import id_array
 from mmstudio.media import Description, Limits, scan
 from mmstudio.media.beside import Beside, described
 from mmstudio.media.choice import EVERYTHING, Choice
-from mmstudio.media.describe import Described
+from mmstudio.media.describe import Described, content_of
 from mmstudio.media.scan import Found
+from mmstudio.media.sidecars import SIDECAR_SUFFIXES, siblings
 from mmstudio.progress import Progress, Work
 from mmstudio.settings import Settings
 
@@ -81,8 +82,8 @@ class Adding:
     # ---- files --------------------------------------------------------------------------------------------------
 
     def files(self, what: Iterable[Path], tags: Sequence[str] = (), choice: Choice = EVERYTHING) -> Work[None]:
-        """Files and folders. What stands beside a file is its caption, a folder of classes gives tags. A table inside a
-        folder is left aside; one that is named is read as the text that it is.
+        """Files and folders. What stands beside a file is its caption, also where that file came before; a folder of
+        classes gives tags. A table inside a folder is left aside; one that is named is read as the text that it is.
         """
         from mmstudio.media.tables import TABLE_SUFFIXES  # here, for the window paints before it is loaded
 
@@ -94,10 +95,12 @@ class Adding:
         for found in scan(named):
             if found.path.suffix.lower() in TABLE_SUFFIXES and found.path not in outright:
                 self._tables.append(found.path)
-            elif choice.subfolders or found.path in outright or found.path.parent in outright:
+            elif choice.reaches(found.path, outright):
                 files.append(found)
             if len(files) % 500 == 0:
                 yield Progress(0, 0, f"{len(files):,} files found")
+        if self._settings["captions"]:
+            files += self._captioned([found.path for found in files], outright)
         beside = Beside.of([found.path for found in files], named, captions=self._settings["captions"],
                            labels=self._settings["folder_labels"])
         files = [found for found in files if found.error or choice.matches(found.path)]
@@ -120,6 +123,19 @@ class Adding:
             if fresh or time.monotonic() - stepped > STEP_SECONDS or done == len(files):
                 yield Progress(done, len(files), path.name, fresh)
                 stepped = time.monotonic()
+
+    def _captioned(self, files: Sequence[Path], outright: Container[Path]) -> list[Found]:
+        """Media of the project that a caption among these was named alone for: they are read with it again."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        here, known = set(files), self._store.known
+        alone = [path for path in files if path in outright and path.suffix in SIDECAR_SUFFIXES]
+        beside = [path for path in siblings(alone) if path not in here and path.suffix not in SIDECAR_SUFFIXES]
+        paths = pa.array([os.fsencode(path) for path in beside], pa.binary())
+        there = pc.is_in(paths, value_set=pc.unique(known.table().column("path"))).to_pylist() if beside else []
+        return [Found(path) for path, is_known in zip(beside, there, strict=True)
+                if is_known or known.by_hash(content_of(path)) is not None]
 
     def _commit_files(self, files: list[Described], tags: Sequence[str]) -> Fresh | None:
         """What lies in one file belongs together - frames and sound, a picture and its caption - but passages do not.

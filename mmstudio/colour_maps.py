@@ -13,7 +13,7 @@ from mmstudio import paths
 
 @cache
 def colour_map(name: str) -> NDArray[np.uint8]:
-    """``(256, 3)`` uint8 red, green and blue, not to be written to. Raises KeyError where there is none of that name."""
+    """``(256, 3)`` uint8 red, green and blue, not to be written to. Raises KeyError for an unknown name."""
     table = np.frombuffer(bytes.fromhex(_maps()[name]), np.uint8)
     return table.reshape(-1, 3)
 

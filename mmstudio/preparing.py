@@ -87,6 +87,26 @@ def completed(job: TrainingJob, items: Iterable[Item]) -> TrainingJob:
     return replace(job, classes=tuple(name for name, count in found.values if count > 1) if found else ())
 
 
+def needed(job: TrainingJob, items: Items, samples: Sequence[Sample], chosen: Iterable[int] | None = None,
+           ) -> frozenset[int]:
+    """The items that ``examples`` would read of the ``chosen`` keys, or of all: those of the job's modalities that have
+    what it learns, or lie in a sample that has.
+    """
+    job = completed(job, items.values())
+    known = items.ids().tolist() if chosen is None else sorted(_items_of(set(chosen), samples))
+    usable = {i for i in known if i in items and (items[i].modality in job.modalities or job.task == "captioning")}
+    units = [[i for i in sample.item_ids if i in usable] for sample in samples] if (
+        len(job.modalities) > 1 or job.task == "captioning") else []
+    alone = usable.difference(*units)
+    if job.task == "alignment":
+        kept = [unit for unit in units if len({items[i].modality for i in unit}) > 1]
+    elif job.task == "captioning":
+        kept = [unit for unit in units if any(items[i].modality == "text" for i in unit)]
+    else:
+        kept = [unit for unit in (*units, *([i] for i in alone)) if _target(job, [items[i] for i in unit]) is not None]
+    return frozenset(i for unit in kept for i in unit if items[i].modality in job.modalities)
+
+
 def examples(job: TrainingJob, items: Items, samples: Sequence[Sample], views: Views,
              chosen: Iterable[int] | None = None, anchors: NDArray[np.float32] | None = None) -> Work[Examples]:
     """The examples of a job among the ``chosen`` keys (items, and samples negated), else among all; ``anchors
@@ -246,15 +266,44 @@ def predictions(run: Path, items: Items, samples: Sequence[Sample], views: Views
     from mmstudio.training.predict import Predictor
 
     predictor = Predictor(run)
-    job = predictor.job
-    if job.task == "alignment":
+    if predictor.job.task == "alignment":
         raise TrainingError("A run that aligns modalities tells nothing of single items.")
+    made: dict[int, dict[str, str | float | None]] = {}
+    for progress, members in _shown(predictor, items, samples, views, item_ids):
+        yield progress
+        for unit, said in zip(members, _said(predictor), strict=True):
+            made |= dict.fromkeys((item.id for item in unit), said)
+    return made
+
+
+def class_shares(run: Path, items: Items, samples: Sequence[Sample], views: Views,
+                 ) -> Work[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.intp]]]:
+    """As ``predictions``, of every item that a run of classes reads: ``ids (n,)``, the classes' probabilities
+    ``(n, classes)`` and which one is told ``(n,)``. Raises TrainingError for a run of another task.
+    """
+    from mmstudio.training.predict import Predictor
+
+    predictor = Predictor(run)
+    if predictor.job.task != "classification":
+        raise TrainingError("Only a run that tells one class of several labels items.")
+    ids, found = list[int](), [np.zeros((0, len(predictor.job.classes)))]
+    for progress, members in _shown(predictor, items, samples, views, None):
+        yield progress
+        for unit, row in zip(members, predictor.outputs(), strict=True):
+            ids += [item.id for item in unit]
+            found.append(np.repeat(row[None], len(unit), 0))
+    shares = np.concatenate(found)
+    return np.array(ids, np.int64), shares, predictor.deciding.told(shares, predictor.job).argmax(1)
+
+
+def _shown(predictor: Predictor, items: Items, samples: Sequence[Sample], views: Views,
+           item_ids: Iterable[int] | None) -> Iterator[tuple[Progress, list[list[Item]]]]:
+    """Show the predictor some examples after others, and give the items of each that it was shown."""
+    job = predictor.job
     for modality, view in () if job.reads_media else views.items():
         _check_space(job.model_of(modality), view.key)
     units = _units(job, items, samples, views, None if item_ids is None else set(item_ids), learning=False)
-    made: dict[int, dict[str, str | float | None]] = {}
     for start in range(0, len(units), PREDICTED):
-        yield Progress(start, len(units), "predicting")
         some = [unit for _, unit in units[start : start + PREDICTED]]
         members = [[items[i] for i in unit] for unit in some]
         if job.reads_media:
@@ -262,9 +311,7 @@ def predictions(run: Path, items: Items, samples: Sequence[Sample], views: Views
             predictor.read(_readable(job, members))
         else:
             predictor.see(*_vectors(items, views, some))
-        for unit, said in zip(members, _said(predictor), strict=True):
-            made |= dict.fromkeys((item.id for item in unit), said)
-    return made
+        yield Progress(start, len(units), "predicting"), members
 
 
 def _check_space(model: UsedModel, key: SpaceKey) -> None:
@@ -286,14 +333,14 @@ def _said(predictor: Predictor) -> Iterator[dict[str, str | float | None]]:
         for caption in predictor.captions():
             yield {"predicted caption": caption}
         return
-    for row in predictor.outputs():
-        if job.task == "classification":
-            yield {name: job.classes[int(row.argmax())], f"{name}: sure": round(float(row.max()), 4)}
-        elif job.task == "multi-label":
-            yield {name: ", ".join(c for c, p in zip(job.classes, row, strict=True) if p >= 0.5) or None,
-                   f"{name}: sure": None}
-        else:
-            yield {name: float(row[0]), f"{name}: sure": None}
+    rows = predictor.outputs()
+    if job.task == "regression":
+        for amount in rows[:, 0]:
+            yield {name: float(amount), f"{name}: sure": None}
+        return
+    for row, told in zip(rows, predictor.decided(rows), strict=True):
+        sure = round(float(row[job.classes.index(told[0])]), 4) if job.task == "classification" else None
+        yield {name: ", ".join(told) or None, f"{name}: sure": sure}
 
 
 def modalities_of(view: VectorView) -> tuple[Modality, ...]:

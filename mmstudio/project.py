@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
@@ -23,6 +23,7 @@ from mmstudio.encoders.pipeline import Encoded, Failed, encode_refs
 from mmstudio.encoders.registry import load_encoder
 from mmstudio.errors import (
     ModelNotFound,
+    OutOfMemory,
     ProjectError,
     SpaceMismatch,
     TrainingError,
@@ -52,10 +53,10 @@ from mmstudio.media.choice import EVERYTHING, Choice
 from mmstudio.media.describe import file_hash
 from mmstudio.media.preview import preview
 from mmstudio.media.sniff import reason
-from mmstudio.preparing import Views, completed, examples, predictions
+from mmstudio.preparing import Views, class_shares, completed, examples, needed, predictions
 from mmstudio.progress import Progress, Work
 from mmstudio.settings import Settings
-from mmstudio.training.job import RUN, UsedModel, read
+from mmstudio.training.job import RUN, UsedModel, job_of
 from mmstudio.whereabouts import CopyReport, FindReport
 
 if TYPE_CHECKING:
@@ -82,12 +83,16 @@ class EncodeReport:
 
 @dataclass(frozen=True)
 class Reverted:
-    """What an undo or redo did: ids ``(n,)`` that were put back or changed, ids ``(m,)`` that are gone, all samples."""
+    """What an undo or redo did: ids ``(n,)`` that were put back or changed, ids ``(m,)`` that are gone, all samples,
+    the names of the project's own settings that are others, and whether files lie elsewhere.
+    """
 
     title: str
     changed: NDArray[np.int64]
     gone: NDArray[np.int64]
     samples: tuple[Sample, ...]
+    own: tuple[str, ...] = ()
+    moved: bool = False
 
 
 _REHEARSALS = ".rehearsal"
@@ -235,8 +240,16 @@ class Project:
     # ---- where media lie --------------------------------------------------------------------------------------
 
     def find_missing(self, folder: Path, pool: Executor) -> Work[FindReport]:
-        """Look for missing media by their content under a folder. Vectors, tags and all else stay."""
-        return whereabouts.find(self._store, folder, pool)
+        """Look for missing media by their content under a folder. Vectors, tags and all else stay. What was found until
+        it was closed can be undone in one step.
+        """
+        before: dict[int, Path] = {}
+        try:
+            return (yield from whereabouts.find(self._store, folder, pool, before))
+        finally:
+            none, found = self._standing(id_array(())), self.some(before)
+            self.history.record(Edit("Find missing files", replace(none, places=before),
+                                     replace(none, places={item.id: item.path for item in found})))
 
     def copy_media(self, item_ids: Iterable[int]) -> Work[CopyReport]:
         """Copy the items' files into the project, which then depends on no other place."""
@@ -295,6 +308,12 @@ class Project:
         """Change the fusion weights of several samples in one step."""
         with self._step("Weights"):
             self._store.set_weights_of(weights)
+
+    def keep(self, name: str, value: Any, title: str) -> None:
+        """Keep a value of JSON in ``own``, in a step named ``title`` that can be undone. Raises ProjectError."""
+        none, before = self._standing(id_array(())), self.own.get(name)
+        self.own.set(name, value)
+        self.history.record(Edit(title, replace(none, own={name: before}), replace(none, own={name: value})))
 
     # ---- learning ---------------------------------------------------------------------------------------------
 
@@ -371,9 +390,15 @@ class Project:
         views = {key: self.space(key) for key in set(keys.values())}
         return {modality: views[key] for modality, key in keys.items()}
 
-    def encode_for(self, job: TrainingJob, encoder: Encoder, pool: Executor) -> Work[TrainingJob]:
-        """Give every item its vector of the model that a job names for its modality, and ``encoder``'s where it names
-        none: one model after another, each let go before the next. Gives the job that knows these models.
+    def needed(self, job: TrainingJob, chosen: Iterable[int] | None = None) -> frozenset[int]:
+        """The items that a job learns from, of the ``chosen`` keys or everything."""
+        return needed(job, self._items, self.samples(), chosen)
+
+    def encode_for(self, job: TrainingJob, encoder: Encoder, pool: Executor,
+                   only: Callable[[], frozenset[int]] | None = None) -> Work[TrainingJob]:
+        """Give every item, or those that ``only`` gives, its vector of the model that a job names for its modality, and
+        ``encoder``'s where it names none: one model after another, each let go before the next. Where the device has no
+        room for one, ``encoder`` makes way meanwhile. Gives the job that knows these models.
 
         Raises ModelNotFound, ModelRefused, WrongModality, and SpaceMismatch where the job knows one of them otherwise.
         """
@@ -382,17 +407,20 @@ class Project:
         if set(names.values()) <= {encoder.name}:
             return replace(job, models={})
         used: dict[str, UsedModel] = {}
+        wanted = None if only is None else only()
         for name in dict.fromkeys(names.values()):
             own = frozenset(modality for modality in names if names[modality] == name)
             known = {job.models[modality] for modality in own & job.models.keys() if job.models[modality].dim}
-            used[name] = yield from self._encoded_by(name, own, known, encoder, pool)
+            used[name] = yield from self._encoded_by(name, own, known, encoder, pool, wanted)
         return replace(job, models={modality: used[name] for modality, name in names.items()})
 
     def _encoded_by(self, name: str, modalities: frozenset[Modality], known: set[UsedModel], encoder: Encoder,
-                    pool: Executor) -> Work[UsedModel]:
-        """The model of that name, which need not be in use, once all items of these modalities have its vector."""
+                    pool: Executor, only: frozenset[int] | None) -> Work[UsedModel]:
+        """The model of that name, which need not be in use, once all wanted items of these modalities have its vector.
+        """
         yield Progress(0, 0, name)
-        reads = encoder if name == encoder.name else self.load_encoder(name, encoder.device)
+        device = encoder.device
+        reads = encoder if name == encoder.name else self._beside(name, encoder)
         used = _used(reads)
         if modalities - reads.modalities:
             raise WrongModality(f"The model {name} does not read {', '.join(sorted(modalities - reads.modalities))}.",
@@ -400,7 +428,7 @@ class Project:
         if known - {used}:
             raise SpaceMismatch(f"The model “{name}” is not the one that the run was made with.",
                                 hint="Make the run anew.")
-        steps = self.encode(reads, pool, modalities=modalities)
+        steps = self.encode(reads, pool, modalities=modalities, only=only)
         try:
             while True:
                 step = next(steps)
@@ -413,6 +441,20 @@ class Project:
                 self._tables.pop(space_key(reads), None)
                 del reads, steps
                 free_memory()
+            if encoder.device != device:
+                encoder.to(device)
+
+    def _beside(self, name: str, encoder: Encoder) -> Encoder:
+        """Another model on the encoder's device; where both have no room there, the encoder leaves it."""
+        try:
+            return self.load_encoder(name, encoder.device)
+        except OutOfMemory:
+            if encoder.device == "cpu":
+                raise
+        device = encoder.device
+        encoder.to("cpu")
+        free_memory()
+        return self.load_encoder(name, device)
 
     def load_encoder(self, name: str, device: str = "auto") -> Encoder:
         """An encoder by name, also one that a run of this project became (“run:0003”). Raises ModelNotFound,
@@ -432,11 +474,17 @@ class Project:
         the run's target, and how sure it is; what several models read, as far as ``encode_for`` has been asked. Gives
         the items' ids. Raises TrainingError, SpaceMismatch.
         """
-        views = self._views(read(run / "job.json"), encoder)
+        views = self._views(job_of(run), encoder)
         told = yield from predictions(run, self._items, self.samples(), views, item_ids)
         with self._step("Predict", id_array(told), ("columns",)):
             self._store.set_columns(told)
         return list(told)
+
+    def class_shares(self, run: Path, encoder: Encoder) -> Work[
+            tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.intp]]]:
+        """What a run of classes tells of every item that it reads, see ``preparing.class_shares``."""
+        views = self._views(job_of(run), encoder)
+        return (yield from class_shares(run, self._items, self.samples(), views))
 
     # ---- undo -------------------------------------------------------------------------------------------------
 
@@ -483,18 +531,22 @@ class Project:
 
     def _revert(self, title: str, standing: Standing, instead_of: Standing, told: Callable[[], None]) -> Reverted:
         self._store.put(standing, instead_of)
+        for name, value in standing.own.items():
+            self.own.set(name, value)
         told()
         ids = union(np.asarray(standing.rows.column("id"), np.int64), standing.gone)
         gone = self._not_here(ids)
         self._tables = {key: table.without(gone) for key, table in self._tables.items()}
-        return Reverted(title, np.setdiff1d(ids, gone, assume_unique=True), gone, tuple(self._store.samples()))
+        return Reverted(title, np.setdiff1d(ids, gone, assume_unique=True), gone, tuple(self._store.samples()),
+                        tuple(standing.own), bool(standing.places))
 
     # ---- vectors ----------------------------------------------------------------------------------------------
 
     def encode(self, encoder: Encoder, pool: Executor, batch: int = 0,
-               modalities: frozenset[Modality] = frozenset(MODALITIES)) -> Work[EncodeReport]:
-        """Give every item that the encoder reads its vector, of these modalities. What is cached costs nothing; closing
-        keeps the rest.
+               modalities: frozenset[Modality] = frozenset(MODALITIES), only: frozenset[int] | None = None,
+               ) -> Work[EncodeReport]:
+        """Give every item that the encoder reads its vector, of these modalities and ``only`` these ids. What is cached
+        costs nothing; closing keeps the rest.
 
         Each step's vectors are committed before they are told in ``fresh``.
         """
@@ -502,7 +554,8 @@ class Project:
         yield Progress(0, 0, "comparing with what is known")
         cached = self._load_table(key, encoder)
         table = self._tables[key]
-        todo = [item for item in self._items.some(self._without_vector(encoder, table)) if item.modality in modalities]
+        todo = [item for item in self._items.some(self._without_vector(encoder, table))
+                if item.modality in modalities and (only is None or item.id in only)]
         failures: list[tuple[Path, str]] = []
         done, note = 0, getattr(encoder, "note", "")
         if cached:

@@ -25,6 +25,8 @@ class Setting:
     low: float = 0
     high: float = 0
     group: str = "General"
+    shown: bool = True
+    """Whether a person sets it in the dialog; else the studio remembers it."""
 
     def check(self, value: Any) -> Value:
         """Return ``value`` in the setting's type, or raise SettingsError with what would be accepted."""
@@ -46,6 +48,8 @@ TABLE: tuple[Setting, ...] = (
     Setting("animations", True, "Moving points", "Let the map's points glide to their new places.", group="Look"),
     Setting("project", "", "Project", "The folder that opens at the start: the last one that was open; empty opens “My "
             "project”."),
+    Setting("recent", "", "Recent projects", "The folders of the projects that were open last, one in a line.",
+            shown=False),
     Setting("model", "starter", "Model", "The encoder that new items are read with: “starter”, a folder, or the name "
             "of a model in the local hub cache.", group="Encoding"),
     Setting("device", "auto", "Device", "Where models run; “auto” takes CUDA, else MPS, else the CPU.",

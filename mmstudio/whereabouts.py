@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmstudio.errors import MediaError, ProjectError
+from mmstudio.errors import ProjectError
 from mmstudio.library import Fresh, Item, Items, Store
 from mmstudio.library.durable import sync
-from mmstudio.media.describe import file_hash, part_hash
+from mmstudio.library.ids import id_array
+from mmstudio.media.describe import content_of, file_hash, part_hash
 from mmstudio.media.scan import scan
-from mmstudio.media.sniff import reason, regular_size
+from mmstudio.media.sniff import reason
 from mmstudio.progress import Progress, Work
 
 AHEAD = 32
@@ -73,10 +74,11 @@ def places(items: Items, folder: Path) -> list[Path]:
     return [Path(os.fsdecode(path)) for path in inside.to_pylist()]
 
 
-def find(store: Store, folder: Path, pool: Executor) -> Work[FindReport]:
+def find(store: Store, folder: Path, pool: Executor, before: dict[int, Path] | None = None) -> Work[FindReport]:
     """Look for missing media by their content under a folder, whatever they are called; those of a known name first.
 
-    What is found is committed before it is told in ``fresh``; the search ends when nothing is missing any more.
+    What is found is committed before it is told in ``fresh``, and noted in ``before`` with where it lay; the search
+    ends when nothing is missing any more.
     """
     yield Progress(0, 0, "looking for what is missing")
     lost = _Lost(store.known.some(missing(store.known)))
@@ -92,6 +94,8 @@ def find(store: Store, folder: Path, pool: Executor) -> Work[FindReport]:
         waiting |= dict.fromkeys(lost.take(content), path)
         fresh = None
         if waiting and (len(waiting) >= COMMIT_FILES or not lost or done == len(files)):
+            if before is not None:
+                before |= {item.id: item.path for item in store.known.some(id_array(waiting))}
             fresh = Fresh(tuple(store.move(waiting)))
             count += len(waiting)
             waiting = {}
@@ -132,7 +136,7 @@ def _hashed(files: Iterable[Path], pool: Executor) -> Iterator[tuple[Path, str]]
     try:
         while True:
             while len(running) < AHEAD and (path := next(rest, None)) is not None:
-                running.append((path, pool.submit(_hash, path)))
+                running.append((path, pool.submit(content_of, path)))
             if not running:
                 return
             path, future = running.popleft()
@@ -140,14 +144,6 @@ def _hashed(files: Iterable[Path], pool: Executor) -> Iterator[tuple[Path, str]]
     finally:
         for _, future in running:
             future.cancel()
-
-
-def _hash(path: Path) -> str:
-    try:
-        regular_size(path)  # a pipe would never end
-        return file_hash(path)
-    except (OSError, MediaError):
-        return ""
 
 
 def copy_in(store: Store, item_ids: Iterable[int], media: Path) -> Work[CopyReport]:

@@ -21,7 +21,7 @@ from mmstudio.desktop.train_dialog import TrainDialog
 
 FOLDER = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent / "pictures"
 README = ("map-dark", "search-light", "sound-dark", "why-light", "features-dark", "sample-light", "trial-dark",
-          "filter-light", "training-dark")
+          "filter-light", "training-dark", "beside-dark")
 
 
 def main() -> None:
@@ -42,6 +42,14 @@ def main() -> None:
          and not session.jobs.running)
     rest(1.0)
     grab("map")
+    window.maps.add()
+    beside = window.maps.others[0]
+    beside.which.setCurrentIndex(beside.which.findData("tsne"))
+    beside.make()
+    wait(lambda: beside.found is not None and beside.found.layout.kind == "t-SNE" and beside.found.layout.final)
+    show(item("dog"))
+    grab("beside")
+    beside.closed.emit()
     ask("puppy")
     hits = session.answer.hits if session.answer else {}
     show(hits["image"][0].item_id)

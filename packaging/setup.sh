@@ -38,7 +38,7 @@ ensure_os_libraries() {
     exit 1
 }
 
-ensure_environment() { # "" or "[dev]"
+ensure_environment() { # "[onnx]" or "[dev]"
     wanted=$(cat "$root/pyproject.toml" "$root/packaging/constraints.txt" | cksum)
     ready=
     [ -f "$venv/ready" ] && IFS= read -r ready < "$venv/ready"

@@ -25,7 +25,7 @@ from at_window import Studio, rest, wait
 from PIL import Image, ImageDraw
 from PySide6.QtCore import QPoint, QPointF, Qt, QTimer
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QDialog, QGroupBox, QMenu, QWidget
+from PySide6.QtWidgets import QApplication, QDialog, QMenu, QWidget
 
 from mmstudio.desktop.arranging import Arrangement
 from mmstudio.desktop.panels.map import MapPanel
@@ -324,8 +324,26 @@ def _(walk: Walk) -> Shown:
     rest(1.5)
 
 
+@view("map beside")
+def _(walk: Walk) -> Shown:
+    walk.whole()
+    walk.act("beside")
+    beside = walk.window.maps.others[0]
+    wait(lambda: beside.found is not None, LONG)
+    if not walk.is_many:
+        beside.which.setCurrentIndex(beside.which.findData("tsne"))
+        beside.make()
+        wait(lambda: beside.found is not None and beside.found.layout.kind == "t-SNE"
+             and beside.found.layout.final, LONG)
+    walk.session.select(walk.some(300))
+    rest(2.0)
+
+
 @view("map hovered")
 def _(walk: Walk) -> Shown:
+    for beside in list(walk.window.maps.others):
+        beside.closed.emit()
+    walk.near(12)
     hover(walk, walk.one("image"))
 
 
@@ -378,7 +396,7 @@ def _(walk: Walk) -> Shown:
 
 
 def arranged(walk: Walk, arrangement: Arrangement) -> None:
-    walk.session.arrange_anew(arrangement)
+    walk.session.mapping.anew(arrangement)
     wait(lambda: walk.session.layout.arrangement is arrangement and walk.session.layout.final, LONG)
     rest(2.0)
 
@@ -386,7 +404,7 @@ def arranged(walk: Walk, arrangement: Arrangement) -> None:
 @view("map arranging")
 def _(walk: Walk) -> Shown:
     walk.page("structure", "arrange")
-    walk.session.arrange_anew(Arrangement(Wish("tsne")))
+    walk.session.mapping.anew(Arrangement(Wish("tsne")))
     rest(2.5)
 
 
@@ -825,7 +843,8 @@ def _(walk: Walk) -> Shown:
 @view("train dialog more")
 def _(walk: Walk) -> Shown:
     dialog = walk.window.findChild(TrainDialog) or train_dialog(walk)
-    dialog.findChild(QGroupBox).setChecked(True)
+    for fold in (dialog.how.more, dialog.how.advanced):
+        fold.button.setChecked(True)
     rest(0.5)
     return dialog
 

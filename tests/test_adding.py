@@ -15,6 +15,7 @@ from mmstudio.media.many_tables import open_tables
 from mmstudio.media.tables import guess_roles, open_table
 from mmstudio.progress import finish
 from mmstudio.project import Project
+from mmstudio.settings import Settings
 
 
 @pytest.fixture
@@ -136,6 +137,56 @@ def test_a_sidecar_written_beside_a_known_picture_is_taken_in_with_its_caption(
     project.undo()
     assert _said(project)["red.png"] == ((), {})
     assert len(project.items()) == 4
+
+
+def test_a_caption_dropped_alone_beside_a_known_picture_becomes_its_caption(
+    project: Project, pictures: Path, pool: ThreadPoolExecutor,
+) -> None:
+    finish(project.add([pictures], pool))
+    caption = pictures / "red.txt"
+    caption.write_text("a red disc")
+    report = finish(project.add([caption], pool))
+    red = next(item for item in project.items().values() if item.path.name == "red.png" and not item.text)
+    text = next(item for item in project.items().values() if item.text)
+    assert (len(report.added), report.known) == (1, 1)
+    assert (text.part, text.path.name) == ("caption", "red.png")
+    assert [sample.item_ids for sample in project.samples()] == [(red.id, text.id)]
+    finish(project.add([caption], pool))
+    assert (len(project.items()), len(project.samples())) == (5, 1)
+    project.undo()
+    assert (len(project.items()), len(project.samples())) == (4, 0)
+
+
+@pytest.mark.parametrize("told", ["txt", "json"])
+def test_a_caption_is_told_from_a_text_of_its_own(
+    tmp_path: Path, make_picture: Callable[..., Path], pool: ThreadPoolExecutor, told: str,
+) -> None:
+    """Of a picture that was copied into the project, and of one that the project does not have."""
+    project = Project.open(tmp_path / "p", Settings({"copy_media": True}))
+    known, unknown = make_picture("in/known.png"), make_picture("in/unknown.png", "blue")
+    finish(project.add([known], pool))
+    for picture in (known, unknown):
+        text = f"the words of {picture.stem}"
+        picture.with_suffix(f".{told}").write_text(json.dumps({"caption": text}) if told == "json" else text)
+    finish(project.add([known.with_suffix(f".{told}"), unknown.with_suffix(f".{told}")], pool))
+    texts = {item.text.strip(): item.part for item in project.items().values() if item.modality == "text"}
+    assert texts["the words of known"] == "caption"
+    assert len(texts) == 2
+    assert [part for text, part in texts.items() if "unknown" in text] != ["caption"]
+    assert len(project.samples()) == 1
+    project.close()
+
+
+def test_a_text_that_was_read_alone_is_the_caption_once_its_picture_is_known(
+    project: Project, make_picture: Callable[..., Path], pool: ThreadPoolExecutor,
+) -> None:
+    picture = make_picture("in/red.png")
+    caption = picture.with_suffix(".txt")
+    caption.write_text("a red disc")
+    finish(project.add([caption], pool))
+    finish(project.add([picture], pool))
+    assert [len(sample.item_ids) for sample in project.samples()] == [2]
+    assert len(project.items()) == 2
 
 
 def test_an_adding_that_is_stopped_can_be_undone_as_far_as_it_came(

@@ -9,11 +9,15 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import soundfile
+from encoders.conftest import whisper
+from PIL import Image
 
 from mmstudio import cli
 from mmstudio.project import Project
@@ -101,6 +105,81 @@ def test_new_add_search_and_explain_work_together(mixed_folder: Path, tmp_path: 
     assert picture.stat().st_size > 1000
 
 
+def test_a_figure_shows_as_much_of_a_sound_as_its_model_reads(tmp_path: Path, run: Run) -> None:
+    """A small Whisper reads 2 s at once, the starter 10."""
+    sound, figure = tmp_path / "long.wav", tmp_path / "why.svg"
+    soundfile.write(sound, 0.1 * np.sin(np.arange(12 * 16_000) / 5), 16_000)
+    for model, seconds in ((whisper(tmp_path / "whisper"), "2 s"), ("starter", "10 s")):
+        code, _, err = run("explain", "--item", sound, "--model", model, "--method", "attention", "--out", figure)
+        assert code == 0, err
+        words = [text.text for text in ElementTree.parse(figure).getroot().iter("{http://www.w3.org/2000/svg}text")]
+        assert words[4] == seconds
+        assert words[words.index("Item") + 1] == "long.wav"
+
+
+def test_the_pointing_game_is_told_of_boxes_that_are_named_or_lie_beside_the_picture(
+    make_picture: Callable[..., Path], tmp_path: Path, run: Run,
+) -> None:
+    picture, figure = make_picture("red.png"), tmp_path / "why.npz"
+    with Image.open(picture) as opened:
+        width, height = opened.size
+    asked = ("explain", "--item", picture, "--query", "a red circle", "--out", figure)
+    assert "lies in “all”" in run(*asked, "--box", f"0,0,{width},{height},all")[2]
+    assert "outside the box" in run(*asked, "--box", f"{width},0,{2 * width},{height}")[2]
+    code, _, err = run(*asked, "--box", "1,2,3")
+    assert code == 2
+    assert "no boxes" in err
+    picture.with_suffix(".json").write_text(json.dumps({"boxes": [[0, 0, width, height, "circle"]]}))
+    run("add", tmp_path / "project", picture)
+    page = tmp_path / "page.html"
+    told = ("report", "--project", tmp_path / "project", "--query", "a red circle", "--untested")
+    code, _, err = run(*told, "--out", page)
+    assert code == 0, err
+    assert "Pointing game: 1 of 1 on their boxes; at random 100 %" in err
+    assert "The most relevant place lies in “circle”" in page.read_text()
+
+
+def test_features_are_found_kept_and_listed_with_their_strongest_items(
+    mixed_folder: Path, tmp_path: Path, run: Run,
+) -> None:
+    project = tmp_path / "project"
+    run("add", project, mixed_folder)
+    code, out, err = run("features", project, "--number", 8, "--each", 2, "--top", 3)
+    assert code == 0, err
+    assert "of what differs between the vectors is explained" in err
+    found = [json.loads(line) for line in out.splitlines()]
+    assert 1 < len(found) <= 8
+    counts = [one["items"] for one in found]
+    assert counts == sorted(counts, reverse=True)
+    assert sum(counts) <= 2 * 24
+    for one in found:
+        strengths = [item["strength"] for item in one["strongest"]]
+        assert strengths == sorted(strengths, reverse=True)
+        assert 0 < len(strengths) <= min(3, one["items"])
+        assert one["name"]
+    assert run("features", project, "--top", 3)[1] == out  # kept
+    assert len(run("features", project, "--again", "--number", 3, "--each", 1)[1].splitlines()) <= 3
+    code, _, err = run("features", tmp_path / "none")
+    assert code == 2
+
+
+def test_report_writes_a_pdf_without_a_window_where_the_toolkit_is_there(
+    make_picture: Callable[..., Path], tmp_path: Path, run: Run,
+) -> None:
+    run("add", tmp_path / "project", make_picture("red.png"))
+    pdf = tmp_path / "report.pdf"
+    told = ["report", "--project", str(tmp_path / "project"), "--untested", "--out", str(pdf)]
+    code, _, err = run(*told)
+    assert code == 2
+    assert "Write .html" in err
+    environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "QT_QPA_PLATFORM")}
+    done = subprocess.run([sys.executable, "-m", "mmstudio", *told], capture_output=True, text=True, timeout=120,
+                          env=environment)
+    assert done.returncode == 0, done.stderr
+    assert pdf.read_bytes().startswith(b"%PDF-")
+    assert b"/Type /Page" in pdf.read_bytes()
+
+
 def test_report_writes_a_page_of_what_passes_the_filter_or_of_named_files(
     make_picture: Callable[..., Path], make_sound: Callable[..., Path], tmp_path: Path, run: Run,
 ) -> None:
@@ -121,10 +200,10 @@ def test_report_writes_a_page_of_what_passes_the_filter_or_of_named_files(
     code, _, err = run("report", "--project", project, "--items", *chosen, "--untested", "--out", page)
     assert code == 1
     assert "red.png: The file is missing." in err
-    for wrong, told in ((("--out", tmp_path / "page.pdf"), "has to end in .html"),
+    for wrong, told in ((("--out", tmp_path / "page.txt"), "has to end in .html or .pdf"),
                         (("--out", page, "--method", "magic"), "no method named"),
                         (("--out", page, "--items", tmp_path / "other.png"), "no item of this file"),
-                        (("--out", page, "--filter", "tag:none"), "1 to 200")):
+                        (("--out", page, "--filter", "tag:none"), "at least one item")):
         code, out, err = run("report", "--project", project, *wrong)
         assert (code, out) == (2, "")
         assert told in err

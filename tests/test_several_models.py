@@ -17,7 +17,8 @@ from encoders.conftest import bert, saved
 from mmstudio import cli
 from mmstudio.encoders import Encoder, load_encoder
 from mmstudio.encoders.base import encode
-from mmstudio.errors import ModelNotFound, SpaceMismatch, TrainingError, WrongModality
+from mmstudio.errors import ModelNotFound, OutOfMemory, SpaceMismatch, TrainingError, WrongModality
+from mmstudio.library import SpaceKey
 from mmstudio.media import load
 from mmstudio.progress import finish
 from mmstudio.project import Project
@@ -135,6 +136,50 @@ def test_toml_names_models_and_what_lacks_a_modality_is_learned_from_too(
     assert set(results["modalities"]) == {"image", "text", "image + text"}
     examples = Examples.load(folder / "runs" / "0001" / "examples")
     assert examples.present.sum(0).tolist() == [36, 32]
+
+
+def test_only_what_a_job_learns_from_is_read_by_its_models(
+    project: Project, models: dict[Any, UsedModel], make_picture: Make, tmp_path: Path, starter: Encoder,
+    pool: ThreadPoolExecutor,
+) -> None:
+    for number in range(5):
+        make_picture(f"untold/{number}.png", "green", 150 + number)
+    finish(project.add([tmp_path / "untold"], pool))
+    items = project.items()
+    told = {item.id for item in items.values() if "kind" in item.columns}
+    pictures = sorted(i for i in told if items[i].modality == "image")
+    job = job_of(models)
+    assert project.needed(job) == told
+    assert project.needed(replace(job, modalities=("image",), models={"image": models["image"]})) == set(pictures)
+    some = pictures[:6]
+    assert project.needed(job, some) == set(some)
+    sample = next(one for one in project.samples() if some[0] in one.item_ids)
+    assert project.needed(job, [-sample.id]) == set(sample.item_ids)
+    made = finish(project.encode_for(job, starter, pool, lambda: project.needed(job, some)))
+    view = project.space(SpaceKey(made.models["image"].space, made.models["image"].revision,
+                                  made.models["image"].preprocessing, made.models["image"].dim))
+    assert sorted(view.ids.tolist()) == some
+    finish(project.encode_for(job, starter, pool, lambda: project.needed(job)))
+    view = project.space(view.key)
+    assert sorted(view.ids.tolist()) == pictures
+
+
+def test_the_model_in_use_makes_way_where_the_device_has_no_room_for_both(
+    project: Project, models: dict[Any, UsedModel], starter: Encoder, pool: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    places, load_encoder = list[str](), Project.load_encoder
+    monkeypatch.setattr(starter, "device", "made for this test")
+    monkeypatch.setattr(starter, "to", lambda device: (places.append(device), setattr(starter, "device", device)))
+
+    def load(self: Project, name: str, device: str = "auto") -> Encoder:
+        if starter.device != "cpu":
+            raise OutOfMemory("There is room for one.")
+        return load_encoder(self, name, "cpu")
+
+    monkeypatch.setattr(Project, "load_encoder", load)
+    finish(project.encode_for(job_of(models), starter, pool, lambda: frozenset()))
+    assert places == ["cpu", "made for this test"] * 2
 
 
 def test_models_that_are_brought_together_become_one_encoder(

@@ -154,6 +154,45 @@ def test_a_file_that_was_found_again_stays_found_when_an_earlier_tag_is_undone(
     assert project.item(first).path == moved
 
 
+def test_finding_moved_files_is_one_step_also_where_it_was_cut_off(
+    project: Project, mixed_folder: Path, tmp_path: Path, pool: ThreadPoolExecutor,
+) -> None:
+    before = {i: item.path for i, item in project.items().items()}
+    mixed_folder.rename(tmp_path / "away")
+    finish(project.find_missing(tmp_path, pool))
+    after = {i: item.path for i, item in project.items().items()}
+    assert after != before
+    undone = project.undo()
+    assert undone is not None
+    assert (undone.title, undone.moved, undone.own) == ("Find missing files", True, ())
+    assert {i: item.path for i, item in project.items().items()} == before
+    project.redo()
+    assert {i: item.path for i, item in project.items().items()} == after
+    project.find_missing(tmp_path, pool).close()
+    finish(project.find_missing(tmp_path, pool))  # nothing is missing: no step
+    project.undo()
+    assert project.history.redoable == "Find missing files"
+    assert {i: item.path for i, item in project.items().items()} == before
+
+
+def test_a_setting_of_the_project_is_taken_back_also_to_none(project: Project) -> None:
+    project.keep("slices", {"a": "tag:a"}, "Slice")
+    project.keep("slices", {"a": "tag:a", "b": "tag:b"}, "Another")
+    project.keep("slices", {"a": "tag:a", "b": "tag:b"}, "The same")
+    undone = project.undo()
+    assert undone is not None
+    assert (undone.title, undone.own) == ("Another", ("slices",))
+    assert project.own.get("slices") == {"a": "tag:a"}
+    project.undo()
+    assert project.own.get("slices", "none") == "none"
+    project.redo()
+    folder = project.folder
+    project.close()
+    reopened = Project.open(folder)
+    assert reopened.own.get("slices") == {"a": "tag:a"}
+    reopened.close()
+
+
 def test_undoing_while_items_are_encoded_does_not_end_the_encoding(
     project: Project, starter: Encoder, pool: ThreadPoolExecutor,
 ) -> None:

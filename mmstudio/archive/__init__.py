@@ -4,8 +4,9 @@ The format is PKWARE's (https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.
 deflated. The first entry is ``mmstudio-project.json`` with ``{"format": 1}``. Progress counts mebibytes.
 """
 
+from mmstudio.archive.copying import copy
 from mmstudio.archive.entries import FORMAT, MARKER, SUFFIX, ArchiveError
 from mmstudio.archive.packing import pack
 from mmstudio.archive.unpacking import unpack
 
-__all__ = ["FORMAT", "MARKER", "SUFFIX", "ArchiveError", "pack", "unpack"]
+__all__ = ["FORMAT", "MARKER", "SUFFIX", "ArchiveError", "copy", "pack", "unpack"]

@@ -46,7 +46,7 @@ _NO_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
     """A file as it was at the start; an empty folder's name ends in a slash."""
 
     name: str
@@ -71,7 +71,7 @@ def pack(folder: Path, target: Path, along: Sequence[Path] = ()) -> Work[Path]:
         raise ArchiveError("A project cannot be packed into its own folder.", path=target, hint="Choose another place.")
     yield Progress(0, 0, "looking through the files")
     elsewhere = [_elsewhere(path) for path in along]
-    entries = [*_listed(folder), *elsewhere]
+    entries = [*listed(folder), *elsewhere]
     check_names([entry.name for entry in entries], folder)
     steps = Steps(sum(entry.size for entry in entries))
     with (swapped(target, ArchiveError, folder=False) as beside, opened(beside) as file,
@@ -85,14 +85,14 @@ def pack(folder: Path, target: Path, along: Sequence[Path] = ()) -> Work[Path]:
     return target
 
 
-def _elsewhere(path: Path) -> _Entry:
+def _elsewhere(path: Path) -> Entry:
     """A file that lies outside, under a name that no other has and every system takes."""
     suffix, status = path.suffix.lower(), _status(path)
     name = f"media/{uuid4().hex}{suffix if suffix[1:].isascii() and suffix[1:].isalnum() else ''}"
-    return _Entry(name, path, status.st_size, status.st_mtime_ns)
+    return Entry(name, path, status.st_size, status.st_mtime_ns)
 
 
-def _listed(folder: Path) -> list[_Entry]:
+def listed(folder: Path) -> list[Entry]:
     """All files. What LanceDB calls ``_versions`` is listed before the data it points to, which are written first and
     then never changed: so each listed version has all its data in the list
     (https://lancedb.github.io/lance/format.html).
@@ -102,20 +102,20 @@ def _listed(folder: Path) -> list[_Entry]:
     return sorted(rest + versions, key=lambda entry: entry.name)
 
 
-def _walk(folder: Path) -> Iterator[_Entry]:
+def _walk(folder: Path) -> Iterator[Entry]:
     """Links are followed; a folder reached twice (a loop of links) is walked once."""
     stack, walked = [(folder, "")], set[tuple[int, int]]()
     while stack:
         here, name = stack.pop()
         status = _status(here)
         if stat.S_ISREG(status.st_mode):
-            yield _Entry(name, here, status.st_size, status.st_mtime_ns)
+            yield Entry(name, here, status.st_size, status.st_mtime_ns)
         elif stat.S_ISDIR(status.st_mode) and (status.st_dev, status.st_ino) not in walked:
             walked.add((status.st_dev, status.st_ino))
             inside = [(here / child, f"{name}/{child}" if name else child) for child in _children(here)]
             stack += [(path, child) for path, child in inside if child != MARKER]
             if name and not inside:
-                yield _Entry(f"{name}/", here)
+                yield Entry(f"{name}/", here)
 
 
 def _status(path: Path) -> os.stat_result:
@@ -132,23 +132,31 @@ def _children(folder: Path) -> list[str]:
         raise unreadable(folder, error) from error
 
 
-def _pack(entry: _Entry, archive: zipfile.ZipFile, steps: Steps) -> Work[None]:
+def _pack(entry: Entry, archive: zipfile.ZipFile, steps: Steps) -> Work[None]:
     info = zipfile.ZipInfo(entry.name, _date(entry.changed_ns))
     info.external_attr = (stat.S_IFDIR | 0o755) << 16 if info.is_dir() else (stat.S_IFREG | 0o644) << 16
     if info.is_dir():
         archive.writestr(info, b"")
         return
     info.compress_type = zipfile.ZIP_STORED if _is_packed(entry.name) else zipfile.ZIP_DEFLATED
-    info.file_size, left = entry.size, entry.size
-    with _reading(entry.path) as source, archive.open(info, "w") as out:
+    info.file_size = entry.size
+    with archive.open(info, "w") as out:
+        for block in blocks(entry):
+            out.write(block)
+            yield steps.step(len(block), entry.name)
+
+
+def blocks(entry: Entry) -> Iterator[bytes]:
+    """A file as it was listed. Raises ArchiveError where it has changed since, changes meanwhile or cannot be read."""
+    left = entry.size
+    with _reading(entry.path) as source:
         _check_unchanged(entry, os.fstat(source.fileno()))
         while left:
             block = read(source, min(BLOCK_BYTES, left), entry.path)
             if not block:
                 raise _changed(entry)
-            out.write(block)
             left -= len(block)
-            yield steps.step(len(block), entry.name)
+            yield block
         _check_unchanged(entry, os.fstat(source.fileno()))
 
 
@@ -166,14 +174,14 @@ def _date(changed_ns: int) -> tuple[int, int, int, int, int, int]:
     return told[:6] if 1980 <= told.tm_year <= 2107 else _NO_DATE
 
 
-def _check_unchanged(entry: _Entry, now: os.stat_result) -> None:
+def _check_unchanged(entry: Entry, now: os.stat_result) -> None:
     grown = now.st_size > entry.size and Path(entry.name).suffix in _GROWING
     if (now.st_size, now.st_mtime_ns) != (entry.size, entry.changed_ns) and not grown:
         raise _changed(entry)
 
 
-def _changed(entry: _Entry) -> ArchiveError:
-    return ArchiveError(f"“{printable(entry.name)}” changed while the project was being packed.", path=entry.path,
+def _changed(entry: Entry) -> ArchiveError:
+    return ArchiveError(f"“{printable(entry.name)}” changed while the project was being saved.", path=entry.path,
                         hint="Wait until no job is running, and try again.")
 
 

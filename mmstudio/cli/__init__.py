@@ -11,7 +11,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from mmstudio import __version__
-from mmstudio.cli import media, projects, runs
+from mmstudio.cli import features, media, projects, runs
+from mmstudio.cli.shared import MakePages
 from mmstudio.encoders.device import keep_freed_memory
 from mmstudio.encoders.hub import stay_offline
 from mmstudio.errors import StudioError
@@ -31,14 +32,15 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(run=run)
         return made
 
-    for module in (media, projects, runs):
+    for module in (media, projects, features, runs):
         module.add_to(command)
     return top
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run one command and give its exit code."""
+def main(arguments: Sequence[str], pages: MakePages | None = None) -> int:
+    """Run one command and give its exit code. ``pages`` makes a PDF's, where something here can."""
     asked = parser().parse_args(arguments)
+    asked.pages = pages
     stay_offline()
     keep_freed_memory()
     try:

@@ -66,7 +66,7 @@ def added(asked: argparse.Namespace, project: Project, pool: Executor) -> AddRep
     found, failures = sorted_out(asked.paths), list[tuple[Path, str]]()
     choice = Choice(asked.only, asked.match, not asked.no_subfolders)
     folders = found.folders if choice == EVERYTHING else []
-    below = by_schema((file for folder in folders for file in tables_below(folder)), project.limits)
+    below = by_schema(tables_below(folders, named=found.tables), project.limits)
     named = list(_to_read(by_schema(found.tables, project.limits), asked, project.limits, failures))
     inside = list(_to_read(below, asked, project.limits, failures))
     _check_columns(asked.role, [name for one in (*named, *inside) for name in one.roles])

@@ -19,8 +19,9 @@ from mmstudio.cli.shared import (
     threads,
     with_model,
 )
+from mmstudio.encoders.base import encode as vectors_of
 from mmstudio.errors import ProjectError
-from mmstudio.media import MODALITIES
+from mmstudio.media import MODALITIES, AudioClip, load
 from mmstudio.media.scan import printable
 
 
@@ -37,7 +38,7 @@ def add_to(command: Command) -> None:
     made.add_argument("query", help="a text, or the path of a picture, sound or text file")
     with_model(made)
     made.add_argument("-k", type=int, default=5, help="hits per modality")
-    made.add_argument("--measure", default="cosine", choices=("cosine", "dot", "euclid", "pearson"))
+    made.add_argument("--measure", default="cosine", choices=("cosine", "dot", "euclid", "pearson", "angular"))
 
     made = command("explain", "Show which parts of an item carry it.", explain)
     made.add_argument("--item", required=True, type=Path)
@@ -45,7 +46,9 @@ def add_to(command: Command) -> None:
     made.add_argument("--method", default="auto", help="auto, pooling, or one of the methods that the window offers: "
                       "similarity, attention, rollout, chefer, integrated-gradients, occlusion, rise, ...")
     made.add_argument("--layer", type=int, default=0, help="layer of “attention”, from 1; 0 is the last")
-    made.add_argument("--out", required=True, type=Path, help="a .npz or .png file")
+    made.add_argument("--box", action="append", default=[], metavar="LEFT,TOP,RIGHT,BOTTOM[,LABEL]", help="where on a "
+                      "picture the query is, in pixels: tells whether the map points into it; may be given again")
+    made.add_argument("--out", required=True, type=Path, help="a .npz, .png or .svg file")
     with_model(made)
 
     made = command("models", "List the models the studio knows, and which are on this computer.", models)
@@ -94,22 +97,29 @@ def search(asked: argparse.Namespace) -> int:
 
 
 def explain(asked: argparse.Namespace) -> int:
-    """Write the map of one explanation as numbers or as a picture."""
-    from mmstudio.explain import figure
+    """Write the map of one explanation as numbers or as a figure."""
+    from mmstudio.explain import boxes, figure
 
-    limits, encoder = limits_here(), encoder_of(asked)
     figure.check_target(asked.out)
+    limits, encoder = limits_here(), encoder_of(asked)
     ref = project.question_ref(asked.item, limits)
-    query = None
+    media = load(ref, limits, rate_hz=encoder.sample_rate_hz, window_seconds=encoder.window_seconds)
+    query = score = None
     if asked.query:
         file = Path(asked.query)
         query = project.vector_of(encoder, project.question_ref(file if is_file(file) else asked.query, limits), limits)
+        score = float(vectors_of(encoder, [media], ref.modality)[0] @ query)
     if asked.method in figure.MAPS:
-        found = figure.chosen_map(project.explanation_of(encoder, ref, limits), asked.method, asked.layer, query)
+        found = figure.chosen_map(encoder.explain(media, ref.modality), asked.method, asked.layer, query)
     else:
-        found = shown(figure.method_map(encoder, ref, limits, asked.method, query))
-    figure.write(found, ref, limits, asked.out)
+        found = shown(figure.method_map(encoder, media, ref.modality, asked.method, query))
+    caption = figure.Caption.of(encoder, printable(asked.item.name), asked.query, score)
+    figure.write(found, media, caption, asked.out)
     print(f"{found.title} → {asked.out}", file=sys.stderr)
+    if asked.box and not isinstance(media, str | AudioClip):
+        pointed = boxes.pointing(found, boxes.listed(asked.box, media.width, media.height), asked.query)
+        if pointed is not None:
+            print(pointed.text.format(*pointed.values), file=sys.stderr)
     return 0
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmstudio import project
 from mmstudio.cli import adding
 from mmstudio.cli.shared import (
     Command,
+    Pages,
     batch_size,
     encoder_of,
     is_file,
@@ -22,6 +24,10 @@ from mmstudio.cli.shared import (
 from mmstudio.errors import ProjectError
 from mmstudio.library import Item, Items
 from mmstudio.media.scan import printable
+from mmstudio.progress import Work
+
+if TYPE_CHECKING:
+    from mmstudio.explain.report import Report
 
 
 def add_to(command: Command) -> None:
@@ -55,7 +61,7 @@ def add_to(command: Command) -> None:
     which = made.add_mutually_exclusive_group()
     which.add_argument("--filter", default="", help="only items that this lets pass: “modality:image tag:dog”")
     which.add_argument("--items", nargs="+", default=[], type=Path, help="only the items of these files")
-    made.add_argument("--out", required=True, type=Path, help="a .html file")
+    made.add_argument("--out", required=True, type=Path, help="a .html or .pdf file")
     made.add_argument("--query", default="", help="a text or a file whose nearness is explained; by default what "
                       "carries each item's own vector is")
     made.add_argument("--method", default="similarity", help="one of the methods that the window offers, see “explain”")
@@ -129,14 +135,15 @@ def export(asked: argparse.Namespace) -> int:
 
 
 def report(asked: argparse.Namespace) -> int:
-    """Write items with their explanations as one page."""
+    """Write items with their explanations as one page, or as pages of a PDF."""
     from mmstudio.explain.methods import named
     from mmstudio.explain.report import Wish, reported
-    from mmstudio.explain.report_html import to_html
-    from mmstudio.exports.target import ExportError, checked, written
+    from mmstudio.exports.report_page import written_page
+    from mmstudio.exports.target import ExportError, checked
 
-    if asked.out.suffix.lower() != ".html":
-        raise ExportError("A report has to end in .html.", path=asked.out, hint="The window writes PDF too.")
+    suffix = asked.out.suffix.lower()
+    if suffix not in (".html", ".pdf"):
+        raise ExportError("A report has to end in .html or .pdf.", path=asked.out)
     checked(asked.out, ExportError, folder=False)
     method = named(asked.method)
     opened = project.Project.open(asked.project, settings_here(), create=False, read_only=True)
@@ -145,18 +152,51 @@ def report(asked: argparse.Namespace) -> int:
         query = None
         if asked.query:
             query = opened.query(encoder, file if is_file(file) else asked.query)
-        page = shown(reported(encoder, Wish(
-            f"Report of “{opened.name}”", _chosen(asked, items), items, opened.samples(), opened.vectors(encoder),
-            opened.limits, method, asked.query, query, not asked.untested,
-            lambda item: opened.preview(item.content_hash))))
+        title = f"Report of “{opened.name}”"
+        work = reported(encoder, Wish(
+            title, _chosen(asked, items), items, opened.samples(), opened.vectors(encoder), opened.limits, method,
+            asked.query, query, not asked.untested, lambda item: opened.preview(item.content_hash)))
+        page = shown(written_page(work, asked.out) if suffix == ".html" else _in_pages(work, asked, title))
     finally:
         opened.close()
-    written(asked.out, to_html(page).encode())
     left_out = [entry for entry in page.entries if entry.notes]
+    pointed = [entry.pointing for entry in page.entries if entry.pointing is not None]
+    if pointed:
+        chance = sum(one.chance for one in pointed) / len(pointed)
+        print(f"Pointing game: {sum(one.hit for one in pointed)} of {len(pointed)} on their boxes; at random "
+              f"{100 * chance:.0f} %", file=sys.stderr)
     for entry in left_out:
         print(f"{printable(entry.item.path)}: {' '.join(entry.notes)}", file=sys.stderr)
     print(f"{page.count} items → {asked.out}", file=sys.stderr)
     return 1 if left_out else 0
+
+
+def _in_pages(work: Work[Report], asked: argparse.Namespace, title: str) -> Work[Report]:
+    """The steps and the outcome of a report, written as a PDF."""
+    from mmstudio.explain.report import Entry, Report
+    from mmstudio.explain.report_html import entry_html, head_html
+    from mmstudio.exports.target import ExportError, written
+
+    try:
+        pages: Pages | None = asked.pages(title) if asked.pages else None
+    except ImportError:
+        pages = None
+    if pages is None:
+        raise ExportError("What draws the pages of a PDF is not installed here.", path=asked.out,
+                          hint="Write .html, which every browser prints.")
+    while True:
+        try:
+            progress = next(work)
+        except StopIteration as stop:
+            report: Report = stop.value
+            break
+        if isinstance(progress.fresh, Report):
+            pages.add(head_html(progress.fresh))
+        elif isinstance(progress.fresh, Entry):
+            pages.add(entry_html(progress.fresh))
+        yield progress
+    written(asked.out, pages.end())
+    return report
 
 
 def _chosen(asked: argparse.Namespace, items: Items) -> list[Item]:

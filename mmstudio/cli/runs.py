@@ -55,6 +55,8 @@ def add_to(command: Command) -> None:
     made.add_argument("--model", default="", help="by default the model that the run was trained with")
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     made.add_argument("--batch", default="auto", type=batch_size)
+    made.add_argument("--thresholds", choices=("half", "fitted"), help="tell a label, or the second of two classes, "
+                      "from a half on, or from where F1 was highest on validation; by default as chosen for the run")
     made.add_argument("--out", required=True, type=Path, help="a .jsonl file, one line an input")
     made = command("export-run", "Write a finished run as a folder that other programs read.", export_run)
     made.add_argument("folder", type=Path, help="the run's folder")
@@ -124,9 +126,10 @@ def _made_of_project(asked: argparse.Namespace, job: TrainingJob, make: Callable
     try:
         encoder, items = encoder_of(asked), opened.items()
         with threads() as pool:
-            shown(opened.encode(encoder, pool))
-            job = shown(opened.encode_for(job, encoder, pool))
-        chosen = passing(asked.filter, items) if asked.filter else None
+            chosen = passing(asked.filter, items) if asked.filter else None
+            job = shown(opened.encode_for(job, encoder, pool, lambda: opened.needed(job, chosen)))
+            if not job.models:
+                shown(opened.encode(encoder, pool))
         return Path(shown(make(opened, job, encoder, chosen)))
     finally:
         opened.close()
@@ -161,6 +164,11 @@ def predict(asked: argparse.Namespace) -> int:
     from mmstudio.training.run_encoder import base_of
 
     predictor = Predictor(asked.folder)
+    if asked.thresholds is not None:
+        predictor.deciding = replace(predictor.deciding, asked=asked.thresholds == "fitted")
+    if predictor.deciding.asked and not predictor.deciding.thresholds:
+        raise TrainingError("The run has no thresholds that were fitted.", path=asked.folder, hint="They are fitted on "
+                            "the validation part of runs that tell labels, or two classes, when these are done.")
 
     def load(name: str) -> Encoder:
         return encoder_of(asked) if asked.model else base_of(name, asked.folder, asked.device)

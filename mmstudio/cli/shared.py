@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mmstudio import settings
 from mmstudio.encoders.base import Encoder
@@ -18,6 +18,17 @@ from mmstudio.media import Limits
 from mmstudio.media.scan import printable
 from mmstudio.progress import Progress, Work
 
+
+class Pages(Protocol):
+    """Pages of a PDF, filled with pieces of HTML from top to bottom."""
+
+    def add(self, html: str) -> None: ...
+
+    def end(self) -> bytes: ...
+
+
+MakePages = Callable[[str], Pages]
+"""Begins pages of a title. Raises ImportError where this computer lacks what draws them."""
 Command = Callable[[str, str, Callable[[argparse.Namespace], int]], argparse.ArgumentParser]
 """Adds a command of a name, what it is for, and what it does."""
 

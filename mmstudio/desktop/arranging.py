@@ -17,6 +17,8 @@ from mmstudio.searching import Found
 
 QUICK = 3000
 """Points that are arranged within the program where nothing was wished for: sooner than another process answers."""
+EYE = 5.0
+"""From how far a map of three dimensions is seen, in typical distances of its points from its middle."""
 KINDS: dict[Method, str] = {"pca": "PCA", "umap": "UMAP", "tsne": "t-SNE", "pacmap": "PaCMAP"}
 
 
@@ -42,7 +44,8 @@ class Layout:
     ``clusters (n,)`` or None.
 
     ``kind`` is how they were found, as a person reads it; ``final`` is False for partial results. ``solid (n, 3)`` are
-    the places in space of which a map of three dimensions shows one side.
+    the places in space of which a map of three dimensions shows one side; ``near (n,)`` of 0..1 is how near they are
+    from there.
     """
 
     keys: NDArray[np.int64]
@@ -52,6 +55,7 @@ class Layout:
     final: bool = True
     clusters: NDArray[np.int64] | None = None
     solid: NDArray[np.float32] | None = None
+    near: NDArray[np.float32] | None = None
     arrangement: Arrangement | None = None
 
 
@@ -110,7 +114,8 @@ def _layout(view: VectorView, places: NDArray[np.float32], kind: str) -> Layout:
     if places.shape[1] == 2:
         return Layout(view.ids, view.modalities, _unit(places), kind)
     solid = _unit(places)
-    return Layout(view.ids, view.modalities, seen_from(solid, 0.0, 0.0), kind, solid=solid)
+    side, near = seen_from(solid, 0.0, 0.0)
+    return Layout(view.ids, view.modalities, side, kind, solid=solid, near=near)
 
 
 def turned(layout: Layout, other: Layout | None) -> Layout:
@@ -129,11 +134,17 @@ def turned(layout: Layout, other: Layout | None) -> Layout:
     return replace(layout, places=(layout.places @ (u @ v)).astype(np.float32))
 
 
-def seen_from(solid: NDArray[np.float32], around: float, above: float) -> NDArray[np.float32]:
-    """``(n, 2)`` how ``(n, 3)`` places look, turned by two angles in degrees."""
+def seen_from(solid: NDArray[np.float32], around: float, above: float) -> tuple[NDArray[np.float32],
+                                                                                NDArray[np.float32]]:
+    """``(n, 2)`` how ``(n, 3)`` places look from ``EYE`` away, turned by two angles in degrees, in perspective; and
+    ``(n,)`` how near they are, 0 for the furthest and 1 for the nearest.
+    """
     (s, c), (t, d) = ((np.sin(np.radians(angle)), np.cos(np.radians(angle))) for angle in (around, above))
     x, depth = solid[:, 0] * c - solid[:, 2] * s, solid[:, 0] * s + solid[:, 2] * c
-    return np.stack([x, solid[:, 1] * d - depth * t], axis=1).astype(np.float32)
+    y, depth = solid[:, 1] * d - depth * t, solid[:, 1] * t + depth * d
+    wide = EYE / np.maximum(EYE - depth, EYE / 4)
+    near = (depth - depth.min(initial=np.inf)) / max(float(np.ptp(depth)) if len(depth) else 0.0, 1e-9)
+    return np.stack([x * wide, y * wide], axis=1).astype(np.float32), near.astype(np.float32)
 
 
 def _target(arrangement: Arrangement, view: VectorView) -> NDArray[np.int64] | None:

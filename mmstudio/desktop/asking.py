@@ -15,7 +15,7 @@ from mmstudio.desktop.text import count, tr
 from mmstudio.errors import StudioError
 from mmstudio.explore.fusion import centred
 from mmstudio.explore.question import combined
-from mmstudio.explore.similarity import Measure
+from mmstudio.explore.similarity import MEASURES, Measure
 from mmstudio.media import MODALITIES, MediaRef, Modality
 from mmstudio.project import fused
 from mmstudio.searching import STALE, Found, Question, Results, Scores, find, index_wanted, known_index, make_index
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mmstudio.project import Project
 
 HITS = 24
+KEPT = "searches"
+"""The project's own setting: of each space, how it is searched."""
 Asked: TypeAlias = str | Path | MediaRef | int
 """A text, a file, a medium, or the key of an item or sample of the project."""
 Vector = NDArray[np.float32]
@@ -172,7 +174,9 @@ class Asking(QObject):
         self._want(modality=modality)
 
     def measure_by(self, measure: Measure) -> None:
+        """By this measure from now on, wherever this project is read with this model."""
         self._want(measure=measure)
+        self._keep()
 
     def be_exact(self, exact: bool) -> None:
         """Look at every vector, however many there are."""
@@ -181,6 +185,7 @@ class Asking(QObject):
     def close_gap(self, closes: bool) -> None:
         """Look at each modality around its own mean, so that what a question means decides and not what it is."""
         self._want(closes_gap=closes)
+        self._keep()
 
     def clear(self) -> None:
         """Ask nothing any more; where to look stays as it was chosen."""
@@ -190,8 +195,23 @@ class Asking(QObject):
         """Another project or another model: nothing that was asked holds any more."""
         self._generation += 1
         self._vectors, self._index, self._indexed, self._closed = {}, None, 0, []
-        self._wish = _Wish(measure=self._wish.measure, closes_gap=self._wish.closes_gap)
+        self._wish = self._kept()
         self.changed.emit()
+
+    def _kept(self) -> _Wish:
+        """What the project keeps of the space in use: by which measure, and whether the gap is closed."""
+        project, encoder = self._session.project, self._session.encoder
+        kept = {} if project is None or encoder is None else project.own.get(KEPT, {}).get(encoder.space, {})
+        measure = kept.get("measure")
+        return _Wish(measure=measure if measure in MEASURES else "cosine", closes_gap=bool(kept.get("closes_gap")))
+
+    def _keep(self) -> None:
+        project, encoder, wish = self._session.project, self._session.encoder, self._wish
+        if project is None or encoder is None or project.read_only:
+            return
+        own = {encoder.space: {"measure": wish.measure, "closes_gap": wish.closes_gap}}
+        self._session.models.ask(lambda: project.own.set(KEPT, project.own.get(KEPT, {}) | own),
+                                 on_failed=self._session.failed.emit)
 
     def _want(self, **other: object) -> None:
         self._wish = replace(self._wish, **other)  # type: ignore[arg-type]

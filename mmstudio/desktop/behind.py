@@ -40,6 +40,10 @@ class Behind:
         else:
             session.pool.ask(question, done, failed)
 
+    def holds(self, generation: int) -> bool:
+        """Whether nothing was asked, and nothing forgotten, since ``forget`` gave this number."""
+        return generation == self._generation
+
     def forget(self) -> int:
         """Whatever is asked is not wanted any more."""
         self._generation += 1

@@ -54,13 +54,14 @@ class SettingsDialog(QDialog):
             sides.addLayout(column, 1)
         layout.addLayout(sides)
         groups: dict[str, QFormLayout] = {}
-        for setting in TABLE:
+        shown = [setting for setting in TABLE if setting.shown]
+        for setting in shown:
             if setting.group not in groups:
                 box = QGroupBox(tr(setting.group))
                 groups[setting.group] = QFormLayout(box)
                 shorter = min(columns, key=columns.__getitem__)
                 shorter.addWidget(box)
-                columns[shorter] += sum(other.group == setting.group for other in TABLE)
+                columns[shorter] += sum(other.group == setting.group for other in shown)
             editor = self._editor(setting)
             editor.setToolTip(tr(setting.text))
             editor.setAccessibleDescription(tr(setting.text))

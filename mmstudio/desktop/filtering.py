@@ -141,7 +141,8 @@ class Filter(QObject):
         self._again.start()
 
     def _items_changed(self) -> None:
-        if not self.wish.is_plain:
+        """What is being answered is of the items as they were; a plain wish needs no answer but in place of that."""
+        if not self.wish.is_plain or self.waits:
             self._again.start()
 
     def _selection_changed(self) -> None:

@@ -1,4 +1,4 @@
-"""The items of the library as Qt's list model, filtered in place, and how one is drawn."""
+"""The items of the library as Qt's table model, filtered in place, and how one is drawn."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import (
-    QAbstractListModel,
+    QAbstractTableModel,
     QMimeData,
     QModelIndex,
     QObject,
@@ -17,30 +17,35 @@ from PySide6.QtCore import (
     QUrl,
 )
 from PySide6.QtGui import QColor, QPainter, QPen
-from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from mmstudio.desktop.filtering import Filter, Shown
+from mmstudio.desktop.list_columns import ListColumns, own_name
 from mmstudio.desktop.paint import draw_item
 from mmstudio.desktop.places import Places
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.selection import Selection
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.theme import MODALITY_COLOURS, colours, icon
+from mmstudio.errors import ProjectError
 from mmstudio.library import Item
 
 Index = QModelIndex | QPersistentModelIndex
 AT_ONCE, MOST_READ = 64, 1024
+_MOST_DRAWN = 400
 ITEM_ROLE = int(Qt.ItemDataRole.UserRole)
 NO_INDEX = QModelIndex()
 
 
-class ItemList(QAbstractListModel):
-    """The items that pass the filter, in the order of adding or as they were sorted."""
+class ItemList(QAbstractTableModel):
+    """The items that pass the filter, in the order of adding or as they were sorted; a row is read when it is seen. A
+    grid shows its first column alone.
+    """
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.filter = Filter(session, self)
+        self.filter, self.columns = Filter(session, self), ListColumns(session, self)
         self._shown = Shown.of(np.zeros(0, np.int64))
         self._read: dict[int, Item] = {}  # those that are near what is seen
         session.projectOpened.connect(self._opened)
@@ -48,6 +53,8 @@ class ItemList(QAbstractListModel):
         session.itemsRemoved.connect(self._forget)
         session.itemsChanged.connect(self._redraw)
         self.filter.passed.connect(self._show)
+        self._shown_columns = self.columns.shown
+        self.columns.changed.connect(self._columns_changed)
 
     def _opened(self) -> None:
         """Ids of another project mean nothing in this one: with a filter, nothing is shown until it is answered."""
@@ -77,7 +84,22 @@ class ItemList(QAbstractListModel):
     def _redraw(self) -> None:
         self._read = {}
         if self.rowCount():
-            self.dataChanged.emit(self.index(0), self.index(self.rowCount() - 1))
+            self.dataChanged.emit(self.index(0, 0), self.index(self.rowCount() - 1, self.columnCount() - 1))
+
+    def _columns_changed(self) -> None:
+        """Those that stay keep their places in the selection and under the eye."""
+        wanted = self.columns.shown
+        for place in reversed(range(len(self._shown_columns))):
+            if self._shown_columns[place] not in wanted:
+                self.beginRemoveColumns(NO_INDEX, place, place)
+                self._shown_columns = self._shown_columns[:place] + self._shown_columns[place + 1 :]
+                self.endRemoveColumns()
+        for place, name in enumerate(wanted):
+            if self._shown_columns[place : place + 1] != (name,):
+                self.beginInsertColumns(NO_INDEX, place, place)
+                self._shown_columns = (*self._shown_columns[:place], name, *self._shown_columns[place:])
+                self.endInsertColumns()
+        self._redraw()
 
     @property
     def shown(self) -> NDArray[np.int64]:
@@ -109,18 +131,45 @@ class ItemList(QAbstractListModel):
     def rowCount(self, parent: Index = NO_INDEX) -> int:
         return 0 if parent.isValid() else len(self._shown.ids)
 
+    def columnCount(self, parent: Index = NO_INDEX) -> int:
+        return 0 if parent.isValid() else len(self._shown_columns)
+
+    def name_of(self, column: int) -> str:
+        """What a column shows."""
+        return self._shown_columns[column]
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if orientation != Qt.Orientation.Horizontal or role != Qt.ItemDataRole.DisplayRole:
+            return None
+        return self.columns.title(self.name_of(section)) if section < len(self._shown_columns) else None
+
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if not index.isValid():
             return None
         item = self.item_at(index.row())
         if item is None:
             return None
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
-            return item.title
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole, Qt.ItemDataRole.EditRole):
+            return self.columns.text(item, self.name_of(index.column()))
         return item if role == ITEM_ROLE else None
 
+    def setData(self, index: Index, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
+        """Change one of the person's own columns, in a step that can be undone."""
+        item, name = self.item_at(index.row()), self.name_of(index.column())
+        if item is None or str(value).strip() == self.columns.text(item, name):
+            return False
+        try:
+            wanted = self.columns.typed(name, str(value))
+        except ProjectError as error:
+            self._session.failed.emit(error)
+            return False
+        self._session.set_column([item.id], own_name(item, name), wanted)
+        return True
+
     def flags(self, index: Index) -> Qt.ItemFlag:
-        return super().flags(index) | Qt.ItemFlag.ItemIsDragEnabled
+        own = index.isValid() and self.columns.is_own(self.name_of(index.column()))
+        more = Qt.ItemFlag.ItemIsDragEnabled | (Qt.ItemFlag.ItemIsEditable if own else Qt.ItemFlag.NoItemFlags)
+        return super().flags(index) | more
 
     def mimeTypes(self) -> list[str]:
         return ["text/uri-list"]
@@ -143,16 +192,18 @@ class ItemDelegate(QStyledItemDelegate):
         self.side = 90
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        item = index.data(ITEM_ROLE)
-        if item is None:
-            return
         box: QRect = option.rect  # type: ignore[attr-defined]
         state = option.state  # type: ignore[attr-defined]
         c = colours()
         selected = bool(state & QStyle.StateFlag.State_Selected)
         if selected or state & QStyle.StateFlag.State_MouseOver:
-            painter.fillRect(box, QColor(c.accent if selected else c.line).darker(100) if not selected
-                             else QColor(c.accent))
+            painter.fillRect(box, QColor(c.accent if selected else c.line))
+        if index.column() > 0:
+            _draw_text(painter, box.adjusted(8, 0, -8, 0), index.data() or "", selected)
+            return
+        item = index.data(ITEM_ROLE)
+        if item is None:
+            return
         if self.as_list:
             face, title = QRect(box.left() + 8, box.top() + 4, 48, 32), box.adjusted(66, 0, -8, 0)
         else:
@@ -169,11 +220,20 @@ class ItemDelegate(QStyledItemDelegate):
         painter.setPen(QPen(Qt.PenStyle.NoPen))
         painter.setBrush(QColor(MODALITY_COLOURS[item.modality]))
         painter.drawEllipse(title.left() - 10, title.center().y() - 2, 6, 6)
-        painter.setPen(QColor(c.accent_text if selected else c.text))
-        font = painter.font()
-        font.setPixelSize(12)
-        painter.setFont(font)
-        name = painter.fontMetrics().elidedText(item.title.replace("\n", " "), Qt.TextElideMode.ElideRight,
-                                                title.width())
-        painter.drawText(title, int(Qt.AlignmentFlag.AlignVCenter), name)
+        _draw_text(painter, title, item.title, selected)
         painter.restore()
+
+    def updateEditorGeometry(self, editor: QWidget, option: object, index: Index) -> None:
+        editor.setGeometry(option.rect.adjusted(0, 4, 0, -4))  # type: ignore[attr-defined]
+        editor.setStyleSheet("padding: 0 6px; min-height: 0;")
+
+
+def _draw_text(painter: QPainter, box: QRect, text: str, selected: bool) -> None:
+    """One line, cut off where the box ends."""
+    painter.setPen(QColor(colours().accent_text if selected else colours().text))
+    font = painter.font()
+    font.setPixelSize(12)
+    painter.setFont(font)
+    line = painter.fontMetrics().elidedText(text[:_MOST_DRAWN].replace("\n", " "), Qt.TextElideMode.ElideRight,
+                                            box.width())
+    painter.drawText(box, int(Qt.AlignmentFlag.AlignVCenter), line)

@@ -163,8 +163,12 @@ class ItemView(QAbstractItemView):
             if rect.intersects(event.rect()):
                 index = self.model().index(row, 0)
                 chosen = self.selectionModel().isSelected(index)
-                option.rect = rect.adjusted(2, 2, -2, -2) if self._wraps else rect  # type: ignore[attr-defined]
                 option.state = state | (style.State_Selected if chosen else style.State_None) | (  # type: ignore[attr-defined]
                     style.State_MouseOver if row == hovered else style.State_None)
-                self.itemDelegate().paint(painter, option, index)
+                self.paint_row(painter, option, row, rect)
         painter.end()
+
+    def paint_row(self, painter: QPainter, option: QStyleOptionViewItem, row: int, rect: QRect) -> None:
+        """Draw a row that lies in ``rect``, in the state that the option tells."""
+        option.rect = rect.adjusted(2, 2, -2, -2) if self._wraps else rect  # type: ignore[attr-defined]
+        self.itemDelegate().paint(painter, option, self.model().index(row, 0))

@@ -44,6 +44,11 @@ def save(folder: Path, space: SpaceKey, layout: Layout) -> None:
         paths.write_atomically(_file(folder, space), out.getvalue())
 
 
+def there(folder: Path, space: SpaceKey) -> bool:
+    """Whether a map is kept for this space."""
+    return _file(folder, space).is_file()
+
+
 def load(folder: Path, space: SpaceKey) -> Layout | None:
     """The layout that was kept, or None."""
     try:

@@ -229,7 +229,8 @@ class Learning(QObject):
     def _made(self, make: Make, project: Project, job: TrainingJob, encoder: Encoder,
               chosen: list[int] | None) -> Work[Path]:
         """What is made for a job, once every model that it names has read its modality."""
-        job = yield from project.encode_for(job, encoder, self._session.pool.executor)
+        job = yield from project.encode_for(job, encoder, self._session.pool.executor,
+                                            lambda: project.needed(job, chosen))
         return (yield from make(project, job, encoder, chosen))
 
     def importance(self, kept: KeptSweep, then: Callable[[dict[str, float]], None]) -> None:
@@ -326,15 +327,22 @@ class Learning(QObject):
 
         self._background(lambda runs: runs.choose_share(run.folder, share), chosen)
 
+    def choose_thresholds(self, run: Run, fitted: bool) -> None:
+        """Let a run decide at the thresholds that were fitted on validation, or at a half."""
+        self._background(lambda runs: runs.choose_thresholds(run.folder, fitted), lambda _: self.look())
+
     def apply(self, run: Run, keys: Iterable[int] | None = None) -> None:
         """Write what a run tells of these items, or of all, into the library's columns; one that is paused, too."""
         session, chosen = self._session, None if keys is None else list(keys)
         project, encoder = session.project, session.encoder
         if project is None or encoder is None:
             return
+        samples = dict(session.samples)
 
         def work() -> Work[Fresh]:
-            yield from project.encode_for(run.job, encoder, session.pool.executor)
+            only = None if chosen is None else lambda: frozenset(
+                i for key in chosen for i in (samples[-key].item_ids if -key in samples else (key,)))
+            yield from project.encode_for(run.job, encoder, session.pool.executor, only)
             told = yield from project.predict(run.folder, encoder, chosen)
             return Fresh(tuple(project.some(told)))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from mmstudio.desktop.selection import Selection
 from mmstudio.desktop.text import count, tr
 from mmstudio.errors import StudioError
 from mmstudio.library import Fresh
+from mmstudio.media.choice import EVERYTHING, Choice
 from mmstudio.media.describe import text_hash
 from mmstudio.media.watch import Watch
 from mmstudio.progress import Progress, Work
@@ -34,13 +36,15 @@ class Places(QObject):
         super().__init__(session)
         self._session = session
         self.missing = Selection()
-        self.watched: tuple[Path, ...] = ()
+        self.watched: dict[Path, Choice] = {}
+        """Folders, and which of their files are meant."""
         self._watches: list[Watch] = []
         self._polling, self._generation = False, 0
         self._complained: set[str | None] = set()
         self._again = QTimer(self, interval=WATCH_EVERY_MS)
         self._again.timeout.connect(self.poll)
         session.projectOpened.connect(self._opened)
+        session.ownChanged.connect(lambda names: self._read_watched() if _WATCHED in names else None)
 
     # ---- missing files ------------------------------------------------------------------------------------------
 
@@ -101,27 +105,24 @@ class Places(QObject):
         self.missing = Selection()
         self.missingChanged.emit()
         self.look(self._offer)
+        self._read_watched()
+
+    def _read_watched(self) -> None:
         project = self._session.project
-        self.watched = tuple(Path(text) for text in project.own.get(_WATCHED, [])) if project else ()
+        self.watched = dict(map(_watched, project.own.get(_WATCHED, []))) if project else {}
         self._watch()
 
     def _offer(self, number: int) -> None:
         if number:
             self._session.missed.emit(number)
 
-    def watch(self, folders: Iterable[Path]) -> None:
-        """Watch these folders, and no others, as long as the project is open and whenever it is opened again."""
-        project, wanted = self._session.project, tuple(dict.fromkeys(folders))
-        if project is None or wanted == self.watched:
-            return
-
-        def kept(_: None) -> None:
-            if project is self._session.project:
-                self.watched = wanted
-                self._watch()
-
-        self._session.models.ask(lambda: project.own.set(_WATCHED, [str(folder) for folder in wanted]),
-                                 on_done=kept, on_failed=self._session.failed.emit)
+    def watch(self, folders: Mapping[Path, Choice]) -> None:
+        """Watch these folders, and no others, as long as the project is open and whenever it is opened again. This can
+        be undone.
+        """
+        if folders != self.watched:
+            self._session.keep(_WATCHED, [{"folder": str(folder), "choice": choice.told()}
+                                          for folder, choice in folders.items()], tr("Watched folders"))
 
     def _watch(self) -> None:
         """What the project has from these folders need not be read again."""
@@ -138,8 +139,8 @@ class Places(QObject):
         def known() -> list[Watch]:
             from mmstudio.whereabouts import places
 
-            return [Watch(folder, places(items, folder), memory / f"{text_hash(str(folder))}.json")
-                    for folder in folders]
+            return [Watch(folder, places(items, folder), memory / _memory(folder, choice), choice)
+                    for folder, choice in folders.items()]
 
         def ready(watches: list[Watch]) -> None:
             if generation == self._generation:
@@ -156,16 +157,16 @@ class Places(QObject):
         self._polling = True
         watches, generation = list(self._watches), self._generation
 
-        def look() -> tuple[list[Path], list[StudioError]]:
-            found, errors = list[Path](), list[StudioError]()
+        def look() -> tuple[dict[Choice, list[Path]], list[StudioError]]:
+            found, errors = dict[Choice, list[Path]](), list[StudioError]()
             for watch in watches:
                 try:
-                    found += watch.poll()
+                    found.setdefault(watch.choice, []).extend(watch.poll())
                 except StudioError as error:
                     errors.append(error)
             return found, errors
 
-        def seen(answer: tuple[list[Path], list[StudioError]]) -> None:
+        def seen(answer: tuple[dict[Choice, list[Path]], list[StudioError]]) -> None:
             if generation != self._generation:
                 return
             self._polling = False
@@ -174,7 +175,19 @@ class Places(QObject):
                 if error.path not in self._complained:
                     self._complained.add(error.path)
                     self._session.failed.emit(error)
-            if found:
-                self._session.add(found)
+            for choice, files in found.items():
+                if files:
+                    self._session.add(files, choice)
 
         self._session.pool.ask(look, seen, self._session.failed.emit)
+
+
+def _watched(told: str | dict[str, Any]) -> tuple[Path, Choice]:
+    """A folder as it was kept, also by a studio that knew of no choice."""
+    return (Path(told), EVERYTHING) if isinstance(told, str) else (Path(told["folder"]), Choice.of(told["choice"]))
+
+
+def _memory(folder: Path, choice: Choice) -> str:
+    """The name of the file about what was told; with another choice there is more to tell, or less."""
+    about = str(folder) if choice == EVERYTHING else f"{folder}\n{json.dumps(choice.told())}"
+    return f"{text_hash(about)}.json"

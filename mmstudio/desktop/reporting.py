@@ -29,7 +29,8 @@ from mmstudio.desktop.text import count, tr
 from mmstudio.encoders.base import Encoder, Vectors
 from mmstudio.explain.methods import Method, offered
 from mmstudio.explain.report import Entry, Report, Wish, reported
-from mmstudio.explain.report_html import entry_html, head_html, to_html
+from mmstudio.explain.report_html import entry_html, head_html
+from mmstudio.exports.report_page import written_page
 from mmstudio.exports.target import ExportError, checked, written
 from mmstudio.media.scan import printable
 from mmstudio.progress import Progress, Work
@@ -61,13 +62,11 @@ class Reporting(QObject):
 
         def work() -> Work[Report]:
             checked(target, ExportError, folder=False)  # before all that takes long
-            report = yield from reported(encoder, Wish(
+            found = reported(encoder, Wish(
                 title, list(items.some(chosen.keys)), items, samples, project.vectors(encoder), project.limits, method,
                 _told(query), _vector(project, encoder, query), tests,
                 lambda item: project.preview(item.content_hash)))
-            if not in_pages:
-                written(target, to_html(report).encode())
-            return report
+            return (yield from found if in_pages else written_page(found, target))
 
         def step(progress: Progress) -> None:
             if pages is not None and isinstance(progress.fresh, Report):

@@ -74,7 +74,7 @@ class RowSelection(QItemSelectionModel):
         ends = np.append(starts[1:], len(rows)) - 1
         chosen = QItemSelection()
         for top, bottom in zip(rows[starts].tolist(), rows[ends].tolist() if len(rows) else (), strict=True):
-            chosen.select(self._items.index(top), self._items.index(bottom))
+            chosen.select(self._items.index(top, 0), self._items.index(bottom, 0))
         self.following = True
         super().select(chosen, Flag.ClearAndSelect)
         self.following = False

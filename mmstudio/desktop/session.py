@@ -7,35 +7,37 @@ from __future__ import annotations
 
 import gc
 import shutil
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from mmstudio import paths
 from mmstudio.bridging import Bridged, extended
-from mmstudio.desktop import kept_map, unfinished
-from mmstudio.desktop.arranging import Arrangement, Layout, arranging
+from mmstudio.desktop import offering, recent, unfinished
+from mmstudio.desktop.arranging import Arrangement, Layout
 from mmstudio.desktop.asking import Answer as Answer
 from mmstudio.desktop.asking import Asking
 from mmstudio.desktop.fusing import Fusing
 from mmstudio.desktop.jobs import Job, Jobs
+from mmstudio.desktop.kept_bridge import KeptBridge
+from mmstudio.desktop.map_making import MapMaking
 from mmstudio.desktop.places import Places
 from mmstudio.desktop.selection import Selection
 from mmstudio.desktop.text import count, megabytes, tr
-from mmstudio.desktop.worker import Garbage, Lane, Pool, State, Ticket, preload_lancedb, preload_torch
+from mmstudio.desktop.worker import Garbage, Lane, Pool, State, preload_lancedb, preload_torch
 from mmstudio.encoders.base import Encoder, Explanation
 from mmstudio.encoders.device import keep_freed_memory
 from mmstudio.encoders.registry import STARTER, ModelCard, catalog
 from mmstudio.errors import ProjectError, StudioError
 from mmstudio.explore.aside import Aside
 from mmstudio.library import Fresh, Item, Items, Sample, VectorView
-from mmstudio.media import MediaRef, Modality
+from mmstudio.media import Limits, MediaRef, Modality
+from mmstudio.media.choice import EVERYTHING, Choice
 from mmstudio.progress import Progress, Work
 from mmstudio.project import Project, Reverted
 from mmstudio.searching import Found, search
@@ -45,16 +47,19 @@ from mmstudio.training.job import RUN
 if TYPE_CHECKING:
     from mmstudio.media.tables import Mapping, Table
 
+NOTHING = unfinished.Left(())
 LOOKED_AT = 1000
 """Of the items that were added, so many are looked at to see what they were made with."""
 MANY_SAMPLES = 10_000
-LAYOUT_EVERY_MS = 700
-"""While vectors arrive, the map is drawn anew at this distance."""
 
 
 class Session(QObject):
     """State and intents. Signals tell what changed; nobody is asked to poll."""
 
+    leaving = Signal()
+    """The open project will be closed: what is not kept of it yet is kept now."""
+    ownChanged = Signal(object)
+    """These of the project's own settings, by their names, are others."""
     projectOpened = Signal()
     itemsAdded = Signal(list)
     """New items, none where they are too many to tell one by one."""
@@ -70,6 +75,8 @@ class Session(QObject):
     neighboursFound = Signal(object)
     answered = Signal(object)
     explained = Signal(object)
+    bridged = Signal()
+    """Items of another space came onto the map, or went."""
     fusedMoved = Signal(object)
     samplesPlaced = Signal(object)
     encoderChanged = Signal()
@@ -78,7 +85,7 @@ class Session(QObject):
     interrupted = Signal(object, object)
     """A job ended early by an error that may pass; what goes on with it."""
     leftFound = Signal(list)
-    """Paths that were not added to their end when the project was last open."""
+    """What was not added to its end when the project was last open."""
     missed = Signal(int)
     """So many files of the project that was opened are not where they were."""
     offered = Signal(object)
@@ -104,8 +111,6 @@ class Session(QObject):
         self.bridge: Bridged | None = None
         """What another model reads and this one does not, on its way into ``view``."""
         self.layout: Layout | None = None
-        self._left: Layout | None = None
-        """The map of the model that was in use before."""
         self.selection = Selection()
         self.current: int | None = None
         self.answer: Answer | None = None
@@ -119,15 +124,14 @@ class Session(QObject):
         self.pool = Pool(parent=self)
         self.jobs = Jobs(self.models, self)
         self._generation: dict[str, int] = {}
-        self._layout_ticket: Ticket | None = None
-        self._layout_wanted = QTimer(self, singleShot=True, interval=LAYOUT_EVERY_MS)
-        self._layout_wanted.timeout.connect(lambda: self._arrange(final=not self.jobs.has(tr("Encoding"))))
         self._encode_again = False
-        self._dropped_early: list[Path] = []
+        self._dropped_early: list[unfinished.Left] = []
         self.jobs.ended.connect(self._job_ended)
         self.places = Places(self)
         self.asking = Asking(self)
         self.fusing = Fusing(self)
+        self.mapping = MapMaking(self)
+        self.kept_bridge = KeptBridge(self)
 
     # ---- opening and closing ----------------------------------------------------------------------------------
 
@@ -136,15 +140,17 @@ class Session(QObject):
         self.open_project(folder, then)
         self.use_model(self.settings["model"], self.settings["device"])
 
-    def open_project(self, folder: Path, then: Callable[[], None] | None = None) -> None:
-        """Show another project, then do what the person asked for there (else encode what is missing)."""
+    def open_project(self, folder: Path, then: Callable[[], None] | None = None, create: bool = True) -> None:
+        """Show another project, then do what the person asked for there (else encode what is missing). With ``create``
+        a folder without one becomes one.
+        """
         generation = self._next("open")
 
         def load() -> tuple[Project, Items, list[Sample]]:
             # What is open here already would be refused if it were opened anew.
             here = next((project for project in self._open if _same(project.folder, folder)), None)
             if here is None:
-                here = Project.open(folder, self.settings)
+                here = Project.open(folder, self.settings, create=create)
                 self._open.append(here)
             items = here.items()
             items.counts()  # here rather than in the window: of a million items it takes a moment
@@ -157,22 +163,13 @@ class Session(QObject):
             project, items, samples = loaded
             if generation != self._generation["open"]:
                 return  # the person has asked for another one since, which closes this one
-            self.project, before = project, self.project
-            self.items, self.samples = items, {sample.id: sample for sample in samples}
-            if before is not project:
-                self._stop_jobs()
-            self.models.ask(lambda: self._close_others(project))
-            self._forget_answers()
-            self._left, self.arrangement = None, Arrangement()
-            self.selection, self.current, self.bridge = Selection(), None, None
+            self._show(project, items, samples)
             self._remember(folder)
-            self.projectOpened.emit()
-            self._use_the_projects_model(project)
             if project.note:
                 self.noted.emit(project.note)
             early, self._dropped_early = self._dropped_early, []
-            if early:
-                self.add(early)
+            for dropped in early:
+                self.add(dropped.paths, dropped.choice)
             if then:
                 then()
             else:
@@ -182,17 +179,37 @@ class Session(QObject):
 
         self.models.ask(load, on_done=opened, on_failed=self.failed.emit)
 
-    def _close_others(self, project: Project) -> None:
+    def close_project(self) -> None:
+        """Show no project. What is dropped then waits for the next one."""
+        self._next("open")
+        self._show(None, Items(), [])
+        self.noted.emit(tr("No project is open. What you add now goes into the next one that you open."))
+
+    def _show(self, project: Project | None, items: Items, samples: list[Sample]) -> None:
+        """Nothing of the project before is seen any more."""
+        self.leaving.emit()
+        self.project, before = project, self.project
+        self.items, self.samples = items, {sample.id: sample for sample in samples}
+        self._forget_answers()
+        if before is not project:
+            self._stop_jobs()
+        self.models.ask(lambda: self._close_others(project))
+        self.mapping.start_anew()
+        self.selection, self.current, self.bridge = Selection(), None, None
+        self.projectOpened.emit()
+        self._use_the_projects_model(project)
+
+    def _close_others(self, project: Project | None) -> None:
         """On the models' lane, so that nothing is being written."""
         others = [one for one in self._open if one is not project]
-        self._open = [project]
+        self._open = [] if project is None else [project]
         for one in others:
             one.close()
 
     def _remember(self, folder: Path) -> None:
         """The next start opens this project."""
         try:
-            self.settings.set("project", str(folder))
+            recent.remember(self.settings, folder)
         except StudioError as error:
             self.failed.emit(error)
 
@@ -207,9 +224,7 @@ class Session(QObject):
 
     def _forget_answers(self) -> None:
         """Nothing that was asked of another project or model may be shown any more."""
-        self._layout_wanted.stop()
-        if self._layout_ticket:
-            self._layout_ticket.cancel()
+        self.mapping.stop()
         self.asking.forget()
         self.fusing.forget()
         for question in ("neighbours", "explain"):
@@ -219,7 +234,9 @@ class Session(QObject):
 
     def close(self) -> None:
         """End all work and close the project."""
-        self._layout_wanted.stop()
+        self.mapping.stop()
+        self.leaving.emit()
+        self.models.drain(5)
         self.pool.stop()
         self.network.stop()
         self.aside.stop()
@@ -240,9 +257,9 @@ class Session(QObject):
             self.settings.set("model", name)
         self.use_model(name, self.settings["device"])
 
-    def _use_the_projects_model(self, project: Project) -> None:
+    def _use_the_projects_model(self, project: Project | None) -> None:
         """A project that is read with one of its runs is so again; another one is not."""
-        own = project.own.get("model", "")
+        own = project.own.get("model", "") if project is not None else ""
         if own:
             self.use_model(own, self.settings["device"])
         elif self.model.startswith(RUN):
@@ -271,7 +288,7 @@ class Session(QObject):
                 if job.title == tr("Encoding"):
                     job.cancel()
             self.encoder, self.encoder_error, self.bridge = encoder, None, None
-            self._left, self.arrangement = self.layout, replace(self.arrangement, axes=None, titles=("", ""))
+            self.mapping.leave()
             self._forget_answers()
             self.encoderChanged.emit()
             self.maths.ask(preload_lancedb)
@@ -325,13 +342,13 @@ class Session(QObject):
 
     # ---- items ------------------------------------------------------------------------------------------------
 
-    def add(self, what: Iterable[Path]) -> None:
-        """Add dropped files and folders, then encode them."""
-        files = list(what)
+    def add(self, what: Iterable[Path], choice: Choice = EVERYTHING) -> None:
+        """Add dropped files and folders, of which those that are meant, then encode them."""
+        left = unfinished.Left(tuple(what), choice)
         if self.project is None:
-            self._dropped_early += files  # added as soon as the project is open
+            self._dropped_early.append(left)  # added as soon as the project is open
             return
-        self._add_by(lambda p: p.add(files, self.pool.executor), files)
+        self._add_by(lambda p: p.add(left.paths, self.pool.executor, choice=choice), left)
 
     def add_moved(self, file: Path, folder: Path, name: str) -> None:
         """Add a file that lies nowhere yet, moved into a folder of the project under a name with the time."""
@@ -350,15 +367,15 @@ class Session(QObject):
     def add_table(self, table: Table, roles: dict[str, Mapping]) -> None:
         """Read a table's rows as samples, then encode them."""
         self._add_by(lambda p: p.add_table(table, roles, self.pool.executor),
-                     [part.path for part in table.parts or (table,)])
+                     unfinished.Left(tuple(part.path for part in table.parts or (table,))))
 
     def add_example(self) -> None:
         """Open the example that ships with the studio, in a project of its own."""
         self.open_project(paths.example_project(),
                           lambda: self._add_by(lambda p: p.add_example(self.pool.executor)))
 
-    def _add_by(self, work: Callable[[Project], Work[Any]], sources: Sequence[Path] = ()) -> None:
-        """``sources`` are offered again where it does not come to its end."""
+    def _add_by(self, work: Callable[[Project], Work[Any]], left: unfinished.Left = NOTHING) -> None:
+        """What is ``left`` is offered again where it does not come to its end."""
         project = self.project
         if project is None:
             return
@@ -381,17 +398,17 @@ class Session(QObject):
             self._hint_at_other_models(self.items.some(np.array(report.added[:LOOKED_AT], np.int64)))
 
         def failed(error: StudioError) -> None:
-            self.interrupted.emit(error, lambda: self._add_by(work, sources))
+            self.interrupted.emit(error, lambda: self._add_by(work, left))
 
         def ended(one: Job) -> None:
             if one is job:
                 self.jobs.ended.disconnect(ended)
                 if one.state is State.CANCELLED and project is self.project:
-                    self.models.ask(lambda: unfinished.forget(project, sources))
+                    self.models.ask(lambda: unfinished.forget(project, left))
 
-        job = self.jobs.start(tr("Adding"), lambda: unfinished.noted(project, sources, work(project)), step, done,
+        job = self.jobs.start(tr("Adding"), lambda: unfinished.noted(project, left, work(project)), step, done,
                               failed)
-        if sources:
+        if left.paths:
             self.jobs.ended.connect(ended)
 
     def go_on_adding(self) -> None:
@@ -402,13 +419,14 @@ class Session(QObject):
 
     def _hint_at_other_models(self, added: Iterable[Item]) -> None:
         """Say once, kindly, that the starter was made for drawings and synthetic speech, and offer what fits."""
-        if self.settings["model"] != STARTER or not self.settings["starter_hint"]:
-            return
-        kind = next(filter(None, map(_recorded, added)), "")
-        fitting = next((card for card in catalog() if kind and card.first_choice_for == kind), None)
-        if fitting:
-            self.settings.set("starter_hint", False)
-            self.offered.emit(fitting)
+        def offer(card: ModelCard | None) -> None:
+            if card is not None and self.settings["starter_hint"]:
+                self.settings.set("starter_hint", False)
+                self.offered.emit(card)
+
+        if self.settings["model"] == STARTER and self.settings["starter_hint"]:
+            some, limits = list(added), Limits.of(self.settings)
+            self.pool.ask(lambda: offering.fitting(some, limits), offer)
 
     def take_in(self, fresh: Fresh) -> None:
         """Show what a job has committed."""
@@ -480,6 +498,14 @@ class Session(QObject):
 
         self.models.ask(work, on_done=done, on_failed=self.failed.emit)
 
+    def keep(self, name: str, value: Any, title: str) -> None:
+        """Keep one of the project's own settings, in a step that can be undone."""
+        project = self.project
+        if project is not None:
+            self.models.ask(lambda: project.keep(name, value, title),
+                            on_done=lambda _: self.ownChanged.emit((name,)) if project is self.project else None,
+                            on_failed=self.failed.emit)
+
     def undo(self) -> None:
         """Take the newest change of the project back."""
         self._revert(Project.undo, tr("Undone: {}"), tr("There is nothing to undo."))
@@ -502,6 +528,10 @@ class Session(QObject):
                 self.noted.emit(nothing)
                 return
             self._show_reverted(reverted, items)
+            if reverted.own:
+                self.ownChanged.emit(reverted.own)
+            if reverted.moved:
+                self.places.look()
             self.noted.emit(told.format(reverted.title))
 
         self.models.ask(lambda: (step(project), project.items()), on_done=done, on_failed=self.failed.emit)
@@ -522,7 +552,7 @@ class Session(QObject):
         self.samplesChanged.emit()
         if gone or back:
             self._refresh_view()
-            self.rearrange()
+            self.mapping.rearrange()
         self.fusing.weighed(other)
         if back:
             self.encode()
@@ -543,9 +573,7 @@ class Session(QObject):
         def step(progress: Progress) -> None:
             if isinstance(progress.fresh, Fresh) and encoder is self.encoder and project is self.project:
                 self._refresh_view()
-                drawn = len(self.layout.keys) if self.layout else 0
-                if not self._layout_wanted.isActive() and self.view is not None and len(self.view) > 1.15 * drawn:
-                    self._layout_wanted.start()
+                self.mapping.vectors_came()
 
         def done(report: Any) -> None:
             if not report.encoded and not report.failures:
@@ -573,7 +601,7 @@ class Session(QObject):
                 self._take_in_all()
             self.encode()
         elif job.title == tr("Encoding"):
-            self.rearrange()
+            self.mapping.rearrange()
             if self._encode_again and job.state is not State.CANCELLED:
                 self.encode()
 
@@ -605,7 +633,8 @@ class Session(QObject):
         if bridge is not self.bridge:
             self.bridge = bridge
             self._refresh_view()
-            self.rearrange()
+            self.mapping.rearrange()
+            self.bridged.emit()
 
     def _answer_late(self, before: VectorView | None) -> None:
         """Neighbours of what was opened before it had a vector."""
@@ -616,78 +645,6 @@ class Session(QObject):
             self._ask_neighbours(key)
         elif key < 0 and before is None and -key in self.samples:
             self.fusing.look_at(-key)
-
-    def rearrange(self) -> None:
-        """Draw the map of all vectors there are; what has its place keeps it, if that is most."""
-        self._layout_wanted.stop()
-        self._arrange(final=True)
-
-    def arrange_anew(self, arrangement: Arrangement | None = None) -> None:
-        """Make the map from nothing, and from now on in this way."""
-        self.arrangement = arrangement or self.arrangement
-        self._layout_wanted.stop()
-        self._arrange(final=True, anew=True)
-
-    def cancel_arranging(self) -> None:
-        """Leave the map as it is; the points stay where a partial result has put them."""
-        if self._layout_ticket and not self._layout_ticket.ended:
-            self._layout_ticket.cancel()
-            self.arranged.emit(None)
-            if self.layout is not None and not self.layout.final:
-                layout = replace(self.layout, final=True, arrangement=self.arrangement)
-                self._lay_out(layout)
-                if self.project is not None and self.view is not None and not self.project.read_only:
-                    folder, space = self.project.folder, self.view.key
-                    self.beside.ask(lambda: kept_map.save(folder, space, layout))
-
-    def show_side(self, places: NDArray[np.float32]) -> None:
-        """Show a map of three dimensions from another side: ``places (n, 2)`` of its points."""
-        if self.layout is not None:
-            self._lay_out(replace(self.layout, places=places, final=False))
-            self.layout = replace(self.layout, final=True)
-            self.fusing.place()
-
-    def _arrange(self, final: bool, anew: bool = False) -> None:
-        view = self.view
-        if view is None or len(view) < 2:
-            if view is not None and len(view) == 1:
-                self._lay_out(Layout(view.ids, view.modalities, np.zeros((1, 2), np.float32), "PCA"))
-            return
-        if self._layout_ticket:
-            self._layout_ticket.cancel()
-        old, left, project, bridged = self.layout, self._left, self.project, self.bridge is not None
-        arrangement, aside = self.arrangement, self.aside
-        assert project is not None
-
-        def work() -> Work[Layout]:
-            kept = kept_map.load(project.folder, view.key) if old is None and not anew else None
-            wanted = kept.arrangement if kept is not None and kept.arrangement is not None else arrangement
-            found = yield from arranging(view, kept or old, final, wanted, aside, anew, left)
-            if found.final and found is not kept and found is not old and not bridged and not project.read_only:
-                kept_map.save(project.folder, view.key, found)
-            return found
-
-        def step(progress: Progress) -> None:
-            self.arranged.emit(progress)
-            if isinstance(progress.fresh, Layout):
-                self._lay_out(progress.fresh)
-
-        def done(layout: Layout) -> None:
-            self.arranged.emit(None)
-            self.arrangement, self._left = layout.arrangement or self.arrangement, None
-            self._lay_out(layout)
-
-        def failed(error: StudioError) -> None:
-            self.arranged.emit(None)
-            self.failed.emit(error)
-
-        self._layout_ticket = self.beside.run(work, on_step=step, on_done=done, on_failed=failed)
-
-    def _lay_out(self, layout: Layout) -> None:
-        self.layout = layout
-        self.layoutChanged.emit(layout)
-        if layout.final:
-            self.fusing.place()
 
     # ---- selection --------------------------------------------------------------------------------------------
 
@@ -781,16 +738,6 @@ class Session(QObject):
         """A generation number: an answer to an outdated question is dropped."""
         self._generation[question] = self._generation.get(question, 0) + 1
         return self._generation[question]
-
-
-def _recorded(item: Item) -> str:
-    """A guess whether a camera or a microphone made this - a large JPEG or HEIC, a sound of a recorder's rate - as what
-    the catalogue's first choices are for; else "".
-    """
-    pixels = item.facts.get("width", 0) * item.facts.get("height", 0)
-    if item.path.suffix.lower() in (".jpg", ".jpeg", ".heic") and pixels > 300_000:
-        return "photographs"
-    return "recordings" if item.modality == "audio" and item.facts.get("rate_hz", 0) >= 32_000 else ""
 
 
 def _same(one: Path, other: Path) -> bool:

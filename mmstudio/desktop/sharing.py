@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from mmstudio import paths
-from mmstudio.archive import SUFFIX, pack, unpack
+from mmstudio.archive import SUFFIX, copy, pack, unpack
 from mmstudio.desktop.selection import Selection
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, megabytes, tr
@@ -102,6 +102,26 @@ class Sharing(QObject):
 
         self._run(tr("Saving the project"), work,
                   lambda done: (about.format(done.name, count(len(files))), []))
+
+    def save_as(self, target: Path) -> None:
+        """Save the open project into another folder, which is open then."""
+        session, project = self._session, self._session.project
+        if project is None:
+            return
+        if session.jobs.running:
+            session.noted.emit(tr("A job is writing into the project. Save it when the job has ended."))
+            return
+
+        def work() -> Work[Path]:
+            with project.previews_at_rest():
+                return (yield from copy(project.folder, target))
+
+        def told(folder: Path) -> tuple[str, list[tuple[Path, str]]]:
+            if project is session.project:
+                session.open_project(folder, create=False)
+            return tr("saved as {}").format(folder.name), []
+
+        self._run(tr("Saving the project"), work, told)
 
     def unpack(self, archive: Path) -> None:
         """Unpack a project's file beside the other projects, and open it."""

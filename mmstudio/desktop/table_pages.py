@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtWidgets import QWidget
@@ -12,6 +13,7 @@ from mmstudio.desktop.session import Session
 from mmstudio.desktop.table_dialog import TableDialog
 from mmstudio.desktop.text import count, tr
 from mmstudio.media import Limits
+from mmstudio.media.choice import EVERYTHING, Choice
 from mmstudio.media.many_tables import Sorted, by_schema, of_media, sorted_out, tables_below
 
 
@@ -23,10 +25,11 @@ class Offer:
     aside: int
 
 
-def offer(found: Sorted, limits: Limits) -> Offer:
-    """What was named outright is offered in any case; of what folders hold, tables of media, and the rest is counted.
+def offer(found: Sorted, limits: Limits, choice: Choice = EVERYTHING) -> Offer:
+    """What was named outright is offered in any case; of what folders hold, tables of media that are meant, and the
+    rest of these is counted.
     """
-    below = by_schema((file for folder in found.folders for file in tables_below(folder)), limits)
+    below = by_schema(tables_below(found.folders, choice, found.tables), limits)
     offered = [group for group in below if of_media(group, limits)]
     return Offer(by_schema(found.tables, limits) + offered,
                  sum(map(len, below)) - sum(map(len, offered)))
@@ -40,16 +43,18 @@ class TablePages:
         self._waiting: list[list[Path]] = []
         self._page: TableDialog | None = None
 
-    def add(self, files: Sequence[Path]) -> None:
-        """Add what is no table at once; tables, also those that folders hold, are added as they are mapped."""
-        self._session.pool.ask(lambda: sorted_out(files), self._sorted, self._session.failed.emit)
+    def add(self, files: Sequence[Path], choice: Choice = EVERYTHING) -> None:
+        """Add what is no table at once; tables, also those that folders hold, are added as they are mapped. Of what
+        folders hold, ``choice`` tells which files are meant.
+        """
+        self._session.pool.ask(lambda: sorted_out(files), partial(self._sorted, choice), self._session.failed.emit)
 
-    def _sorted(self, found: Sorted) -> None:
+    def _sorted(self, choice: Choice, found: Sorted) -> None:
         if found.plain:
-            self._session.add(found.plain)
+            self._session.add(found.plain, choice)
         limits = self._session.project.limits if self._session.project else Limits()
         if found.tables or found.folders:
-            self._session.pool.ask(lambda: offer(found, limits), self._offered, self._session.failed.emit)
+            self._session.pool.ask(lambda: offer(found, limits, choice), self._offered, self._session.failed.emit)
 
     def _offered(self, found: Offer) -> None:
         if found.aside:

@@ -46,6 +46,12 @@ def plain_tip(text: str) -> str:
 MODALITY_NAMES = {"image": "Pictures", "audio": "Sounds", "text": "Texts", "sample": "Samples"}
 
 
+COLUMN_TITLES = {"modality": "Modality", "tag": "Tags", "added": "Time added", "width": "Width (pixels)",
+                 "height": "Height (pixels)", "rate": "Rate (Hz)", "duration": "Duration (s)",
+                 "seconds": "Begins at (s)", "characters": "Length (characters)", "score": "Search score"}
+"""What the filter's own columns are called."""
+
+
 def modality_name(modality: str) -> str:
     """The plural name of a modality."""
     return tr(MODALITY_NAMES[modality])

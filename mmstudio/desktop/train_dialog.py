@@ -7,20 +7,15 @@ from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtWidgets import (
-    QCheckBox,
     QComboBox,
     QDialog,
     QDialogButtonBox,
-    QDoubleSpinBox,
     QFormLayout,
-    QGroupBox,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QListWidget,
     QListWidgetItem,
     QScrollArea,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -30,12 +25,14 @@ from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.sweep_dialog import SweepDialog
 from mmstudio.desktop.text import count, tr
+from mmstudio.desktop.widgets.how_it_learns import HowItLearns
 from mmstudio.desktop.widgets.reads import Reads
 from mmstudio.desktop.widgets.rehearsal_view import RehearsalView
 from mmstudio.desktop.widgets.what_learns import WhatLearns
 from mmstudio.errors import StudioError
 from mmstudio.preparing import TAGS, Target
 from mmstudio.training.job import ADAPTERS, LOSSES, Fusion, Task, TrainingJob
+from mmstudio.training.precision import unavailable
 from mmstudio.training.rehearsing import Rehearsal
 from mmstudio.training.sweep import Sweep
 
@@ -49,8 +46,6 @@ FUSIONS = {
     "learned average": "Late: learned average",
     "product of experts": "Late: product of experts",
 }
-SPLITS = {"stratified": "Same shares of every class", "random": "By chance", "time": "Oldest learn, newest test",
-          "grouped": "No group in two parts", "column": "As a column says"}
 CLASSES = ("classification", "multi-label")
 FREE = ("alignment", "captioning")
 """Tasks that need no tag or column."""
@@ -73,8 +68,7 @@ class TrainDialog(QDialog):
         self._like, self._is_like = like or TrainingJob(), like is None
         self.name = QLineEdit(tr("Run"))
         self.whole = QComboBox()
-        self.task, self.target, self.fusion, self.split, self.loss = (QComboBox() for _ in range(5))
-        self.column = QComboBox()
+        self.task, self.target, self.fusion = (QComboBox() for _ in range(3))
         self.classes = QListWidget()
         self.classes.setAccessibleName(tr("Classes"))
         self.classes.setMaximumHeight(132)
@@ -86,41 +80,21 @@ class TrainDialog(QDialog):
         self.told.setMinimumHeight(48)
         self.rehearsal = RehearsalView(session, previews)
         self._inside, self._scroll = QWidget(), QScrollArea(widgetResizable=True)
-        self._numbers = self._made_numbers()
-        self.weights = QCheckBox(tr("Let rare classes count as much as frequent ones"))
-        self.balancing = QCheckBox(tr("Slow the modality that leads (OGM-GE)"))
+        self.how = HowItLearns()
         self._build()
         self._connect()
         self.finished.connect(lambda _: setattr(self, "_closed", True))
         self.finished.connect(learning.stop_trial)
         self.rejected.connect(learning.let_go)
         learning.get_ready()
+        session.pool.ask(unavailable, self._tell_device, session.failed.emit)
         self._ask()
-
-    @staticmethod
-    def _made_numbers() -> dict[str, QSpinBox | QDoubleSpinBox]:
-        default = TrainingJob()
-
-        def whole(name: str, low: int, high: int) -> QSpinBox:
-            return QSpinBox(minimum=low, maximum=high, value=getattr(default, name))
-
-        def real(name: str, low: float, high: float, places: int, step: float) -> QDoubleSpinBox:
-            box = QDoubleSpinBox(decimals=places, minimum=low, maximum=high, singleStep=step)
-            box.setValue(getattr(default, name))
-            return box
-
-        return {"epochs": whole("epochs", 1, 100_000), "batch": whole("batch", 1, 65_536),
-                "lr": real("lr", 1e-6, 1, 6, 1e-4), "layers": whole("layers", 0, 12),
-                "width": whole("width", 1, 16_384), "dropout": real("dropout", 0, 0.95, 2, 0.05),
-                "modality_dropout": real("modality_dropout", 0, 0.95, 2, 0.05),
-                "weight_decay": real("weight_decay", 0, 10, 4, 0.005), "patience": whole("patience", 0, 100_000),
-                "seed": whole("seed", 0, 2**31 - 1)}
 
     def _build(self) -> None:
         if len(self._keys) > 1:
             self.whole.addItem(tr("The selection ({})").format(count(len(self._keys))), True)
         self.whole.addItem(tr("The whole library ({} items)").format(count(len(self._session.items))), False)
-        for box, names in ((self.task, TASKS), (self.fusion, FUSIONS), (self.split, SPLITS)):
+        for box, names in ((self.task, TASKS), (self.fusion, FUSIONS)):
             for name, title in names.items():
                 box.addItem(tr(title), name)
         form = QFormLayout()
@@ -142,7 +116,7 @@ class TrainDialog(QDialog):
         buttons.rejected.connect(self.reject)
         inside = QVBoxLayout(self._inside)
         inside.addLayout(form)
-        for widget in (self.rehearsal, self._more()):
+        for widget in (self.rehearsal, self.how):
             inside.addWidget(widget)
         inside.addStretch(1)
         self._scroll.setWidget(self._inside)
@@ -171,37 +145,12 @@ class TrainDialog(QDialog):
         self.resize(max(self.width(), 560),
                     max(self.height(), min(self._inside.sizeHint().height() + rest, room.height() - TITLE)))
 
-    def _more(self) -> QGroupBox:
-        titles = {"epochs": tr("Epochs at most"), "batch": tr("Batch"), "lr": tr("Learning rate"),
-                  "layers": tr("Hidden layers"), "width": tr("Their width"), "dropout": tr("Dropout"),
-                  "modality_dropout": tr("Leave modalities out"), "weight_decay": tr("Weight decay"),
-                  "patience": tr("Stop after epochs without gain"), "seed": tr("Seed")}
-        box = QGroupBox(tr("More"), checkable=True, checked=False, flat=True)
-        inside = QWidget(visible=False)
-        columns = QHBoxLayout(inside)
-        forms = [QFormLayout() for _ in range(3)]
-        for place, (name, title) in enumerate(titles.items()):
-            forms[place // 4].addRow(title, self._numbers[name])
-        for title, field in ((tr("Loss"), self.loss), (tr("Parts"), self.split), (tr("Their column"), self.column)):
-            forms[2].addRow(title, field)
-        for form in forms:
-            columns.addLayout(form)
-        outer = QVBoxLayout(box)
-        outer.addWidget(inside)
-        outer.addWidget(self.weights)
-        outer.addWidget(self.balancing)
-        for widget in (self.weights, self.balancing):
-            widget.setVisible(False)
-            box.toggled.connect(widget.setVisible)
-        box.toggled.connect(inside.setVisible)
-        return box
-
     def _connect(self) -> None:
         self.whole.currentIndexChanged.connect(lambda _: self._ask())
         self.task.currentIndexChanged.connect(lambda _: self._fill())
         self.target.currentIndexChanged.connect(lambda _: self._fill_classes())
         self.classes.itemChanged.connect(lambda _: self._tell())
-        self.split.currentIndexChanged.connect(lambda _: self._tell())
+        self.how.changed.connect(self._tell)
         self.learns.changed.connect(self._tell)
         self.fusion.currentIndexChanged.connect(lambda _: self._tell())
         self.reads.changed.connect(self._tell)
@@ -221,16 +170,11 @@ class TrainDialog(QDialog):
     def _be_like(self, job: TrainingJob) -> None:
         """Offer a job's settings, as far as this project has what they name."""
         self.name.setText(job.name)
-        for box, value in ((self.task, job.task), (self.target, job.target), (self.fusion, job.fusion),
-                           (self.loss, job.loss_name), (self.split, job.split.kind)):
+        for box, value in ((self.task, job.task), (self.target, job.target), (self.fusion, job.fusion)):
             box.setCurrentIndex(max(0, box.findData(value)))
-        self.column.setCurrentText(job.split.column)
-        for name, number in self._numbers.items():
-            number.setValue(getattr(job, name))
+        self.how.be_like(job)
         self.learns.be_like(job)
         self.reads.be_like(job)
-        self.weights.setChecked(job.class_weights)
-        self.balancing.setChecked(bool(job.balancing))
         for row in range(self.classes.count()):
             line = self.classes.item(row)
             is_in = line.data(Qt.ItemDataRole.UserRole) in job.classes
@@ -245,11 +189,7 @@ class TrainDialog(QDialog):
                 self.target.addItem(tr("Tags") if target.name == TAGS else target.name, target.name)
         self.target.setEnabled(task not in FREE)
         self.target.setCurrentIndex(max(0, self.target.findData(before)))
-        self.column.clear()
-        self.column.addItems([name for name in self._targets if name != TAGS])
-        self.loss.clear()
-        for loss in LOSSES[task]:
-            self.loss.addItem(loss, loss)
+        self.how.offer(LOSSES[task], [name for name in self._targets if name != TAGS])
         self._fill_classes()
 
     def _fill_classes(self) -> None:
@@ -276,34 +216,33 @@ class TrainDialog(QDialog):
 
     def job(self) -> TrainingJob:
         """What was chosen. Raises TrainingError where it does not fit together."""
+        return replace(self._kind(), **self.how.values()).check()
+
+    def _kind(self) -> TrainingJob:
+        """What is learned, and what learns."""
         task: Task = self.task.currentData()
-        values: dict[str, Any] = {name: box.value() for name, box in self._numbers.items()}
         target = self._targets.get(self.target.currentData() or "")
-        kind = self.split.currentData()
-        column = self.column.currentText() if kind in ("grouped", "column") else ""
-        split = replace(self._like.split, kind=kind, column=column)
         fusion: Fusion = self.fusion.currentData()
         read = tuple(m for m in self.reads.chosen() if not (task == "captioning" and m == "text"))
+        plain = task in FREE or self.learns.way.currentData() in ADAPTERS or (len(read) == 1 and fusion != "tokens")
         return replace(
             self._like, name=self.name.text().strip() or tr("Run"), task=task, target=target.name if target else TAGS,
-            classes=self._chosen_classes(),
-            modalities=read, model=self._session.model,
+            classes=self._chosen_classes(), modalities=read, model=self._session.model,
             models={m: model for m, model in self.reads.used().items() if m in read},
-            fusion="joint mean" if task in FREE or self.learns.way.currentData() in ADAPTERS else fusion,
-            loss=self.loss.currentData(), class_weights=self.weights.isChecked(),
-            balancing="ogm-ge" if self.balancing.isChecked() else "", split=split, **values,
-            **self.learns.values()).check()
+            fusion="joint mean" if plain else fusion, **self.learns.values())
+
+    def _tell_device(self, cannot: dict[str, str]) -> None:
+        if not self._closed:
+            self.how.tell_device(cannot)
 
     def _tell(self) -> None:
         task = self.task.currentData()
         read = frozenset[str](self.reads.chosen())
-        many = len(read) > 1
         self.learns.fit(task, read - {"text"} if task == "captioning" else read)
         way = self.learns.way.currentData()
-        self.fusion.setEnabled(many and task not in FREE and way not in ADAPTERS)
+        self.fusion.setEnabled(len(read) > 1 and task not in FREE and way not in ADAPTERS)
         self._fit_models(way == "head" and (task in FREE or self.fusion.currentData() != "tokens"))
-        self.balancing.setEnabled(many)
-        self.column.setEnabled(self.split.currentData() in ("grouped", "column"))
+        self.how.fit(self._kind())
         try:
             job = self.job()
         except StudioError as error:
@@ -343,16 +282,11 @@ class TrainDialog(QDialog):
                       "from.")
         return tr("Vectors of the model in use are learned from; its weights stay as they are.")
 
-    def _wanted(self) -> TrainingJob:
-        job = self.job()
-        return replace(job, fusion="joint mean", balancing="") if len(job.modalities) == 1 and (
-            job.fusion != "tokens") else job
-
     def _rehearse(self) -> None:
         self._tries = True
         self.attempt.setEnabled(False)
         self.rehearsal.wait()
-        self._learning.rehearse(self._wanted(), self._keys if self.whole.currentData() else None, self._rehearsed)
+        self._learning.rehearse(self.job(), self._keys if self.whole.currentData() else None, self._rehearsed)
 
     def _rehearsed(self, found: Rehearsal | StudioError) -> None:
         self._tries = False
@@ -367,8 +301,8 @@ class TrainDialog(QDialog):
             self._learning.sweep(wanted, keys)
             self.accept()
 
-        SweepDialog(self._wanted(), start, self).open()
+        SweepDialog(self.job(), start, self).open()
 
     def _train(self) -> None:
-        self._learning.train(self._wanted(), self._keys if self.whole.currentData() else None)
+        self._learning.train(self.job(), self._keys if self.whole.currentData() else None)
         self.accept()

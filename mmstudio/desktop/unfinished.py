@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from mmstudio.media.choice import EVERYTHING, Choice
 from mmstudio.progress import Work
 from mmstudio.project import Project
 
@@ -13,33 +15,48 @@ T = TypeVar("T")
 _KEPT = "adding"
 
 
-def noted(project: Project, sources: Sequence[Path], work: Work[T]) -> Work[T]:
+@dataclass(frozen=True)
+class Left:
+    """Files and folders of one adding, and which of the folders' files were meant."""
+
+    paths: tuple[Path, ...]
+    choice: Choice = EVERYTHING
+
+    def told(self) -> dict[str, Any]:
+        return {"paths": [str(path) for path in self.paths], "choice": self.choice.told()}
+
+    @classmethod
+    def of(cls, told: Any) -> Left:
+        """What was ``told``, also by a studio that knew of paths alone."""
+        told = told if isinstance(told, dict) else {"paths": told}
+        return cls(tuple(map(Path, told["paths"])), Choice.of(told.get("choice", {})))
+
+
+def noted(project: Project, left: Left, work: Work[T]) -> Work[T]:
     """The work, with its sources written down until it has come to its end."""
-    if not sources:
+    if not left.paths:
         return (yield from work)
-    paths = [str(path) for path in sources]
-    if paths not in _kept(project):
-        project.own.set(_KEPT, [*_kept(project), paths])
+    if left not in unfinished(project):
+        _keep(project, [*unfinished(project), left])
     done = yield from work
-    forget(project, sources)
+    forget(project, left)
     return done
 
 
-def forget(project: Project, sources: Sequence[Path]) -> None:
+def forget(project: Project, left: Left) -> None:
     """The person wants no more of it."""
-    paths = [str(path) for path in sources]
-    project.own.set(_KEPT, [one for one in _kept(project) if one != paths])
+    _keep(project, [one for one in unfinished(project) if one != left])
 
 
-def unfinished(project: Project) -> list[Path]:
-    """All sources that were not added to their end."""
-    return [Path(path) for paths in _kept(project) for path in paths]
+def unfinished(project: Project) -> list[Left]:
+    """All that was not added to its end."""
+    kept = project.own.get(_KEPT, [])
+    return [Left.of(told) for told in kept] if isinstance(kept, list) else []
 
 
 def forget_all(project: Project) -> None:
-    project.own.set(_KEPT, [])
+    _keep(project, [])
 
 
-def _kept(project: Project) -> list[list[str]]:
-    kept = project.own.get(_KEPT, [])
-    return kept if isinstance(kept, list) else []
+def _keep(project: Project, left: Sequence[Left]) -> None:
+    project.own.set(_KEPT, [one.told() for one in left])

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QListWidget,
@@ -17,17 +14,19 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from mmstudio.desktop.places import Places
+from mmstudio.desktop.folder_dialog import KINDS, ask_folder
+from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import tr
+from mmstudio.media.choice import Choice
 
 
 class WatchedDialog(QDialog):
     """The watched folders of the open project; a change holds at once."""
 
-    def __init__(self, places: Places, parent: QWidget) -> None:
+    def __init__(self, session: Session, parent: QWidget) -> None:
         super().__init__(parent, windowTitle=tr("Watched folders"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self._places = places
+        self._session, self._places = session, session.places
         self.list = QListWidget()
         self.list.setAccessibleName(tr("Watched folders"))
         self.add = QPushButton(tr("Watch a folder…"), autoDefault=False)
@@ -52,19 +51,26 @@ class WatchedDialog(QDialog):
         self.add.clicked.connect(self._add)
         self.remove.clicked.connect(self._remove)
         self.list.currentRowChanged.connect(lambda row: self.remove.setEnabled(row >= 0))
-        places.watchedChanged.connect(self._show)
+        self._places.watchedChanged.connect(self._show)
         self._show()
 
     def _show(self) -> None:
         self.list.clear()
-        self.list.addItems([str(folder) for folder in self._places.watched])
+        self.list.addItems(["    ".join(filter(None, (str(folder), _told(choice))))
+                            for folder, choice in self._places.watched.items()])
         self.remove.setEnabled(False)
 
     def _add(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, tr("Watch a folder"))
-        if folder:
-            self._places.watch([*self._places.watched, Path(folder)])
+        if dialog := ask_folder(self._session, tr("Watch a folder"), tr("Watch"), self):
+            dialog.chosen.connect(lambda folder, choice: self._places.watch({**self._places.watched, folder: choice}))
 
     def _remove(self) -> None:
         row = self.list.currentRow()
-        self._places.watch([folder for place, folder in enumerate(self._places.watched) if place != row])
+        self._places.watch({folder: choice for place, (folder, choice) in enumerate(self._places.watched.items())
+                            if place != row})
+
+
+def _told(choice: Choice) -> str:
+    """What is meant, where that is not everything."""
+    kinds = ", ".join(tr(KINDS[kind]) for kind in KINDS if kind in choice.kinds)
+    return " · ".join(filter(None, (kinds, choice.pattern, "" if choice.subfolders else tr("without subfolders"))))

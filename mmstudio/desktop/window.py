@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -31,15 +31,18 @@ from mmstudio.desktop.actions import Actions, Intent
 from mmstudio.desktop.compare import PAGES
 from mmstudio.desktop.dialogs import Palette, RecordDialog, SettingsDialog, ShortcutsDialog
 from mmstudio.desktop.heat import as_pixels
+from mmstudio.desktop.kept_view import KeptView
 from mmstudio.desktop.learning import Learning
 from mmstudio.desktop.models import ModelsDialog
 from mmstudio.desktop.panels.inspector import InspectorPanel
 from mmstudio.desktop.panels.jobs import JobsPanel
 from mmstudio.desktop.panels.library import LibraryPanel
 from mmstudio.desktop.panels.map import MapPanel
-from mmstudio.desktop.panels.search import ResultsPanel, SearchBox, save_image, save_text
+from mmstudio.desktop.panels.maps import Maps
+from mmstudio.desktop.panels.search import ResultsPanel, SearchBox, save_text
 from mmstudio.desktop.panels.trial import TrialPanel
 from mmstudio.desktop.previews import Previews
+from mmstudio.desktop.project_menu import ProjectMenu
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.structure import PAGES as STRUCTURES
 from mmstudio.desktop.tagging import TagDialog, Tagging, TagKeys
@@ -47,17 +50,20 @@ from mmstudio.desktop.text import column_value, count, megabytes, tr
 from mmstudio.desktop.theme import THEME
 from mmstudio.desktop.why import PAGES as WHY_PAGES
 from mmstudio.desktop.widgets.banner import Banner
+from mmstudio.desktop.widgets.given import save_image
 from mmstudio.desktop.widgets.later import Later
 from mmstudio.desktop.widgets.question_bar import Where
 from mmstudio.desktop.widgets.slices import SlicesButton
 from mmstudio.encoders import ModelCard
 from mmstudio.library import Items
+from mmstudio.media.choice import EVERYTHING, Choice
 
 if TYPE_CHECKING:
     from mmstudio.desktop.reporting import Reporting
-    from mmstudio.desktop.sharing import Sharing
     from mmstudio.desktop.table_pages import TablePages
+    from mmstudio.desktop.unfinished import Left
     from mmstudio.training.job import TrainingJob
+    from mmstudio.training.runs import Run
 
 ARRANGEMENT_VERSION = 2
 T = TypeVar("T")
@@ -78,6 +84,7 @@ class MainWindow(QMainWindow):
         self.library = LibraryPanel(session, self.previews)
         self.histograms = Later(self._make_histograms)
         self.map = MapPanel(session, self.previews)
+        self.maps = Maps(session, self.map, self.previews)
         self.inspector = InspectorPanel(session, self.previews)
         self.trial = TrialPanel(session, self.previews)
         self.why = Later(self._make_why)
@@ -90,6 +97,8 @@ class MainWindow(QMainWindow):
         self.search = SearchBox()
         self.banner = Banner()
         self._status = {name: QLabel() for name in ("items", "device", "memory")}
+        self.projects = ProjectMenu(session, self)
+        self.kept_view = KeptView(session, self.library, self.map.colour_by)
         self.actions_ = Actions(self._intents(), self)
         self.setAcceptDrops(True)
         self._build()
@@ -101,6 +110,7 @@ class MainWindow(QMainWindow):
     def _intents(self) -> list[Intent]:
         s = self.session
         return [
+            *self.projects.intents(),
             Intent("add", "Add files…", "&Library", self._add_files, "Ctrl+O", "add"),
             Intent("add_folder", "Add a folder…", "&Library", self._add_folder, "Ctrl+Shift+O", "folder"),
             Intent("example", "Open the example", "&Library", s.add_example, "", "explore"),
@@ -108,13 +118,9 @@ class MainWindow(QMainWindow):
             Intent("watch", "Watched folders…", "&Library", self._watched),
             Intent("find_missing", "Find missing files…", "&Library", self._find_missing),
             Intent("copy_media", "Copy media into the project", "&Library", self._copy_media),
-            Intent("open", "Open a project…", "&Library", self._open_project),
-            Intent("unpack", "Open a project's file…", "&Library", self._unpack),
-            Intent("pack", "Save the project as one file…", "&Library", self._pack),
             Intent("export", "Export…", "&Library", self._export, "Ctrl+E"),
             Intent("report", "Report of the selection…", "&Library", self._report),
             Intent("paste", "Paste", "&Library", self._paste, "Ctrl+V"),
-            Intent("quit", "Quit", "&Library", self._quit, "Ctrl+Q"),
             Intent("undo", "Undo", "&Edit", s.undo, "Ctrl+Z"),
             Intent("redo", "Redo", "&Edit", s.redo, "Ctrl+Shift+Z"),
             Intent("select_all", "Select all", "&Edit", lambda: s.select(self.library.items.shown.tolist()), "Ctrl+A"),
@@ -134,7 +140,8 @@ class MainWindow(QMainWindow):
             Intent("encode", "Encode what is missing", "&Model", s.encode, "F5"),
             Intent("train", "Train…", "&Model", self._train, "Ctrl+T", "train"),
             Intent("models", "Models…", "&Model", self._models, "Ctrl+M", "model"),
-            Intent("arrange", "Arrange the map anew", "&View", lambda: s.arrange_anew(), "Ctrl+R"),
+            Intent("arrange", "Arrange the map anew", "&View", lambda: s.mapping.anew(), "Ctrl+R"),
+            Intent("beside", "Another map beside", "&View", self.maps.add, "Ctrl+Shift+B", "beside"),
             Intent("fit", "Show the whole map", "&View", self.map.canvas.fit, "Home", "fit"),
             Intent("explore", "Explore", "&View", lambda: self._arrange("explore"), "Alt+1", "explore"),
             Intent("search", "Search results", "&View", lambda: self._arrange("search"), "Alt+2", "search"),
@@ -161,7 +168,7 @@ class MainWindow(QMainWindow):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.banner)
-        column.addWidget(self.map, 1)
+        column.addWidget(self.maps, 1)
         self.setCentralWidget(centre)
         self.setDockNestingEnabled(True)
         left, right, bottom = (Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea,
@@ -194,6 +201,7 @@ class MainWindow(QMainWindow):
         self._docks["why"].visibilityChanged.connect(self.why.want)
         self._tool_bars()
         self.actions_.fill(self.menuBar())
+        self.projects.take_place(self.actions_)
         self.statusBar().addWidget(TagKeys(self.tagging, self.session, self), 1)
         for label in self._status.values():
             self.statusBar().addPermanentWidget(label)
@@ -248,7 +256,8 @@ class MainWindow(QMainWindow):
         self.library.items.filter.passed.connect(
             lambda shown: self.map.show_passing(None if self.library.items.filter.wish.lets_all_pass
                                                 else shown.ascending))
-        self.library.list.doubleClicked.connect(lambda _: self._arrange("explain"))
+        self.library.list.doubleClicked.connect(
+            lambda index: None if index.flags() & Qt.ItemFlag.ItemIsEditable else self._arrange("explain"))
         self.results.opened.connect(self._open)
         self.inspector.opened.connect(self._open)
         self.trial.opened.connect(self._open)
@@ -307,10 +316,11 @@ class MainWindow(QMainWindow):
         files, _ = QFileDialog.getOpenFileNames(self, tr("Add pictures, sounds, texts and videos"))
         self.add_paths([Path(file) for file in files])
 
-    def add_paths(self, files: list[Path]) -> None:
-        """Add files and folders; tables, also those in folders, get their mapping pages."""
+    def add_paths(self, files: Sequence[Path], choice: Choice = EVERYTHING) -> None:
+        """Add files and folders, of which those that are meant; tables, also those in folders, get their mapping pages.
+        """
         if files:
-            self._table_pages.add(files)
+            self._table_pages.add(files, choice)
 
     @cached_property
     def _table_pages(self) -> TablePages:
@@ -319,9 +329,10 @@ class MainWindow(QMainWindow):
         return TablePages(self.session, self)
 
     def _add_folder(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, tr("Add a folder"))
-        if folder:
-            self.add_paths([Path(folder)])
+        from mmstudio.desktop.folder_dialog import ask_folder
+
+        if dialog := ask_folder(self.session, tr("Add a folder"), tr("Add"), self):
+            dialog.chosen.connect(lambda folder, choice: self.add_paths([folder], choice))
 
     def _where_to_look(self) -> Where:
         slices = self.library.findChild(SlicesButton)
@@ -334,6 +345,12 @@ class MainWindow(QMainWindow):
         panel.opened.connect(self._open)
         panel.pairChosen.connect(self._explain_pair)
         return panel
+
+    def _label_by(self, run: Run) -> None:
+        """Let a finished run tell the items' classes."""
+        self._compare("labels")
+        if self.compare.made is not None:
+            self.compare.made.pages["labels"].made.choose_run(run)  # type: ignore[attr-defined]
 
     def _compare(self, page: str = "") -> None:
         """Bring the comparisons forward, and one of their pages."""
@@ -393,6 +410,7 @@ class MainWindow(QMainWindow):
         panel = TrainingPanel(self.session, self.learning, self.previews)
         panel.trainWanted.connect(self._train)
         panel.againWanted.connect(self._train)
+        panel.labelWanted.connect(self._label_by)
         return panel
 
     def _train(self, like: TrainingJob | None = None) -> None:
@@ -427,35 +445,12 @@ class MainWindow(QMainWindow):
     def _watched(self) -> None:
         from mmstudio.desktop.watched import WatchedDialog
 
-        WatchedDialog(self.session.places, self).open()
-
-    def _open_project(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, tr("Open or make a project"),
-                                                  str(paths.default_project().parent))
-        if folder:
-            self.session.open_project(Path(folder))
-
-    @cached_property
-    def sharing(self) -> Sharing:
-        from mmstudio.desktop.sharing import Sharing  # here, for the window paints before it is loaded
-
-        return Sharing(self.session)
-
-    def _pack(self) -> None:
-        from mmstudio.desktop.sharing import ask_where_to_pack
-
-        if self.session.project:
-            ask_where_to_pack(self.sharing, self.session.project.name, self)
-
-    def _unpack(self) -> None:
-        from mmstudio.desktop.sharing import ask_what_to_unpack
-
-        ask_what_to_unpack(self.sharing, self)
+        WatchedDialog(self.session, self).open()
 
     def _export(self) -> None:
         from mmstudio.desktop.sharing import ExportDialog
 
-        ExportDialog(self.session, self.sharing, self).open()
+        ExportDialog(self.session, self.projects.sharing, self).open()
 
     @cached_property
     def reporting(self) -> Reporting:
@@ -490,9 +485,6 @@ class MainWindow(QMainWindow):
             text = mime.text().encode("utf-8", "replace")
             self.session.pool.ask(lambda: save_text(text, name.with_name(f"{name.name}.txt")),
                                   lambda file: self.session.add([file]), self.banner.show_error)
-
-    def _quit(self) -> None:
-        self.close()
 
     def _tag(self) -> None:
         TagDialog(self.tagging, self).open()
@@ -620,17 +612,19 @@ class MainWindow(QMainWindow):
     def _offer(self, card: ModelCard) -> None:
         """The starter is the wrong model for what was added: offer one that fits."""
         self.banner.show_offer(
-            tr("The starter model knows drawings and synthetic speech. {} was trained on {}.").format(
+            tr("The starter model knows drawings and synthetic speech. {} fits {}.").format(
                 card.title, tr(card.first_choice_for)),
             tr("Use {}").format(card.title) if card.present else tr("Get {} ({})…").format(
                 card.title, megabytes(card.size_mb * 1e6)),
             (lambda: self.session.choose_model(card.name)) if card.present else (lambda: self._models(card.name)))
 
-    def _offer_to_go_on(self, paths: list[Path]) -> None:
+    def _offer_to_go_on(self, left: list[Left]) -> None:
         def go_on() -> None:
             self.session.go_on_adding()
-            self.add_paths(paths)
+            for one in left:
+                self.add_paths(one.paths, one.choice)
 
+        paths = [path for one in left for path in one.paths]
         self.banner.show_offer(tr("Adding “{}” was interrupted. What was added before is there.").format(
             ", ".join(path.name for path in paths[:3]) + (" …" if len(paths) > 3 else "")), tr("Continue"), go_on)
 

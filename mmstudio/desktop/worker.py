@@ -146,6 +146,12 @@ class Lane(QObject):
             ticket.state = state
             self._wake.notify()
 
+    def drain(self, seconds: float) -> None:
+        """Wait until what was asked before is answered, as long as no step takes longer than ``seconds``."""
+        answered = threading.Event()
+        self.ask(answered.set)
+        answered.wait(seconds)
+
     def stop(self, seconds: float = 5.0) -> bool:
         """Close all work and end the thread; False where one step took longer than ``seconds``."""
         with self._wake:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
@@ -14,6 +15,8 @@ from mmstudio.media import Media, Modality
 
 Vectors = NDArray[np.float32]
 PositionKind = Literal["patch", "character", "time", "time-frequency"]
+MARKS = ("Mn", "Mc", "Me", "Cf")
+"""Categories of Unicode of what belongs to the letter before it."""
 
 
 @dataclass(frozen=True)
@@ -298,6 +301,19 @@ class Trainable(Encoder, Protocol):
 def encode(encoder: Encoder, media: Sequence[Media], modality: Modality) -> Vectors:
     """``(n, dim)`` float32, L2-normalised: prepare and forward in one call."""
     return encoder.forward([encoder.prepare(m, modality) for m in media])
+
+
+def with_marks(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Each token's start and end with the marks that follow it and belong to no other. Tokenizers of models that read
+    no accents drop combining marks, joiners and variation selectors, and their spans end before them.
+    """
+    taken = {at for start, end in spans for at in range(start, end)}
+    out = list[tuple[int, int]]()
+    for start, end in spans:
+        while start < end < len(text) and end not in taken and unicodedata.category(text[end]) in MARKS:
+            end += 1
+        out.append((start, end))
+    return out
 
 
 def side_by_side(rows: Sequence[Any]) -> tuple[Any, Any]:

@@ -25,6 +25,7 @@ from mmstudio.encoders.base import (
     Vectors,
     normalised,
     side_by_side,
+    with_marks,
 )
 from mmstudio.encoders.device import memory_errors_translated, pick_device
 from mmstudio.errors import EncoderError, OutOfMemory, WrongModality
@@ -113,7 +114,7 @@ class StarterEncoder:
     def prepare(self, media: Media, modality: Modality) -> Prepared:
         if modality == "text" and isinstance(media, str):
             ids, _, spans = self.model.tokenize([media])
-            return Prepared("text", {"ids": ids[0].numpy(), "spans": spans[0]}, ids.shape[1])
+            return Prepared("text", {"ids": ids[0].numpy(), "spans": with_marks(media, spans[0])}, ids.shape[1])
         if modality == "audio" and isinstance(media, AudioClip):
             longest = max(len(w) for w in media.windows)
             return Prepared("audio", {"windows": media.windows}, longest, len(media.windows))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mmstudio.encoders import hf
-from mmstudio.encoders.base import Encoder, Explanation, Positions, Prepared, SeenText, SeenToken
+from mmstudio.encoders.base import Encoder, Explanation, Positions, Prepared, SeenText, SeenToken, with_marks
 from mmstudio.encoders.registry import read_config
 from mmstudio.errors import EncoderError, ModelRefused
 
@@ -121,7 +121,7 @@ class Texts:
         ids = np.asarray(coded["input_ids"], np.int64)
         if not len(ids):
             raise EncoderError("The text is empty, so the model cannot read it.")
-        offsets = coded["offset_mapping"] if spans else [(0, 0)] * len(ids)
+        offsets = with_marks(text, coded["offset_mapping"]) if spans else [(0, 0)] * len(ids)
         return Prepared("text", {"input_ids": ids}, len(ids), origin={"offsets": offsets, "text": text})
 
     def padded(self, model: Any, pieces: Sequence[hf.Piece]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mmstudio.encoders.base import Encoder, Explanation, Positions, Vectors
 from mmstudio.errors import AttentionUnavailable
 from mmstudio.explain import shapley
+from mmstudio.explain.gradients import chefer
 from mmstudio.explain.maps import RelevanceMap
 from mmstudio.explain.subject import Subject
 from mmstudio.explore.fusion import item_weights, weighted_mean
@@ -38,6 +39,16 @@ class Pair:
         between, other = self._between(), self.sides[1 - side].explanation
         row = between[position] if side == 0 else between[:, position]
         return _map(other, row, "Similarity to it")
+
+    def weighted(self, side: int, position: int) -> Work[RelevanceMap]:
+        """What in the other side carries its nearness to a position of one side: gradient-weighted attention (Chefer et
+        al. 2021) towards that position's own vector. Raises AttentionUnavailable.
+        """
+        tokens, other = self.sides[side].explanation.tokens, self.sides[1 - side]
+        if tokens is None:
+            raise AttentionUnavailable("This model gives no vectors for parts of an item.")
+        found = yield from chefer(other.towards(tokens[position]))
+        return replace(found, title="Gradient × attention")
 
     def best(self, side: int) -> RelevanceMap:
         """For each position of one side, the similarity of the nearest of the other (late interaction: Khattab &

@@ -13,7 +13,8 @@ import numpy as np
 
 from mmstudio.encoders.base import Encoder, Vectors, encode
 from mmstudio.errors import StudioError
-from mmstudio.explain import figure
+from mmstudio.explain import overlay
+from mmstudio.explain.boxes import Pointing, boxes_of, pointing
 from mmstudio.explain.maps import RelevanceMap, to_unit
 from mmstudio.explain.methods import Method
 from mmstudio.explain.subject import Subject
@@ -26,8 +27,6 @@ from mmstudio.progress import Progress, Work
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-MOST = 200
-"""Items of one report: more make a page that no browser likes to open."""
 NEIGHBOURS = 3
 """Of each modality."""
 SOUND_BYTES = 200_000
@@ -103,6 +102,7 @@ class Entry:
     found: RelevanceMap | None = None
     span: tuple[float, float] = (0.0, 0.0)
     verdict: Verdict | None = None
+    pointing: Pointing | None = None
     plain: Shot | None = None
     heat: Shot | None = None
     passage: tuple[Piece, ...] = ()
@@ -112,7 +112,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Report:
-    """All of it. ``count`` is the number of items that were asked for, ``made`` when it was begun."""
+    """All of it. ``count`` is the number of items that were asked for, ``made`` when it was begun. Its entries are
+    without what is seen and heard of them, which would not all fit into memory.
+    """
 
     title: str
     query: str
@@ -126,12 +128,12 @@ class Report:
 
 
 def reported(encoder: Encoder, wish: Wish) -> Work[Report]:
-    """The report. The first step's ``fresh`` is it without entries, that of later steps each an Entry. An item that
-    cannot be read or explained says so in its entry. Raises StudioError for no items or too many.
+    """The report. The first step's ``fresh`` is it without entries, that of later steps each a whole Entry. An item
+    that cannot be read or explained says so in its entry. Raises StudioError for no items.
     """
     total = len(wish.items)
-    if not 0 < total <= MOST:
-        raise StudioError(f"A report shows 1 to {MOST} items; these are {total:,}.", hint="Select some others.")
+    if not total:
+        raise StudioError("A report shows at least one item.", hint="Select some.")
     report = Report(wish.title, wish.query, wish.method, wish.tests, encoder.name, encoder.revision, total,
                     datetime.now().astimezone())
     yield Progress(0, total, fresh=report)
@@ -142,10 +144,11 @@ def reported(encoder: Encoder, wish: Wish) -> Work[Report]:
             try:
                 next(work)
             except StopIteration as stop:
-                entries.append(stop.value)
+                entry: Entry = stop.value
                 break
             yield Progress(len(entries), total, item.title)
-        yield Progress(len(entries), total, item.title, fresh=entries[-1])
+        entries.append(replace(entry, neighbours=(), found=None, plain=None, heat=None, passage=(), sound=("", b"")))
+        yield Progress(len(entries), total, item.title, fresh=entry)
     return replace(report, entries=tuple(entries))
 
 
@@ -181,6 +184,7 @@ def _explained(entry: Entry, encoder: Encoder, media: Media, wish: Wish) -> Work
             entry = replace(entry, score=subject.score)
         found = yield from wish.method.run(subject)
         entry = _with_map(entry, subject, found)
+        entry = replace(entry, pointing=pointing(found, boxes_of(entry.item), wish.query))
         if wish.tests:
             entry = replace(entry, verdict=(yield from verdict_of(subject, found, wish.method.name)))
     except StudioError as error:
@@ -196,7 +200,7 @@ def _with_map(entry: Entry, subject: Subject, found: RelevanceMap) -> Entry:
         words = subject.parts
         on_words = replace(found, weights=words.on_cells(found), positions=words.positions)
         return replace(entry, found=found, span=to_unit(on_words)[1:], passage=_pieces(subject.media, on_words))
-    return replace(entry, found=found, span=to_unit(found)[1:], heat=_shot(figure.drawn_over(found, subject.media)))
+    return replace(entry, found=found, span=to_unit(found)[1:], heat=_shot(overlay.drawn_over(found, subject.media)))
 
 
 def _pieces(text: str, on_words: RelevanceMap) -> tuple[Piece, ...]:
@@ -218,7 +222,7 @@ def _shown(entry: Entry, media: Media) -> Entry:
     if isinstance(media, str):
         cut = media[:LETTERS] + ("…" if len(media) > LETTERS else "")
         return replace(entry, passage=(Piece(cut),))
-    return replace(entry, plain=_shot(figure.plain(media)), sound=_sound(entry.item))
+    return replace(entry, plain=_shot(overlay.plain(media)), sound=_sound(entry.item))
 
 
 def _sound(item: Item) -> tuple[str, bytes]:

@@ -11,7 +11,7 @@ from base64 import b64encode
 from functools import cache
 from html import escape
 
-from mmstudio.explain.figure import behind_words, colour_table
+from mmstudio.explain.overlay import behind_words, colour_table
 from mmstudio.explain.report import Entry, Piece, Report, Shot
 from mmstudio.explain.trust import RANDOM, TRUSTED
 from mmstudio.library import Item
@@ -58,9 +58,12 @@ audio { width: 100%; height: 36px; }
 """
 
 
-def to_html(report: Report) -> str:
-    """The whole page."""
-    entries = "\n".join(f'<section class="item">{entry_html(entry)}</section>' for entry in report.entries)
+END = "</main></body></html>\n"
+"""Of the page, after its last section."""
+
+
+def beginning(report: Report) -> str:
+    """The page up to its first section."""
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -69,9 +72,12 @@ style-src 'unsafe-inline'">
 <title>{shown(report.title)}</title><style>{STYLE}</style></head><body>
 <header>{head_html(report)}</header>
 <main>
-{entries}
-</main></body></html>
 """
+
+
+def section(entry: Entry) -> str:
+    """The page's part that one item takes."""
+    return f'<section class="item">{entry_html(entry)}</section>\n'
 
 
 def head_html(report: Report) -> str:
@@ -130,6 +136,10 @@ def _facts(entry: Entry) -> str:
     if entry.verdict is not None:
         told = "good" if entry.verdict.trusted else "bad"
         rows.append(("Is it true?", f'<span class="{told}">{entry.verdict.badge.format(entry.verdict.effect)}</span>'))
+    if entry.pointing is not None:
+        told = "good" if entry.pointing.hit else "bad"
+        text = shown(entry.pointing.text.format(*entry.pointing.values))
+        rows.append(("Known boxes", f'<span class="{told}">{text}</span>'))
     return _table([("Kind", KINDS[item.modality]), *rows, *_near(entry)])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -38,6 +38,12 @@ class Subject:
     @cached_property
     def explanation(self) -> Explanation:
         return self.encoder.explain(self.media, self.modality)
+
+    def towards(self, target: Vectors) -> Subject:
+        """The same item, asked for another target ``(dim,)``. What the model told of it is known."""
+        other = replace(self, target=target)
+        vars(other)["explanation"] = self.explanation
+        return other
 
     @cached_property
     def parts(self) -> Parts:

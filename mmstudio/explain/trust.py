@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,11 +17,15 @@ from mmstudio.explain.methods import named
 from mmstudio.explain.parts import Parts
 from mmstudio.explain.perturb import perturb
 from mmstudio.explain.subject import Subject
+from mmstudio.media import Modality
 from mmstudio.progress import Progress, Work
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
-STEPS, RANDOM = 10, 12
+STEPS, RANDOM, AT_ONCE = 10, 12, 4
+"""Shares of the item that go or come, random maps, and how many changed items are read in one step of the work."""
+WEIGHTS_AT_ONCE = 500_000
+"""Of a model, mixed up in one step."""
 TRUSTED = 2.0
 """Standard deviations above random maps from which on a map is believed."""
 SAME = 0.7
@@ -103,22 +107,27 @@ def judged(subject: Subject, found: RelevanceMap, random: int = RANDOM, seed: in
     """
     parts, rng = subject.parts, np.random.default_rng(seed)
     cells = parts.on_cells(found)
-    curves = _curves(subject, cells)
+    curves = yield from _curves(subject, cells, Progress(0, random + 1))
     gaps: list[float] = []
     while len(gaps) < random:
-        yield Progress(len(gaps) + 1, random + 1)
-        gaps.append(_curves(subject, moved(parts, cells, rng)).gap)
+        there = yield from _curves(subject, moved(parts, cells, rng), Progress(len(gaps) + 1, random + 1))
+        gaps.append(there.gap)
     return Verdict(curves, tuple(gaps))
 
 
-def _curves(subject: Subject, cells: Floats) -> Curves:
+def _curves(subject: Subject, cells: Floats, progress: Progress) -> Work[Curves]:
+    """Tells the same ``progress`` after every few items."""
     parts = subject.parts
     order = np.argsort(-cells, kind="stable")
     steps = min(STEPS, len(order))
     rank = np.empty(len(order))
     rank[order] = np.arange(len(order))
     taken = [rank < round(share * len(order)) for share in np.linspace(0, 1, steps + 1)]
-    scores = subject.scores([parts.kept(kept.astype(np.float32)) for kept in (*(~t for t in taken), *taken)])
+    left, found = [*(~there for there in taken), *taken], list[Doubles]()
+    for at in range(0, len(left), AT_ONCE):
+        found.append(subject.scores([parts.kept(kept.astype(np.float32)) for kept in left[at : at + AT_ONCE]]))
+        yield progress
+    scores = np.concatenate(found)
     return Curves(scores[: steps + 1], scores[steps + 1 :])
 
 
@@ -140,7 +149,8 @@ def against_random_weights(subject: Subject, found: RelevanceMap, method: str | 
     """Spearman's rank correlation of a map with that of the same model whose weights are mixed up (Adebayo et al.
     2018). Near 1, the map shows the item and not what the model knows of it. Raises AttentionUnavailable.
     """
-    other = Subject(randomised(subject.encoder, seed), subject.media, subject.modality, subject.target)
+    encoder = yield from randomised(subject.encoder, subject.modality, seed)
+    other = Subject(encoder, subject.media, subject.modality, subject.target)
     return rank_correlation(subject.parts, found, (yield from _again(method, other)))
 
 
@@ -178,16 +188,26 @@ def _again(method: str | Way, subject: Subject) -> Work[RelevanceMap]:
         yield replace(progress, fresh=None)
 
 
-def randomised(encoder: Encoder, seed: int = 0) -> Encoder:
-    """The same encoder, each of its weights' tensors with its values in a random order."""
+def randomised(encoder: Encoder, modality: Modality, seed: int = 0) -> Work[Encoder]:
+    """The same encoder, each tensor of weights that reads a modality with its values in a random order; those of a
+    large one change places with every n-th of its others.
+    """
     import torch
 
     opened = trainable(encoder)
     model, order = copy.deepcopy(opened.model), torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for weights in model.parameters():
-            mixed = torch.randperm(weights.numel(), generator=order).to(weights.device)
-            weights.copy_(weights.flatten()[mixed].reshape(weights.shape))
+    yield Progress(0, 1)
+    roots = [getattr(model, name) for name in opened.parts(modality)] or [model]
+    tensors = [weights.detach() for root in roots for weights in root.parameters()]
+    done, total = 0, sum(weights.numel() for weights in tensors)
+    for weights in tensors:
+        mixed = weights.flatten()
+        parts = -(-mixed.numel() // WEIGHTS_AT_ONCE)
+        for part in (mixed[at::parts] for at in range(parts)):
+            part.copy_(part[torch.randperm(len(part), generator=order).to(part.device)])
+            done += len(part)
+            yield Progress(done, total)
+        weights.copy_(mixed.reshape(weights.shape))
     other = copy.copy(opened)
     other.model = model
     return other
@@ -200,19 +220,13 @@ def rank_correlation(parts: Parts, one: RelevanceMap, other: RelevanceMap) -> fl
     return _spearman(*(found.weights[inside] if same else parts.on_cells(found) for found in (one, other)))
 
 
-def _spearman(one: Floats, other: Floats) -> float:
-    from scipy.stats import rankdata
+def _ranks(values: Floats) -> Doubles:
+    """From 1 on, equal values on the mean of theirs. Importing scipy's would take a second."""
+    _, which, times = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(times) - (times - 1) / 2)[which]
 
-    ranks = [rankdata(values) - (len(values) + 1) / 2 for values in (one, other)]
+
+def _spearman(one: Floats, other: Floats) -> float:
+    ranks = [_ranks(values) - (len(values) + 1) / 2 for values in (one, other)]
     length = float(np.sqrt((ranks[0] ** 2).sum() * (ranks[1] ** 2).sum()))
     return float(ranks[0] @ ranks[1]) / length if length else 0.0
-
-
-def points_at(found: RelevanceMap, box: Sequence[float]) -> bool:
-    """The pointing game (Zhang et al. 2018): whether the middle of the most relevant place lies in ``box``, left, top,
-    right, bottom in 0..1.
-    """
-    placed = found.positions.placed
-    best = found.positions.extents[placed][int(np.argmax(found.weights[placed]))]
-    x, y = (best[0] + best[2]) / 2, (best[1] + best[3]) / 2
-    return bool(box[0] <= x <= box[2] and box[1] <= y <= box[3])

@@ -1,4 +1,4 @@
-"""How near vectors are: cosine, dot, Euclid and Pearson; the nearest of many, exactly."""
+"""How near vectors are: cosine, dot, Euclid, Pearson and angle; the nearest of many, exactly."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from mmstudio.errors import SpaceMismatch
 from mmstudio.progress import Progress, Work
 
 Floats = NDArray[np.float32]
-Measure = Literal["cosine", "dot", "euclid", "pearson"]
-MEASURES: tuple[Measure, ...] = ("cosine", "dot", "euclid", "pearson")
+Measure = Literal["cosine", "dot", "euclid", "pearson", "angular"]
+MEASURES: tuple[Measure, ...] = ("cosine", "dot", "euclid", "pearson", "angular")
 BLOCK = 8192
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One found row: its ``index`` in the searched table and its ``score`` (higher is nearer; Euclid is negated)."""
+    """One found row: its ``index`` in the searched table and its ``score``; higher is nearer, distances are negated."""
 
     index: int
     score: float
@@ -28,7 +28,8 @@ class Hit:
 def scores(table: Floats, query: Floats, measure: Measure = "cosine") -> Floats:
     """``(n,)`` float32 nearness of each row of ``table (n, dim)`` to ``query (dim,)``; higher is nearer.
 
-    Cosine and Pearson lie in -1..1, dot is not bounded, Euclid is the negated distance. Read block by block, so that a
+    Cosine and Pearson lie in -1..1, dot is not bounded, Euclid is the negated distance, and angular the negated angle
+    in half turns, -1..0, which unlike one minus cosine is a distance. Read block by block, so that a
     table mapped into memory may be larger than it. Raises SpaceMismatch where dimensions differ.
     """
     _require_one_space(table, query[None])
@@ -50,7 +51,8 @@ def score_matrix(rows: Floats, columns: Floats, measure: Measure = "cosine") -> 
         rows = rows - rows.mean(axis=1, keepdims=True)
         columns = columns - columns.mean(axis=1, keepdims=True)
     lengths = np.sqrt(_squares(rows))[:, None] * np.sqrt(_squares(columns))
-    return (rows @ columns.T / np.maximum(lengths, 1e-12)).astype(np.float32)
+    cosines = (rows @ columns.T / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return -np.arccos(cosines.clip(-1, 1)) / np.float32(np.pi) if measure == "angular" else cosines
 
 
 def _squares(rows: Floats) -> Floats:

@@ -28,7 +28,9 @@ def connect(file: Path, schema: str, *, can_be_made_again: bool = False) -> sqli
         way = "FULL"
         if can_be_made_again:
             way = f"NORMAL; PRAGMA wal_autocheckpoint={_LOG_PAGES}; PRAGMA cache_size=-{_CACHE_KILOBYTES}"
-        connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; PRAGMA synchronous={way};")
+        # before anything is written: a file that is there already keeps its way of vacuuming
+        connection.executescript("PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; "
+                                 f"PRAGMA synchronous={way};")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > FORMAT_VERSION:
             connection.close()

@@ -32,8 +32,7 @@ class ProjectFolder:
     def __init__(self, folder: Path, *, create: bool = True, read_only: bool = False) -> None:
         self.folder, self.note = folder, ""
         self._lock: FileLock | None = None
-        there = (folder / _TOLD).is_file() or is_old(folder)
-        if not there and (read_only or not create):
+        if not is_project(folder) and (read_only or not create):
             raise ProjectError(f"There is no project in {folder}.", path=folder, hint="Make one with “mmstudio new”.")
         if (folder / _TOLD).is_file():
             never_below(folder)
@@ -72,6 +71,11 @@ class ProjectFolder:
                 (self.folder / _HOLDER).unlink()
             self._lock.release()
             self._lock = None
+
+
+def is_project(folder: Path) -> bool:
+    """Whether there is a project in a folder, of this format or an older one."""
+    return (folder / _TOLD).is_file() or is_old(folder)
 
 
 def never_below(folder: Path) -> int:

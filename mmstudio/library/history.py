@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from mmstudio.library.item import Sample
 STEPS = 100
 MOST_BYTES = 1 << 29
 """What is remembered of all edits but the newest."""
+_PLACE_BYTES = 300
+"""A path in memory, about."""
 EDITABLE = ("tags", "columns")
 """The columns of items that a person edits."""
 
@@ -22,22 +25,25 @@ EDITABLE = ("tags", "columns")
 class Standing:
     """Some items and samples as they stood. ``rows`` are items, ascending by id: columns of ``item_schema``, of what
     was only edited no more than the id and the edited ones; ``gone (n,)`` are ids that did not exist. A sample that
-    did not exist is None.
+    did not exist is None. ``places`` are where items were found that had been missing, ``own`` the project's own
+    settings by name, None for what was not set.
     """
 
     rows: Any
     gone: NDArray[np.int64]
     samples: Mapping[int, Sample | None]
+    places: Mapping[int, Path] = field(default_factory=dict)
+    own: Mapping[str, Any] = field(default_factory=dict)
 
     def equals(self, other: Standing) -> bool:
         """Whether nothing differs."""
         return bool(self.samples == other.samples and np.array_equal(self.gone, other.gone)
-                    and self.rows.equals(other.rows))
+                    and self.rows.equals(other.rows) and self.places == other.places and self.own == other.own)
 
     @property
     def size(self) -> int:
-        """In bytes, samples aside."""
-        return int(self.rows.nbytes + self.gone.nbytes)
+        """In bytes, samples and settings aside."""
+        return int(self.rows.nbytes + self.gone.nbytes) + _PLACE_BYTES * len(self.places)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """Previews by content, in one SQLite file of bounded size: they can be made again, and are not waited for.
 
-Those that were not looked at for longest are dropped first. The file's freed pages are used again, so that it grows no
-further; it does not shrink.
+Those that were not looked at for longest are dropped first. The file's freed pages are used again; where they are many,
+they are given back to the disk (https://sqlite.org/pragma.html#pragma_incremental_vacuum).
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from mmstudio.errors import ProjectError
 from mmstudio.library.database import connect, transaction
 
+T = TypeVar("T")
+
 MOST_BYTES = 2_000_000_000
+_INCREMENTAL = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS previews(content_hash TEXT PRIMARY KEY, preview BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS seen(preview INTEGER PRIMARY KEY, at REAL NOT NULL);
@@ -31,6 +35,10 @@ the rows."""
 _NOTED, _DROPPED, _LISTED = 500, 1000, 50_000
 """So many that were looked at are written down together; so many are dropped at most when others are put in; of so many
 together it is asked whether their contents are still there."""
+_LOOSE, _FEW_PAGES = 0.1, 64
+"""So large a share of the file's pages may lie free, and so few always."""
+_TIDYING_SECONDS = 5.0
+"""So long closing may take to bring the file below a bound that was lowered; the next one goes on."""
 _ROOM = 0.95
 """Of the bound: what is filled up to the brim would have to drop something for each that is put in."""
 
@@ -72,6 +80,7 @@ class Previews:
             self._write(lambda connection: _put(connection, found))
             self._note()
             self._write(lambda connection: _drop_oldest(connection, self._most_bytes))
+            self._shrink()
 
     def get(self, content_hash: str) -> bytes:
         """The preview's bytes, or none."""
@@ -95,6 +104,7 @@ class Previews:
     def drop_others(self, here: Callable[[Sequence[str]], Sequence[bool]]) -> None:
         """Drop the previews of contents that are not ``here``. Raises ProjectError."""
         self._write(lambda connection: _drop_others(connection, here))
+        self._shrink()
 
     @contextmanager
     def at_rest(self) -> Iterator[None]:
@@ -109,10 +119,33 @@ class Previews:
     def close(self) -> None:
         """Nothing is kept any more after this."""
         self._note()
+        with suppress(ProjectError):  # it is bounded the next time
+            self._keep_to_bound()
         with self._writing:
             if self._connection:
                 self._connection.close()
             self._connection = None
+
+    def _keep_to_bound(self) -> None:
+        """A person may have lowered it since the last preview was put in."""
+        until = time.monotonic() + _TIDYING_SECONDS
+        while self._write(lambda connection: _drop_oldest(connection, self._most_bytes)) and time.monotonic() < until:
+            pass
+        self._shrink()
+
+    def _shrink(self) -> None:
+        """Give free pages back to the disk. A file of an older studio is written anew for that, once. Where there is no
+        room to do so, it stays as it is.
+        """
+        with self._writing, suppress(sqlite3.Error):
+            if self._connection is None or self._rests or not _is_loose(self._connection):
+                return
+            if self._connection.execute("PRAGMA auto_vacuum").fetchone()[0] == _INCREMENTAL:
+                self._connection.executescript("PRAGMA incremental_vacuum")  # ``execute`` frees a single page
+            else:
+                self._connection.execute(f"PRAGMA auto_vacuum={_INCREMENTAL}")
+                self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _note(self) -> None:
         """Write down what was looked at. What fails here is no loss, and not told."""
@@ -120,22 +153,24 @@ class Previews:
         with suppress(ProjectError):
             self._write(lambda connection: _see(connection, list(looked_at)))
 
-    def _write(self, change: Callable[[sqlite3.Connection], None]) -> None:
-        """A file that is lost or damaged begins anew, for all in it can be made again. Raises ProjectError."""
+    def _write(self, change: Callable[[sqlite3.Connection], T]) -> T | None:
+        """What the change gives. A file that is lost or damaged begins anew, for all in it can be made again. Raises
+        ProjectError.
+        """
         with self._writing:
             if self._connection is None or self._rests:
-                return
+                return None
             try:
                 if self._damaged or not self._file.is_file():
                     self._begin_anew()
                 with transaction(self._connection, self._file) as connection:
-                    change(connection)
+                    return change(connection)
             except ProjectError as error:
                 if not _tells_damage(error.__cause__):
                     raise
                 self._begin_anew()
                 with transaction(self._connection, self._file) as connection:
-                    change(connection)
+                    return change(connection)
 
     def _begin_anew(self) -> None:
         if self._connection:
@@ -167,13 +202,23 @@ def _see(connection: sqlite3.Connection, contents: Sequence[str]) -> None:
                            f"({_marks(some)})", [now, *some])
 
 
-def _drop_oldest(connection: sqlite3.Connection, most_bytes: int) -> None:
-    """As many as make room, of a file far beyond the bound only the first."""
-    pages, free, size = (connection.execute(f"PRAGMA {name}").fetchone()[0]
-                         for name in ("page_count", "freelist_count", "page_size"))
-    used = (pages - free) * size
+def _pages(connection: sqlite3.Connection) -> tuple[int, int]:
+    """How many the file has, and how many of them are free."""
+    pages, free = (int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count"))
+    return pages, free
+
+
+def _is_loose(connection: sqlite3.Connection) -> bool:
+    pages, free = _pages(connection)
+    return free > max(_FEW_PAGES, _LOOSE * pages)
+
+
+def _drop_oldest(connection: sqlite3.Connection, most_bytes: int) -> list[int]:
+    """As many as make room, of a file far beyond the bound only the first; the rows that are gone."""
+    pages, free = _pages(connection)
+    used = (pages - free) * int(connection.execute("PRAGMA page_size").fetchone()[0])
     if used <= most_bytes:
-        return
+        return []
     oldest = connection.execute("SELECT seen.preview, length(previews.preview) FROM seen JOIN previews "
                                 "ON previews.rowid = seen.preview ORDER BY at, seen.preview LIMIT ?", (_DROPPED,))
     left, gone = used - _ROOM * most_bytes, list[int]()
@@ -183,6 +228,7 @@ def _drop_oldest(connection: sqlite3.Connection, most_bytes: int) -> None:
         gone.append(row)
         left -= length
     _drop(connection, gone)
+    return gone
 
 
 def _drop_others(connection: sqlite3.Connection, here: Callable[[Sequence[str]], Sequence[bool]]) -> None:

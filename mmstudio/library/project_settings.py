@@ -21,7 +21,9 @@ class ProjectSettings:
         self._values: dict[str, Any] = {row["name"]: json.loads(row["value"]) for row in rows}
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self._values.get(name, default)
+        """The value, or ``default`` where there is none, which None is too."""
+        value = self._values.get(name)
+        return default if value is None else value
 
     def set(self, name: str, value: Any) -> None:
         """Keep a value that JSON can hold."""

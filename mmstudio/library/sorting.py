@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from mmstudio.library.query_match import Columns, Mask
 
-SORTED_BY = ("text", "category", "number", "date")
+SORTED_BY = ("text", "category", "tags", "number", "date")
 """The kinds of columns that have an order."""
 
 
@@ -20,9 +20,9 @@ def sortable(columns: Columns) -> list[str]:
 
 
 def in_order(columns: Columns, passing: Mask, by: str = "", descending: bool = False) -> NDArray[np.intp]:
-    """The rows ``(m,)`` that pass ``(n,)``, by their values in the column ``by``: numbers and dates by size, texts by
-    the alphabet whatever their case. What has no value comes last both ways, equals as they were added. Without a
-    column, or one that is not there any more, the rows in the order of adding, descending the newest first.
+    """The rows ``(m,)`` that pass ``(n,)``, by their values in the column ``by``: numbers and dates by size, texts and
+    tags by the alphabet whatever their case. What has no value comes last both ways, equals as they were added.
+    Without a column, or one that is not there any more, the rows in the order of adding, descending the newest first.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -31,7 +31,9 @@ def in_order(columns: Columns, passing: Mask, by: str = "", descending: bool = F
     if columns.names().get(by) not in SORTED_BY:
         return rows[::-1] if descending else rows
     values: Any = columns.column(by).filter(pa.array(passing))
-    if columns.names()[by] in ("text", "category"):
+    if columns.names()[by] == "tags":
+        values = pc.binary_join(values, ", ")
+    if columns.names()[by] in ("text", "category", "tags"):
         lowered = pc.utf8_lower(values.cast(pa.large_string()))
         values = pc.if_else(pc.equal(lowered, ""), pa.scalar(None, pa.large_string()), lowered)
     direction = "descending" if descending else "ascending"

@@ -289,6 +289,7 @@ class Store:
             if sample is None:
                 self.ungroup(identity)
         self._keep_living()
+        self.move(standing.places)
 
     def _put_columns(self, wanted: Any) -> None:
         """Give items that are here the tags and columns of a table that has either or both."""

@@ -11,7 +11,7 @@ from mmstudio.errors import MediaError, UnreadableMedia
 from mmstudio.media import audio, image, text, video
 from mmstudio.media.limits import Limits
 from mmstudio.media.load import frame_part
-from mmstudio.media.sniff import Kind, Modality, reason, sniff
+from mmstudio.media.sniff import Kind, Modality, reason, regular_size, sniff
 
 HASH_BYTES = 20
 
@@ -72,6 +72,15 @@ def file_hash(path: Path) -> str:
     """BLAKE2b of the file's bytes, 40 hexadecimal digits, read in blocks."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=HASH_BYTES)).hexdigest()
+
+
+def content_of(path: Path) -> str:
+    """The same, "" for what cannot be read or is no regular file."""
+    try:
+        regular_size(path)  # a pipe would never end
+        return file_hash(path)
+    except (OSError, MediaError):
+        return ""
 
 
 def text_hash(passage: str) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmstudio.errors import MediaError
 from mmstudio.media.cells import Broken, Column, Reading, Table
+from mmstudio.media.choice import EVERYTHING, Choice
 from mmstudio.media.limits import Limits
 from mmstudio.media.roles import MEDIA_ROLES, guess_roles
-from mmstudio.media.scan import SKIPPED_NAMES
+from mmstudio.media.scan import scan
 from mmstudio.media.tables import TABLE_SUFFIXES, may_be_table, open_table
 
 PREVIEWED = 20
@@ -38,14 +40,31 @@ def sorted_out(named: Iterable[Path]) -> Sorted:
     return Sorted(tables, plain, [path for path in plain if path.is_dir()])
 
 
-def tables_below(folder: Path) -> list[Path]:
-    """The files in a folder and in those inside it that are tables by their names, sorted; hidden ones are left out."""
-    found: list[Path] = []
-    for here, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in SKIPPED_NAMES)
-        found += (Path(here, name) for name in sorted(names)
-                  if os.path.splitext(name)[1].lower() in TABLE_SUFFIXES and not name.startswith("."))
+def tables_below(folders: Iterable[Path], choice: Choice = EVERYTHING, named: Iterable[Path] = ()) -> list[Path]:
+    """The files in folders and in those inside them that are tables by their names, in the order of ``scan``. One that
+    is reached by several links, or was ``named`` besides, is listed once or not at all. Where kinds of files were
+    chosen, a table is none of them.
+    """
+    if choice.kinds:
+        return []
+    tops = {Path(os.path.abspath(folder)) for folder in folders}
+    seen, found = set(filter(None, map(_identity, named))), list[Path]()
+    for file in scan(sorted(tops)):
+        path = file.path
+        if (file.error is None and path.suffix.lower() in TABLE_SUFFIXES and choice.reaches(path, tops)
+                and choice.matches(path) and (identity := _identity(path)) and identity not in seen):
+            seen.add(identity)
+            found.append(path)
     return found
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What a file is, whatever links lead to it; None for what is not there or is no regular file."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
 def by_schema(paths: Iterable[Path], limits: Limits) -> list[list[Path]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mmstudio.errors import MediaError
@@ -21,7 +23,8 @@ _NAMES = {"caption": "text", "text": "text", "label": "label", "tags": "tags"}
 
 def caption_of(path: Path) -> Cells | None:
     """What ``x.txt`` and ``x.json`` say of ``x.jpg``: ``text`` and ``label`` (str), ``tags`` (list of str), and every
-    other single value under its own, dotted name. None without a sidecar of at most 1 MB that can be read.
+    other single value under its own, dotted name, ``boxes`` as JSON. None without a sidecar of at most 1 MB that can
+    be read.
     """
     found: Cells = {}
     for suffix in SIDECAR_SUFFIXES:
@@ -34,6 +37,18 @@ def caption_of(path: Path) -> Cells | None:
         except MediaError:
             continue
     return found or None
+
+
+def siblings(paths: Collection[Path]) -> list[Path]:
+    """The files of the same names with other endings that lie beside these, sorted."""
+    stems: dict[Path, set[str]] = {}
+    for path in paths:
+        stems.setdefault(path.parent, set()).add(path.stem)
+    found: list[Path] = []
+    for folder, names in stems.items():
+        with suppress(OSError):
+            found += (folder / name for name in os.listdir(folder) if os.path.splitext(name)[0] in names)
+    return sorted(set(found) - set(paths))
 
 
 def caption_in(content: bytes, suffix: str) -> Cells:
@@ -64,6 +79,8 @@ def _named(described: Cells) -> Cells:
             made[name] = storable(value)
         elif isinstance(value, (int, float)):
             made[name] = str(value) if name in ("text", "label") else value
+        elif isinstance(value, list) and name.lower() == "boxes":
+            made[name] = json.dumps(value, ensure_ascii=False)
         elif isinstance(value, list) and name == "text":
             made[name] = storable("\n".join(line for line in value if isinstance(line, str)))
     return made

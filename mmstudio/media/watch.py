@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mmstudio import paths
 from mmstudio.errors import UnreadableMedia
+from mmstudio.media.choice import EVERYTHING, Choice
 from mmstudio.media.scan import scan
 from mmstudio.media.sidecars import SIDECAR_SUFFIXES
 from mmstudio.media.sniff import reason
@@ -22,9 +23,12 @@ QUIET_SECONDS = 2.0
 class Watch:
     """``known`` are the files that need not be told: what the project has, and what failed before."""
 
-    def __init__(self, folder: Path, known: Iterable[Path] = (), memory: Path | None = None) -> None:
-        """``memory`` is a file that keeps what was told, for the next time that the folder is watched."""
-        self.folder, self._memory = folder, memory
+    def __init__(self, folder: Path, known: Iterable[Path] = (), memory: Path | None = None,
+                 choice: Choice = EVERYTHING) -> None:
+        """``memory`` is a file that keeps what was told, for the next time that the folder is watched; ``choice`` tells
+        which files are meant, whose kind whoever reads them looks at.
+        """
+        self.folder, self.choice, self._memory = folder, choice, memory
         self._told: dict[str, tuple[int, int]] = {os.fspath(path): (-1, -1) for path in known} | _remembered(memory)
         self._media: dict[str, set[str]] = {}
         self._note_media(self._told)
@@ -57,13 +61,16 @@ class Watch:
                 continue
             if self._seen.get(name) == state or now - status.st_mtime > QUIET_SECONDS:
                 self._told[name] = state
-                fresh |= dict.fromkeys(self._captioned(found.path) or [found.path])
+                fresh |= dict.fromkeys(filter(self._is_meant, self._captioned(found.path) or [found.path]))
         self._seen = seen
         if fresh and self._memory:
             with suppress(OSError):  # then some files are looked at again the next time, and are known
                 paths.write_atomically(self._memory, json.dumps(self._told).encode("utf-8", "surrogateescape"))
         self._note_media(map(os.fspath, fresh))
         return list(fresh)
+
+    def _is_meant(self, path: Path) -> bool:
+        return self.choice.reaches(path, {Path(os.path.abspath(self.folder))}) and self.choice.matches(path)
 
     def _captioned(self, path: Path) -> list[Path]:
         """The media that a file stands beside as their caption: told before, they are read with it again."""

@@ -42,10 +42,6 @@ class Adapter(nn.Module):
         """``(b, classes)``: the scaled cosine to every class's name."""
         return self.log_scale.clamp(max=4.6052).exp() * vectors @ self.anchors.T
 
-    def branches(self) -> list[list[nn.Parameter]]:
-        """No parameter belongs to one modality."""
-        return []
-
 
 class ClipAdapter(Adapter):
     """A bottleneck beside the vector (CLIP-Adapter, Gao et al. 2021). Its last layer begins at nothing, so that the

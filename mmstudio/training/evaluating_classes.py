@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmstudio.training import metrics
-from mmstudio.training.calibration import fit_temperature, reliability
+from mmstudio.training.calibration import reliability
 from mmstudio.training.compared import Interval, bootstrap_mean, label_errors
+from mmstudio.training.deciding import fitted
 from mmstudio.training.evaluation import LISTED, Calibration, ClassCurve, Evaluation, Example, extremes, plain
 from mmstudio.training.examples import TEST, VALIDATION
 from mmstudio.training.job import TrainingJob
@@ -34,7 +35,7 @@ def one_class(told: Told, job: TrainingJob, rows: Labels) -> Evaluation:
     return Evaluation(
         job.task, NAMES[told.held_out], job.classes, told.keys[rows], given, said,
         _class_metrics(given, shares, losses, curves), table, metrics.per_class(table), curves,
-        _calibration(told, rows, given, shares), _likely_errors(told, job), listed(worst), listed(best))
+        _calibration(told, job, rows, given, shares), _likely_errors(told, job), listed(worst), listed(best))
 
 
 def _class_metrics(given: Labels, shares: Floats, losses: Floats, curves: tuple[ClassCurve, ...]
@@ -75,11 +76,11 @@ def _corners(rate: Floats) -> Labels:
     return kept if len(kept) <= CURVE_POINTS else kept[np.linspace(0, len(kept) - 1, CURVE_POINTS).astype(int)]
 
 
-def _calibration(told: Told, rows: Labels, given: Labels, shares: Floats) -> Calibration:
+def _calibration(told: Told, job: TrainingJob, rows: Labels, given: Labels, shares: Floats) -> Calibration:
     before, validation = reliability(given, shares), told.rows(VALIDATION)
     if told.held_out != TEST or not len(validation):
         return Calibration(before)
-    temperature = fit_temperature(told.targets[validation].astype(np.int64), told.outputs[validation])
+    temperature = fitted(job, told.outputs[validation], told.targets[validation].astype(np.int64))["temperature"]
     after = reliability(given, probabilities(told, "classification", rows, temperature))
     return Calibration(before, after, temperature)
 

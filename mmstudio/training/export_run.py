@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmstudio.errors import TrainingError
 from mmstudio.progress import Progress, Work
@@ -74,7 +74,9 @@ class _Export:
         except (OSError, RuntimeError, ValueError) as error:
             raise TrainingError(f"The run's weights cannot be read ({error}).", path=run.folder) from error
         dim = model.towers.dim if isinstance(model, Whole) else int(self.examples.vectors.shape[2])
-        self.recipe = exported.Recipe(dim, self.examples.words, self.learner.middle, self.learner.spread)
+        how = run.deciding
+        self.recipe = exported.Recipe(dim, self.examples.words, self.learner.middle, self.learner.spread,
+                                      how.temperature, how.thresholds, how.asked)
         self.files = [exported.WEIGHTS, "job.json"]
         self.left_out: list[str] = []
         exported.save(folder / exported.WEIGHTS, weights, self.examples.anchors, self.recipe)
@@ -122,6 +124,22 @@ class _Export:
             tuned_encoder.merge(encoder.model)
         tuned_encoder.write(encoder, self.folder / "encoder")
         self.files.append("encoder/")
+        self._encoder_as_onnx(encoder)
+
+    def _encoder_as_onnx(self, encoder: Any) -> None:
+        from mmstudio.encoders.hf import HubEncoder
+        from mmstudio.training import onnx_encoder, onnx_head
+
+        if isinstance(encoder, HubEncoder):
+            self.left_out.append("There is no ONNX of the encoder: the folder “encoder” is one of transformers, for "
+                                 "which other programs write it.")
+        elif not onnx_head.is_possible():
+            self.left_out.append("There is no ONNX of the encoder: install mmstudio[onnx] for it.")
+        else:
+            for modality in self.job.modalities:
+                name = f"encoder-{modality}.onnx"
+                onnx_encoder.write(encoder.model.eval(), modality, self.folder / name)
+                self.files.append(name)
 
     def _card(self) -> None:
         from mmstudio.training.model_card import card

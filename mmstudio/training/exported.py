@@ -26,7 +26,9 @@ from mmstudio.media import Media, Modality
 from mmstudio.training import fusion, towers, words
 from mmstudio.training.adapters import ClipAdapter, TipAdapter
 from mmstudio.training.captioner import Captioner
-from mmstudio.training.job import ADAPTERS, TrainingJob, read
+from mmstudio.training.deciding import Deciding
+from mmstudio.training.job import ADAPTERS, TrainingJob, job_of
+from mmstudio.training.metrics import Floats
 
 WEIGHTS = "model.safetensors"
 _RECIPE = "mmstudio"
@@ -36,13 +38,21 @@ _RECIPE = "mmstudio"
 class Recipe:
     """What a model is made from besides its job and its weights: ``dim`` of the widest vectors that its head reads, the
     ``words`` of its vocabulary, and of amounts their ``middle`` and ``spread``: the head tells (amount - middle) /
-    spread.
+    spread. Logits of classes are divided by the ``temperature`` before they become probabilities; ``thresholds`` and
+    whether they are ``asked`` for are as in ``Deciding``.
     """
 
     dim: int
     words: tuple[str, ...] = ()
     middle: float = 0.0
     spread: float = 1.0
+    temperature: float = 1.0
+    thresholds: tuple[float, ...] = ()
+    asked: bool = False
+
+    @property
+    def deciding(self) -> Deciding:
+        return Deciding(self.temperature, self.thresholds, self.asked)
 
 
 def reads_vectors(job: TrainingJob) -> bool:
@@ -109,6 +119,17 @@ class Exported:
             told = cast(Tensor, Tells(self.head)(self._tensor(vectors), torch.from_numpy(present)))
             return (told * self.recipe.spread + self.recipe.middle).numpy()
 
+    def shares(self, vectors: Given, present: NDArray[np.bool_]) -> Floats:
+        """Probabilities ``(b, classes)`` at the run's temperature. Raises TrainingError for a run that tells none."""
+        if self.job.task not in ("classification", "multi-label"):
+            raise TrainingError("The run tells no classes.")
+        return self.recipe.deciding.shares(self.tell(vectors, present), self.job)
+
+    def decide(self, vectors: Given, present: NDArray[np.bool_]) -> list[tuple[str, ...]]:
+        """Of each example the class or labels that are told. Raises TrainingError for a run that tells none."""
+        told = self.recipe.deciding.told(self.shares(vectors, present), self.job)
+        return [tuple(name for name, is_told in zip(self.job.classes, row, strict=True) if is_told) for row in told]
+
     def captions(self, vectors: Given, present: NDArray[np.bool_]) -> list[str]:
         """Of each example its caption. Raises TrainingError for a run that tells something else."""
         if not isinstance(self.head, Captioner):
@@ -137,12 +158,12 @@ def save(file: Path, weights: dict[str, Tensor], anchors: NDArray[np.float32] | 
 def load(folder: Path | str) -> Exported:
     """The model of an exported run, on the CPU. Raises TrainingError where the folder is none or is damaged."""
     folder = Path(folder)
-    job = read(folder / "job.json")
+    job = job_of(folder)
     try:
         with safe_open(folder / WEIGHTS, "pt") as file:
             told = json.loads(file.metadata()[_RECIPE])
             weights: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
-        recipe = Recipe(**{**told, "words": tuple(told["words"])})
+        recipe = Recipe(**{**told, "words": tuple(told["words"]), "thresholds": tuple(told.get("thresholds", ()))})
         head = _head(job, recipe, weights)
         made = towers.build(job, recipe.words, torch.device("cpu")) if job.trains == "scratch" else None
         if made is not None:

@@ -25,13 +25,15 @@ RANK = 8
 class Told:
     """``logits (b, outputs)`` of all modalities together, ``alone (b, m, outputs)`` of each, and where a fusion has
     them the ``weights (b, m)`` of the modalities, rows of sum 1, and ``attention (b, heads, 1 + m)`` of the position
-    that is read, the first, in its last layer.
+    that is read, the first, in its last layer. ``parts (b, m, outputs)`` are what each modality gives to the decision:
+    of late fusions what it tells alone, else the shares whose sum are the logits, where these are such a sum.
     """
 
     logits: Tensor
     alone: Tensor
     weights: Tensor | None = None
     attention: Tensor | None = None
+    parts: Tensor | None = None
 
 
 class FusionHead(nn.Module):
@@ -52,9 +54,15 @@ class FusionHead(nn.Module):
         """``vectors`` of each modality ``(b, dim)``, ``alone (b, m, outputs)``"""
         raise NotImplementedError
 
-    def branches(self) -> list[list[nn.Parameter]]:
-        """The parameters that belong to each modality alone, which balancing slows."""
-        return [list(head.parameters()) for head in self.alone]
+    def gradients(self) -> list[list[Tensor]]:
+        """Of each modality the gradients of what brings it, and nothing else, into the decision: balancing slows them.
+        What is changed in place there is changed in the parameters' own.
+        """
+        return [[] for _ in self.dims]
+
+
+def _gradients(layers: Sequence[nn.Module]) -> list[list[Tensor]]:
+    return [[one.grad for one in layer.parameters() if one.grad is not None] for layer in layers]
 
 
 def _each(vectors: Tensor, dims: Sequence[int]) -> list[Tensor]:
@@ -89,14 +97,29 @@ class JointMean(FusionHead):
 
 
 class Concatenate(FusionHead):
-    """Early fusion: all vectors one after another into dense layers."""
+    """Early fusion: all vectors one after another into dense layers, at least a hidden one, or into a ``linear`` one
+    alone, whose columns for a modality are all that brings it into the logits.
+    """
 
-    def __init__(self, dims: Sequence[int], outputs: int, width: int, layers: int, dropout: float) -> None:
+    def __init__(self, dims: Sequence[int], outputs: int, width: int, layers: int, dropout: float,
+                 linear: bool = False) -> None:
         super().__init__(dims, outputs, width, layers, dropout)
-        self.head = _dense(sum(dims), outputs, width, max(1, layers), dropout)
+        self.head = _dense(sum(dims), outputs, width, 0 if linear else max(1, layers), dropout)
+        self.linear = linear
 
     def fuse(self, vectors: list[Tensor], present: Tensor, alone: Tensor) -> Told:
-        return Told(self.head(torch.cat(vectors, 1)), alone)
+        logits = self.head(torch.cat(vectors, 1))
+        if not self.linear:
+            return Told(logits, alone)
+        last = cast(nn.Linear, self.head[-1])
+        parts = [F.linear(one, columns, last.bias / len(self.dims))
+                 for one, columns in zip(vectors, torch.split(last.weight, list(self.dims), 1), strict=True)]
+        return Told(logits, alone, parts=torch.stack(parts, 1))
+
+    def gradients(self) -> list[list[Tensor]]:
+        grad = cast(nn.Linear, self.head[-1]).weight.grad
+        return super().gradients() if grad is None or not self.linear else [
+            [one] for one in torch.split(grad, list(self.dims), 1)]
 
 
 class _Projected(FusionHead):
@@ -111,8 +134,16 @@ class _Projected(FusionHead):
         """``(b, m, width)``"""
         return torch.stack([layer(one) for layer, one in zip(self.into, vectors, strict=True)], 1)
 
-    def branches(self) -> list[list[nn.Parameter]]:
-        return [[*own, *layer.parameters()] for own, layer in zip(super().branches(), self.into, strict=True)]
+    def summed(self, weighed: Tensor, alone: Tensor, weights: Tensor) -> Told:
+        """What is told of the sum of ``weighed (b, m, width)``."""
+        parts = None
+        if len(self.head) == 2:  # a linear layer alone
+            last = cast(nn.Linear, self.head[-1])
+            parts = F.linear(weighed, last.weight, last.bias / len(self.dims))
+        return Told(self.head(weighed.sum(1)), alone, weights, parts=parts)
+
+    def gradients(self) -> list[list[Tensor]]:
+        return _gradients(list(self.into))
 
 
 class WeightedSum(_Projected):
@@ -124,8 +155,7 @@ class WeightedSum(_Projected):
 
     def fuse(self, vectors: list[Tensor], present: Tensor, alone: Tensor) -> Told:
         weights = _shares(self.scores.expand(present.shape), present)
-        summed = (weights[..., None] * F.gelu(self.projected(vectors))).sum(1)
-        return Told(self.head(summed), alone, weights)
+        return self.summed(weights[..., None] * F.gelu(self.projected(vectors)), alone, weights)
 
 
 class Gated(_Projected):
@@ -137,8 +167,7 @@ class Gated(_Projected):
 
     def fuse(self, vectors: list[Tensor], present: Tensor, alone: Tensor) -> Told:
         weights = _shares(self.gate(torch.cat(vectors, 1)), present)
-        summed = (weights[..., None] * torch.tanh(self.projected(vectors))).sum(1)
-        return Told(self.head(summed), alone, weights)
+        return self.summed(weights[..., None] * torch.tanh(self.projected(vectors)), alone, weights)
 
 
 class Bilinear(FusionHead):
@@ -158,9 +187,6 @@ class Bilinear(FusionHead):
             made = factor(vectors[m]).unflatten(1, (RANK, -1))
             product = product * torch.where(present[:, m, None, None], made, torch.ones_like(made))
         return Told(self.head(torch.einsum("brw,r->bw", product, self.mix)), alone)
-
-    def branches(self) -> list[list[nn.Parameter]]:
-        return [[*own, *layer.parameters()] for own, layer in zip(super().branches(), self.factors, strict=True)]
 
 
 class Mixer(nn.Module):
@@ -232,10 +258,6 @@ class AllTokens(nn.Module):
         weights = _shares(torch.stack([one.sum(1) for one in spans], 1).clamp_min(1e-9).log(), present)
         return Told(self.head(read), alone, weights, attention)
 
-    def branches(self) -> list[list[nn.Parameter]]:
-        """See FusionHead."""
-        return [[*head.parameters(), *layer.parameters()] for head, layer in zip(self.alone, self.into, strict=True)]
-
 
 def _mean(tokens: Tensor, there: Tensor) -> Tensor:
     """``(b, dim)``"""
@@ -260,14 +282,17 @@ class Late(FusionHead):
         weights = _shares(scores, present)
         if self.how == "product of experts" and self.task != "regression":
             each = alone.log_softmax(-1) if self.task == "classification" else alone
-            return Told((each * present[..., None]).sum(1), alone, weights)
+            return Told((each * present[..., None]).sum(1), alone, weights, parts=alone)
         if self.task == "regression":
-            return Told((weights[..., None] * alone).sum(1), alone, weights)
+            return Told((weights[..., None] * alone).sum(1), alone, weights, parts=alone)
         if self.task == "classification":
             mixed = torch.logsumexp(alone.log_softmax(-1) + weights[..., None].clamp_min(1e-12).log(), 1)
-            return Told(mixed, alone, weights)
+            return Told(mixed, alone, weights, parts=alone)
         share = (weights[..., None] * alone.sigmoid()).sum(1).clamp(1e-6, 1 - 1e-6)
-        return Told(torch.logit(share), alone, weights)
+        return Told(torch.logit(share), alone, weights, parts=alone)
+
+    def gradients(self) -> list[list[Tensor]]:
+        return _gradients(list(self.alone))
 
 
 class Aligner(nn.Module):
@@ -289,12 +314,9 @@ class Aligner(nn.Module):
         made = [layer(one) for layer, one in zip(self.into, _each(vectors, self.dims), strict=True)]
         return F.normalize(torch.stack(made, 1), dim=-1)
 
-    def branches(self) -> list[list[nn.Parameter]]:
-        return [list(layer.parameters()) for layer in self.into]
-
 
 _FUSIONS: dict[str, type[FusionHead]] = {
-    "joint mean": JointMean, "concatenate": Concatenate, "weighted sum": WeightedSum, "gated": Gated,
+    "joint mean": JointMean, "weighted sum": WeightedSum, "gated": Gated,
     "bilinear": Bilinear, "attention": CrossAttention,
 }
 
@@ -308,6 +330,8 @@ def build(job: TrainingJob, dim: int) -> nn.Module:
         return Aligner(*sizes, encoders=job.reads_media)
     if job.fusion == "tokens":
         return AllTokens(*sizes)
+    if job.fusion == "concatenate":
+        return Concatenate(*sizes, linear=bool(job.balancing))
     if job.fusion in _FUSIONS:
         return _FUSIONS[job.fusion](*sizes)
     return Late(*sizes, how=job.fusion, task=job.task)

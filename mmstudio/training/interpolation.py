@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mmstudio.errors import TrainingError
-from mmstudio.training import measured, runs
+from mmstudio.training import deciding, measured, runs
 from mmstudio.training.examples import TEST, TRAIN, VALIDATION, Examples
-from mmstudio.training.job import TrainingJob, read
+from mmstudio.training.job import TrainingJob, job_of
 from mmstudio.training.learner import Learner, learn_from
 
 MOST = 1000
@@ -23,10 +23,10 @@ MOST = 1000
 
 def between(start: dict[str, Tensor], best: dict[str, Tensor], share: float) -> dict[str, Tensor]:
     """Weights that are ``share`` of the best and the rest of the start. Of a low-rank addition only one factor is
-    taken in part, so that the addition itself is.
+    taken in part, so that the addition itself is. What the start lacks, a head that knew nothing then, stays the best.
     """
-    return {name: value if "lora_A" in name or not value.is_floating_point() else start[name].lerp(value, share)
-            for name, value in best.items()}
+    return {name: value if "lora_A" in name or name not in start or not value.is_floating_point()
+            else start[name].lerp(value, share) for name, value in best.items()}
 
 
 def load(folder: Path) -> dict[str, Tensor]:
@@ -40,7 +40,7 @@ def load(folder: Path) -> dict[str, Tensor]:
 
 def restored(folder: Path, examples: Examples, device: str) -> Learner:
     """A run's model with the weights that it tells with. Raises TrainingError where it has none yet."""
-    learner = Learner(read(folder / "job.json"), examples, torch.device(device))
+    learner = Learner(job_of(folder), examples, torch.device(device))
     try:
         learn_from(learner.model, load(folder))
     except (OSError, RuntimeError, ValueError) as error:
@@ -53,8 +53,8 @@ def restored(folder: Path, examples: Examples, device: str) -> Learner:
 
 def curve(job: TrainingJob, learner: Learner, model: nn.Module, examples: Examples, folder: Path,
           shares: Sequence[float]) -> list[dict[str, Any]]:
-    """For each share of the best its metrics on ``validation`` and on what is ``held out``. The model is left at the
-    best.
+    """For each share of the best its metrics on ``validation`` and on what is ``held out``, and how it decides
+    (``deciding``). The model is left at the best.
     """
     start, best = load_file(folder / "start.safetensors"), load_file(folder / "best.safetensors")
     parts = {"validation": examples.rows(VALIDATION)[:MOST],
@@ -64,7 +64,10 @@ def curve(job: TrainingJob, learner: Learner, model: nn.Module, examples: Exampl
         learn_from(model, between(start, best, share))
         told: dict[str, Any] = {"share": share}
         for name, rows in parts.items():
-            told[name] = measured.measured(job, learner.outputs(model, rows)[0], examples, np.asarray(rows))
+            outputs = learner.outputs(model, rows)[0]
+            told[name] = measured.measured(job, outputs, examples, np.asarray(rows))
+            if name == "validation":
+                told["deciding"] = deciding.fitted(job, outputs, np.asarray(examples.targets)[rows])
         found.append(told)
     learn_from(model, best)
     return found

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from mmstudio.errors import TrainingError
 from mmstudio.media import MODALITIES, Modality
+from mmstudio.training.meaning import OF_TASKS, why_not
 
 Task = Literal["classification", "multi-label", "regression", "alignment", "captioning"]
 Trains = Literal["head", "clip adapter", "tip adapter", "lora", "last blocks", "everything", "locked text", "scratch"]
@@ -19,6 +20,8 @@ Loss = Literal["", "cross-entropy", "focal", "binary cross-entropy", "squared er
                "infonce", "siglip", "euclidean", "triplet"]
 TextTower = Literal["gru", "lstm", "transformer"]
 AudioTower = Literal["cnn", "transformer"]
+Balancing = Literal["", "ogm-ge"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 _KINDS_OF_SPLIT = Literal["random", "stratified", "grouped", "time", "column"]
 LOSSES: dict[str, tuple[str, ...]] = {
     "classification": ("cross-entropy", "focal"), "multi-label": ("binary cross-entropy", "focal"),
@@ -70,7 +73,8 @@ class TrainingJob:
     last ``blocks``, everything in it, everything but its texts, or encoders of the run's own from scratch
     (``text_tower``, ``audio_tower``). The encoder learns at ``encoder_lr``, after ``probe_epochs`` of the head alone.
     ``clip`` bounds the gradient's norm, ``ema`` is the decay of averaged weights; 0 is off.
-    ``balancing`` slows the leading modality (OGM-GE); ``class_weights`` and ``resampling`` help rare classes.
+    ``balancing`` slows the leading modality (OGM-GE); ``class_weights`` and ``resampling`` help rare classes; which of
+    these a job can have ``meaning`` says. ``precision`` “auto” is the fastest that the device computes in soundly.
     A head may learn from vectors of several models: those of ``models`` read their modality, ``model`` the others. Once
     a run is made, either none is named or one for each modality, and ``model`` is the first.
     """
@@ -103,7 +107,7 @@ class TrainingJob:
     class_weights: bool = False
     resampling: bool = False
     label_smoothing: float = 0.0
-    balancing: Literal["", "ogm-ge"] = ""
+    balancing: Balancing = ""
     epochs: int = 60
     batch: int = 64
     accumulation: int = 1
@@ -115,7 +119,7 @@ class TrainingJob:
     patience: int = 10
     seed: int = 0
     deterministic: bool = True
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Precision = "fp32"
     split: Split = field(default_factory=Split)
 
     @property
@@ -162,10 +166,10 @@ class TrainingJob:
 
     def check(self) -> TrainingJob:
         """Itself, or TrainingError with what does not fit."""
-        for named in fields(self):
-            _check_type(named.name, getattr(self, named.name))
+        self._check_types()
         for name, choices in (("task", Task), ("fusion", Fusion), ("loss", Loss), ("trains", Trains),
-                              ("text_tower", TextTower), ("audio_tower", AudioTower)):
+                              ("text_tower", TextTower), ("audio_tower", AudioTower), ("balancing", Balancing),
+                              ("precision", Precision)):
             if getattr(self, name) not in get_args(choices):
                 raise TrainingError(f"“{name}” is one of {', '.join(filter(None, get_args(choices)))}, "
                                     f"not “{getattr(self, name)}”.")
@@ -196,7 +200,18 @@ class TrainingJob:
             raise TrainingError("A column has to say the groups or parts.", hint="Choose one, or divide by chance.")
         if self.split.validation + self.split.test >= 1 or min(self.split.validation, self.split.test) < 0:
             raise TrainingError("The shares of validation and test leave nothing to learn from.")
+        for name in self.idle():
+            raise TrainingError(why_not(self, name), hint=f"Leave out “{name}”.")
         return self
+
+    def _check_types(self) -> None:
+        for named in fields(self):
+            _check_type(named.name, getattr(self, named.name))
+
+    def idle(self) -> tuple[str, ...]:
+        """The settings that were chosen and would do nothing, see ``meaning``."""
+        return tuple(name for name in OF_TASKS if getattr(self, name) != getattr(TrainingJob, name)
+                     and why_not(self, name))
 
     def _check_trains(self) -> None:
         if self.trains in ADAPTERS and (self.task not in ("classification", "multi-label")
@@ -245,9 +260,9 @@ _RANGES = (("epochs", 1, 100_000), ("batch", 1, 1 << 20), ("accumulation", 1, 40
            ("width", 1, 16384), ("layers", 0, 12), ("seed", 0, 2**31 - 1))
 
 
-def from_values(values: dict[str, Any], whole: bool = True) -> TrainingJob:
-    """A job from a table of JSON or TOML; where it need not be ``whole``, classes are named later. Raises TrainingError
-    for an unknown name or a value of another kind.
+def from_values(values: dict[str, Any], whole: bool = True, forgiving: bool = False) -> TrainingJob:
+    """A job from a table of JSON or TOML; where it need not be ``whole``, classes are named later; where one is
+    ``forgiving``, what does nothing is left out. Raises TrainingError for an unknown name or a value of another kind.
     """
     known = {f.name for f in fields(TrainingJob)}
     unknown = sorted(set(values) - known)
@@ -261,7 +276,17 @@ def from_values(values: dict[str, Any], whole: bool = True) -> TrainingJob:
     if "models" in made:
         made["models"] = _models(made["models"])
     job = TrainingJob(**made)
+    if forgiving:
+        job._check_types()
+        job = replace(job, **{name: getattr(TrainingJob, name) for name in job.idle()})
     return job.check() if whole or job.classes else replace(job, classes=("", " ")).check() and job
+
+
+def job_of(folder: Path) -> TrainingJob:
+    """The job of a run's folder. Settings that did nothing when it was made are as if they had not been said. Raises
+    TrainingError as ``from_values``.
+    """
+    return read(folder / "job.json", forgiving=True)
 
 
 def _models(told: Any) -> dict[Modality, UsedModel]:
@@ -274,7 +299,7 @@ def _models(told: Any) -> dict[Modality, UsedModel]:
     return made
 
 
-def read(path: Path, whole: bool = True) -> TrainingJob:
+def read(path: Path, whole: bool = True, forgiving: bool = False) -> TrainingJob:
     """A job from a ``.toml`` or ``.json`` file. Raises TrainingError as ``from_values``."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -283,7 +308,7 @@ def read(path: Path, whole: bool = True) -> TrainingJob:
         raise TrainingError(f"The training job could not be read ({error}).", path=path) from error
     if not isinstance(values, dict):
         raise TrainingError("A training job is a table of names and values.", path=path)
-    return from_values(values, whole)
+    return from_values(values, whole, forgiving)
 
 
 def _check_type(name: str, value: Any) -> None:

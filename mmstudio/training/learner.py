@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mmstudio.errors import TrainingError
-from mmstudio.training import losses, towers
+from mmstudio.errors import OutOfMemory, TrainingError
+from mmstudio.training import losses, memory, towers
 from mmstudio.training.adapters import ClipAdapter, TipAdapter
 from mmstudio.training.captioner import Captioner
 from mmstudio.training.examples import TRAIN, Examples
@@ -87,6 +87,8 @@ class Learner:
         self.probing = False
         """While only the head learns, the encoder's vectors are as they were."""
         self.model = self._model(examples, device)
+        self.at_once = MEDIA_AT_ONCE if self.feed else AT_ONCE
+        """Examples that are looked at together."""
 
     def _model(self, examples: Examples, device: torch.device) -> nn.Module:
         job, made = self.job, towers.build(self.job, examples.words, device)
@@ -166,9 +168,10 @@ class Learner:
         if told.weights is not None:
             shares = told.weights.detach().float().mean(0).tolist()
             tell["weights"] = dict(zip(self.job.modalities, shares, strict=True))
-        if self.job.balancing and self.job.task == "classification" and len(self.job.modalities) > 1:
-            tell["sure"] = [float(told.alone[:, m].detach().softmax(-1).gather(1, self.targets[rows][:, None]).mean())
-                            for m in range(len(self.job.modalities))]
+        if self.job.balancing:
+            parts = cast(Tensor, told.parts).detach().float().softmax(-1)
+            own = parts.gather(2, self.targets[rows][:, None, None].expand(-1, parts.shape[1], 1))[..., 0]
+            tell["sure"] = ((own * present).sum(0) / present.sum(0).clamp_min(1)).tolist()
         return loss, tell
 
     def each(self, logits: Tensor, rows: Tensor) -> Tensor:
@@ -221,7 +224,8 @@ class Learner:
         head = cast(Captioner, head_of(model))
         told: list[str] = []
         with torch.no_grad():
-            for some in torch.split(torch.as_tensor(rows, device=self.vectors.device), MEDIA_AT_ONCE):
+            for some in torch.split(torch.as_tensor(rows, device=self.vectors.device),
+                                    min(MEDIA_AT_ONCE, self.at_once)):
                 inputs = self.inputs(some)
                 vectors = model.towers(inputs) if isinstance(model, Whole) else inputs
                 made = head.tell(cast(Tensor, vectors), self.present[some])
@@ -229,27 +233,34 @@ class Learner:
         model.train()
         return told
 
-    def balance(self, model: nn.Module, sure: list[float]) -> dict[str, float]:
-        """Slow the gradients of the modality that is surest, and add noise as wide as they are (on-the-fly gradient
-        modulation with generalisation enhancement, Peng et al. 2022).
+    def balance(self, model: nn.Module, sure: list[float], step: int) -> dict[str, float]:
+        """Slow the gradients of the modality that is surest of the right class, in its encoder where that learns and in
+        what brings it into the decision, and add noise as wide as they are (on-the-fly gradient modulation with
+        generalisation enhancement, Peng et al. 2022). Gives the factor of each modality. The noise is the ``step``'s
+        own, the same in every process.
         """
-        inner = cast(FusionHead, head_of(model))
+        chance = torch.Generator(self.vectors.device).manual_seed(self.job.seed * 104_729 + step)
+        inner = cast(nn.Module, getattr(model, "module", model))
+        own = cast(FusionHead, head_of(model)).gradients()
+        if isinstance(inner, Whole):
+            own = [[*head, *tower] for head, tower in zip(own, inner.towers.gradients(), strict=True)]
         factors: dict[str, float] = {}
-        for m, parameters in enumerate(inner.branches()):
+        for m, gradients in enumerate(own):
             others = [s for k, s in enumerate(sure) if k != m]
             lead = sure[m] / max(1e-9, sum(others) / len(others))
             factor = 1 - float(np.tanh(OGM_ALPHA * lead)) if lead > 1 else 1.0
             factors[self.job.modalities[m]] = factor
-            for parameter in parameters:
-                if parameter.grad is not None and factor < 1:
-                    noise = parameter.grad.std() if parameter.grad.numel() > 1 else 0.0
-                    parameter.grad.mul_(factor).add_(torch.randn_like(parameter.grad) * noise)
+            for gradient in gradients if factor < 1 else ():
+                noise = gradient.std() if gradient.numel() > 1 else 0.0
+                drawn = torch.randn(gradient.shape, generator=chance, device=gradient.device)
+                gradient.mul_(factor).add_(noise * drawn)
         return factors
 
     def outputs(self, model: nn.Module, rows: NDArray[np.int64], seen: tuple[int, ...] | None = None,
                 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """``(k, outputs)`` and of each modality alone ``(k, m, outputs)``, in the targets' own units; aligned vectors
-        are ``(k, m, outputs)`` twice. ``seen`` restricts the modalities that may be seen.
+        are ``(k, m, outputs)`` twice. ``seen`` restricts the modalities that may be seen. Where memory does not
+        suffice, fewer are looked at together, from then on.
         """
         model.eval()
         together, alone = [], []
@@ -257,14 +268,22 @@ class Learner:
         if seen is not None:
             allowed[:] = False
             allowed[:, list(seen)] = True
-        chunks = torch.split(torch.as_tensor(rows, device=self.vectors.device),
-                             MEDIA_AT_ONCE if self.feed else AT_ONCE)
+        left = torch.as_tensor(rows, device=self.vectors.device)
         with torch.no_grad():
-            for some, later in zip(chunks, (*chunks[1:], chunks[-1][:0]), strict=True) if len(rows) else ():
-                self.ahead(torch.cat([some, later]))
-                pair = self._told(model, some, self.present[some] & allowed)
-                together.append(pair[0].float().cpu().numpy())
-                alone.append(pair[1].float().cpu().numpy())
+            while len(left):
+                some = left[: self.at_once]
+                self.ahead(left[: 2 * self.at_once])
+                try:
+                    pair = [one.float().cpu().numpy() for one in self._told(model, some, self.present[some] & allowed)]
+                except (OutOfMemory, RuntimeError) as error:  # torch's own is a RuntimeError
+                    if not memory.is_out(error) or len(some) <= 1:
+                        raise
+                    self.at_once = len(some) // 2
+                    memory.release()
+                    continue
+                together.append(pair[0])
+                alone.append(pair[1])
+                left = left[len(some) :]
         model.train()
         m, outputs = len(self.job.modalities), self.job.outputs
         empty = np.zeros((0, m, outputs), np.float32)

@@ -29,6 +29,11 @@ def loading_lines(job: TrainingJob, recipe: Recipe, files: Sequence[str]) -> str
                          f'{_LOAD}\nhead = load(".").head'))
     if "encoder/" in files:
         ways += _starter(job) if job.model == STARTER else _transformers(job)
+    if (name := f"encoder-{_first(job)}.onnx") in files:
+        ways.append(_way("The encoder without torch, by ONNX Runtime, of what the studio prepares (batches, texts, "
+                         "pictures and sounds may be of any size):", (
+            f'import onnxruntime\nencoder = onnxruntime.InferenceSession("{name}")\n'
+            "inputs = [(one.name, one.type, one.shape) for one in encoder.get_inputs()]")))
     if "adapter/" in files:
         ways.append(_way("Only the low-rank additions, beside the model that they belong to, by PEFT:", (
             "from peft import PeftModel\nfrom transformers import AutoModel\n"
@@ -55,13 +60,16 @@ def _head(job: TrainingJob, recipe: Recipe, is_onnx: bool) -> list[str]:
         vectors, named = "vectors", '"vectors": vectors'
     given += f"\npresent = np.ones((1, {m}), bool)"
     ways = [f"The head reads vectors of length 1, made by {source}; `present` says which modalities are there."]
+    shares = {"classification": "\nshares = np.exp((logits - logits.max(1, keepdims=True)) / "
+              f"{recipe.temperature:.6g}); shares /= shares.sum(1, keepdims=True)",
+              "multi-label": "\nshares = 1 / (1 + np.exp(-logits))"}.get(job.task, "")
     if is_onnx:
         amounts = f"\namounts = logits * {recipe.spread} + {recipe.middle}" if job.task == "regression" else ""
         ways.append(_way("The head without torch, by ONNX Runtime:", (
             f'import numpy as np, onnxruntime\n{given}\nhead = onnxruntime.InferenceSession("head.onnx")\n'
-            f'logits, = head.run(None, {{{named}, "present": present}}){amounts}')))
+            f'logits, = head.run(None, {{{named}, "present": present}}){amounts}{shares}')))
     told = {"captioning": 'captions = load(".").captions', "regression": 'amounts = load(".").tell',
-            "alignment": 'aligned = load(".").tell'}.get(job.task, 'logits = load(".").tell')
+            "alignment": 'aligned = load(".").tell'}.get(job.task, 'shares = load(".").shares')
     return [*ways, _way("The head by the studio:", f"import numpy as np\n{_LOAD}\n{given}\n{told}({vectors}, present)")]
 
 

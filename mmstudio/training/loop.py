@@ -27,11 +27,11 @@ from torch import Tensor
 from mmstudio import paths
 from mmstudio.errors import OutOfMemory, StudioError, TrainingError
 from mmstudio.progress import Progress, Work
-from mmstudio.training import checkpoint, gradient_cache, interpolation, measured, provenance, runs
+from mmstudio.training import checkpoint, gradient_cache, interpolation, measured, memory, precision, provenance, runs
 from mmstudio.training.checkpoint import Place
 from mmstudio.training.diary import Diary
 from mmstudio.training.examples import TRAIN, VALIDATION, Examples
-from mmstudio.training.job import ADAPTERS, TUNED, TrainingJob, read
+from mmstudio.training.job import ADAPTERS, TUNED, TrainingJob, job_of
 from mmstudio.training.learner import Learner, head_of, learn_from, learned
 
 LINES_OF_A_CURVE = 20_000
@@ -46,7 +46,7 @@ def train(folder: Path) -> Work[dict[str, Any]]:
     """
     with runs.held(folder) if runs.is_first() else contextlib.nullcontext(), contextlib.ExitStack() as stack:
         try:
-            job, examples = read(folder / "job.json"), Examples.load(folder / "examples")
+            job, examples = job_of(folder), Examples.load(folder / "examples")
             stack.enter_context(threads(job))
             training = Training(job, examples, folder, accelerator(job))
         except Exception as error:
@@ -67,11 +67,11 @@ def train(folder: Path) -> Work[dict[str, Any]]:
 
 def accelerator(job: TrainingJob) -> Accelerator:
     """The device, or processes, that a job runs on, in its precision. Without ``cpu`` several processes on CPUs would
-    each train alone.
+    each train alone. Raises TrainingError where the device cannot compute so.
     """
     return Accelerator(
         cpu=not (torch.cuda.is_available() or torch.backends.mps.is_available()),
-        mixed_precision={"fp32": "no"}.get(job.precision, job.precision),
+        mixed_precision=precision.chosen(job.precision),
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
 
 
@@ -175,17 +175,20 @@ class Training:
                 loss, tell = self._accumulated(rows, whole_present)
                 break
             except (OutOfMemory, RuntimeError) as error:  # torch's own is a RuntimeError
-                if not _is_out_of_memory(error) or self.place.micro <= 1:
+                if not memory.is_out(error) or self.place.micro <= 1:
                     raise
                 self.place.micro = max(1, self.place.micro // 2)
-                if torch.cuda.is_available():
-                    torch.cuda.empty_cache()
+                memory.release()
         if not math.isfinite(loss):
             self.state = replace(self.state, failed_keys=tuple(self.examples.keys[rows.cpu().numpy()].tolist()))
-            raise TrainingError(f"The loss was {loss} at step {self.place.step + 1}.",
-                                hint="Try a lower learning rate or a smaller clip; the batch's items are in the run.")
+            raise TrainingError(
+                f"The loss was {loss} at step {self.place.step + 1}, batch {self.place.batch + 1} of epoch "
+                f"{self.place.epoch + 1}.", hint="Look at the batch's items, or take a lower learning rate or a "
+                "smaller bound of the gradient.")
         if "sure" in tell:
-            tell["balance"] = self.learner.balance(self.model, tell.pop("sure"))
+            sure = torch.tensor(tell.pop("sure"), device=rows.device)
+            tell["balance"] = self.learner.balance(self.model, self.accelerator.reduce(sure, "mean").tolist(),
+                                                   self.place.step)
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.job.clip or math.inf)
         self.optimizer.step()
         self._average()
@@ -305,21 +308,25 @@ class Training:
         return results
 
     def _keep_start(self) -> None:
-        """What the encoder's learning starts from: measured, where it is worth something already, and kept."""
-        tuned = self.job.trains in TUNED and (self.job.task == "alignment" or self.job.probe_epochs > 0)
-        worth = tuned or self.job.trains in ADAPTERS
-        if worth and self.accelerator.is_main_process:
-            _save_weights(self.inner, self.folder / "start.safetensors")
+        """What the learning of an encoder or adapter starts from; without a head that knows nothing yet."""
+        if self.job.trains in (*TUNED, *ADAPTERS) and self.accelerator.is_main_process:
+            _save_weights(self.inner, self.folder / "start.safetensors", "" if self._starts_whole else "towers.")
+
+    @property
+    def _starts_whole(self) -> bool:
+        """Whether what a run starts from is worth something as it is."""
+        return self.job.trains in ADAPTERS or self.job.task == "alignment" or self.job.probe_epochs > 0
 
     def _beside(self) -> dict[str, Any]:
-        """How good the start was, and of a tuned encoder all that lies between it and the best (WiSE-FT, Wortsman et
-        al. 2022).
+        """How good the start was, where it was whole, and of a tuned encoder all that lies between it and the best
+        (WiSE-FT, Wortsman et al. 2022).
         """
         if not (self.folder / "start.safetensors").is_file():
             return {}
         shares = (0.0,) if self.job.trains in ADAPTERS else tuple(n / 10 for n in range(11))
         found = interpolation.curve(self.job, self.learner, self.inner, self.examples, self.folder, shares)
-        return {"before": found[0]["held out"]} | ({"interpolation": found} if len(found) > 1 else {})
+        return ({"before": found[0]["held out"]} if self._starts_whole else {}) | (
+            {"interpolation": found} if len(found) > 1 else {})
 
     # ---- wishes, state, checkpoints -----------------------------------------------------------------------------
 
@@ -363,7 +370,7 @@ class Training:
         if self.lines:
             self._count_seconds()
             self.lines.add({"step": self.place.step, "epoch": self.place.epoch + 1, **tell,
-                            "seconds": round(self.place.seconds, 3)})
+                            "memory": memory.peaks(self.accelerator.device), "seconds": round(self.place.seconds, 3)})
 
     def _count_seconds(self) -> None:
         now = time.monotonic()
@@ -450,14 +457,12 @@ def _merged(tells: list[dict[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | OutOfMemory) or "can't allocate memory" in str(error)
-
-
-def _save_weights(model: torch.nn.Module, file: Path) -> None:
+def _save_weights(model: torch.nn.Module, file: Path, prefix: str = "") -> None:
+    """Keep what of the model has learned, as far as its names begin so."""
     beside = file.with_name(f"{file.name}.tmp")
     try:
-        weights = {name: value.detach().contiguous().cpu().clone() for name, value in learned(model).items()}
+        weights = {name: value.detach().contiguous().cpu().clone() for name, value in learned(model).items()
+                   if name.startswith(prefix)}
         save_file(weights, beside)
         beside.replace(file)
     except Exception as error:

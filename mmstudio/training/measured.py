@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mmstudio.errors import TrainingError
-from mmstudio.training import metrics, told
+from mmstudio.training import deciding, metrics, told
 from mmstudio.training.calibration import sigmoid, softmax
 from mmstudio.training.compared import bootstrap_mean
 from mmstudio.training.evaluation import MEAN, TABLE_METRICS
@@ -86,13 +86,15 @@ def _aligned(job: TrainingJob, vectors: Floats, present: NDArray[np.bool_]) -> d
 
 def results(job: TrainingJob, learner: Learner, model: nn.Module, examples: Examples, folder: Path) -> dict[str, Any]:
     """Metrics of each part, of the test (else validation) part for every set of modalities that may be seen and for
-    their mean, and 95 % intervals; ``outputs.npz`` keeps what the model told of every example.
+    their mean, 95 % intervals, and how it decides (``deciding``); ``outputs.npz`` keeps what the model told of every
+    example.
     """
     everything = np.arange(len(examples))
     together, alone = learner.outputs(model, everything)
     told.save(folder, together, alone, examples)
     found = outcome(job, together, examples)
-    rows = examples.rows(PARTS[found["of"]])
+    rows, validation = examples.rows(PARTS[found["of"]]), examples.rows(VALIDATION)
+    found["deciding"] = deciding.fitted(job, together[validation], np.asarray(examples.targets)[validation])
     if job.task == "captioning":
         found["captions"] = _captions(learner, model, examples, rows[:MOST_CAPTIONS])
     if len(job.modalities) > 1 and job.task != "alignment":

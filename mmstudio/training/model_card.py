@@ -46,6 +46,7 @@ def card(run: Run, examples: Examples, share: float, recipe: Recipe, files: Sequ
         _front_matter(job), f"# {_plain(job.name)}\n\n{_does(job)}",
         "## What it was trained on\n\n" + _trained_on(run, examples),
         "## How it was trained\n\n" + _how(run, share), "## How good it is\n\n" + _how_good(run, examples, share),
+        *_decides(job, recipe),
         "## What it does not know\n\n" + _bullets(_unknown(run, examples)),
         "## How to load it\n\n" + loading_lines(job, recipe, files),
         "## Licence\n\n" + _licence(job), "## Versions\n\n" + _versions(run)]
@@ -147,6 +148,27 @@ def _how_good(run: Run, examples: Examples, share: float) -> str:
         if found.get(name):
             text += f"\n\n### {title}\n\n{_by_modality(found[name])}"
     return text
+
+
+def _decides(job: TrainingJob, recipe: Recipe) -> list[str]:
+    """A section on what turns logits into probabilities, and these into answers, where the run tells classes."""
+    if job.task not in ("classification", "multi-label"):
+        return []
+    lines = ["Probabilities are the sigmoid of each logit."]
+    if job.task == "classification" and recipe.temperature == 1:
+        lines = ["Probabilities are the softmax of the logits."]
+    elif job.task == "classification":
+        lines = [f"Probabilities are the softmax of the logits divided by the temperature {recipe.temperature:.4g}, "
+                 "fitted on the validation examples (Guo et al. 2017). It changes how sure the model is, not which "
+                 "class is the most probable."]
+    if recipe.thresholds:
+        names = job.classes if job.task == "multi-label" else job.classes[1:]
+        told = ", ".join(f"{_plain(name)} {at:.3g}" for name, at in zip(names[:MOST_CLASSES], recipe.thresholds,
+                                                                        strict=False))
+        lines.append(f"Thresholds of the highest F1 on the validation examples: {told}. " + (
+            "The model tells a class from these on." if recipe.asked else "They are not used: it tells "
+            + ("a label from 0.5 on." if job.task == "multi-label" else "the most probable class.")))
+    return ["## How it decides\n\n" + _bullets(lines)]
 
 
 def _metrics(found: dict[str, Any], of: str) -> str:

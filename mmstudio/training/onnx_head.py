@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from mmstudio.errors import TrainingError
 FURTHEST = 1e-4
 """So far may what ONNX Runtime gives lie from what torch gives."""
 BATCHES = (1, 3, 64)
+Tensors = tuple[torch.Tensor, ...]
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
@@ -38,29 +40,35 @@ def write(head: nn.Module, modalities: int, vectors: Mapping[str, tuple[int, ...
     than torch.
     """
     head.eval()
-    names = [*vectors, "present"]
     examples = partial(_examples, modalities, tuple(vectors.values()))
-    batch = {0: torch.export.Dim("batch")}
-    whole = "vectors" in vectors
+    names, batch = [*vectors, "present"], {0: torch.export.Dim("batch")}
+    write_checked(head, names, "logits", (batch, batch) if "vectors" in vectors else ((batch,) * len(names),),
+                  [examples(size) for size in BATCHES], file, examples(2))
+
+
+def write_checked(module: nn.Module, names: Sequence[str], output: str, shapes: Any, batches: Sequence[Tensors],
+                  file: Path, traced: Tensors | None = None) -> None:
+    """Write ``module``, which makes one tensor, the ``output``, of what is named. ``shapes`` say which sizes vary, as
+    ``torch.export`` has it; the module is traced on ``traced``, else on the second of ``batches``. Raises TrainingError
+    where it cannot be written so, or where the file gives other numbers than torch on one of the batches.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch's own workings
-            program = torch.onnx.export(
-                head, examples(2), dynamo=True, verbose=False, input_names=names, output_names=["logits"],
-                dynamic_shapes=(batch, batch) if whole else ((batch,) * len(names),))
+            program = torch.onnx.export(module, traced or batches[1], dynamo=True, verbose=False,
+                                        input_names=list(names), output_names=[output], dynamic_shapes=shapes)
         assert program is not None
         written = program.model_proto.SerializeToString()
     except Exception as error:
-        raise TrainingError(f"The head cannot be written as ONNX ({type(error).__name__}: {error}).") from error
-    difference = _difference(head, written, names, examples)
+        raise TrainingError(f"The model cannot be written as ONNX ({type(error).__name__}: {error}).") from error
+    difference = _difference(module, written, names, batches)
     if not difference <= FURTHEST:
-        raise TrainingError(f"The head as ONNX gives numbers that differ from its own by {difference:.2g}.")
+        raise TrainingError(f"The model as ONNX gives numbers that differ from its own by {difference:.2g}.")
     file.write_bytes(written)
 
 
-def _difference(head: nn.Module, written: bytes, names: Sequence[str],
-                examples: Callable[[int], tuple[torch.Tensor, ...]]) -> float:
-    """The largest difference between torch and ONNX Runtime, over batches of several sizes with gaps."""
+def _difference(module: nn.Module, written: bytes, names: Sequence[str], batches: Sequence[Tensors]) -> float:
+    """The largest difference between torch and ONNX Runtime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -68,15 +76,14 @@ def _difference(head: nn.Module, written: bytes, names: Sequence[str],
     try:
         session = onnxruntime.InferenceSession(written, options, providers=["CPUExecutionProvider"])
         found = 0.0
-        for size in BATCHES:
-            given = examples(size)
+        for given in batches:
             with torch.inference_mode():
-                wanted = head(*given).numpy()
+                wanted = module(*given).numpy()
             told, = session.run(None, {name: one.numpy() for name, one in zip(names, given, strict=True)})
             found = max(found, float(np.abs(told - wanted).max()))
         return found
     except Exception as error:
-        raise TrainingError(f"The head as ONNX does not run ({error}).") from error
+        raise TrainingError(f"The model as ONNX does not run ({error}).") from error
 
 
 def _examples(modalities: int, shapes: Sequence[tuple[int, ...]], size: int) -> tuple[torch.Tensor, ...]:

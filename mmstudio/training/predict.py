@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from mmstudio.training.job import TrainingJob
 if TYPE_CHECKING:
     from mmstudio.training.learner import Learner
 
+Named = dict[str, Any]
+
 
 class Predictor:
     """The best weights of a run, on the CPU. First it is shown what to tell of, by ``see`` or by ``read``. Raises
@@ -24,12 +26,13 @@ class Predictor:
     """
 
     def __init__(self, folder: Path) -> None:
-        from mmstudio.training import interpolation
+        from mmstudio.training import interpolation, runs
 
         examples = Examples.load(folder / "examples")
         self.dim = int(examples.vectors.shape[2])
         self._learner = interpolation.restored(folder, replace(examples, vectors=np.asarray(examples.vectors)), "cpu")
         self.job: TrainingJob = self._learner.job
+        self.deciding = runs.look(folder).deciding
         self._count = 0
 
     @property
@@ -72,32 +75,35 @@ class Predictor:
         learner.vectors = torch.zeros((*present.shape, self.dim))
 
     def outputs(self) -> NDArray[np.float64]:
-        """Probabilities ``(n, classes)``, amounts ``(n, 1)``, or aligned vectors ``(n, m, width)``. Raises
-        TrainingError where a medium cannot be read.
+        """Probabilities ``(n, classes)`` at the temperature that was fitted on validation, amounts ``(n, 1)``, or
+        aligned vectors ``(n, m, width)``. Raises TrainingError where a medium cannot be read.
         """
-        from mmstudio.training.calibration import sigmoid, softmax
-
         told, _ = self._learner.outputs(self._learner.model, np.arange(self._count))
-        if self.job.task == "classification":
-            return softmax(told)
-        if self.job.task == "multi-label":
-            return sigmoid(told)
+        if self.job.task in ("classification", "multi-label"):
+            return self.deciding.shares(told, self.job)
         return told.astype(float)
+
+    def decided(self, shares: NDArray[np.float64]) -> list[tuple[str, ...]]:
+        """The one class, or the labels, that ``shares (n, classes)`` come to."""
+        return [tuple(name for name, is_told in zip(self.job.classes, row, strict=True) if is_told)
+                for row in self.deciding.told(shares, self.job)]
 
     def captions(self) -> list[str]:
         """What a run of captions tells of each."""
         return self._learner.captions(self._learner.model, np.arange(self._count))
 
-    def named(self) -> list[dict[str, str | float | dict[str, float] | list[float]]]:
-        """Each in words: the class told and all shares, the amount, the caption, or the vectors."""
+    def named(self) -> list[Named]:
+        """Each in words: the class or labels told and all shares, the amount, the caption, or the vectors."""
         if self.job.task == "captioning":
             return [{"caption": caption} for caption in self.captions()]
-        return [self._named(row) for row in self.outputs()]
+        rows = self.outputs()
+        if self.job.task == "regression":
+            return [{"amount": float(row[0])} for row in rows]
+        if self.job.task == "alignment":
+            return [{"vectors": row.tolist()} for row in rows]
+        return [self._named(row, told) for row, told in zip(rows, self.decided(rows), strict=True)]
 
-    def _named(self, row: NDArray[np.float64]) -> dict[str, str | float | dict[str, float] | list[float]]:
-        if self.job.task in ("classification", "multi-label"):
-            shares = {name: round(float(share), 6) for name, share in zip(self.job.classes, row, strict=True)}
-            if self.job.task == "classification":
-                return {"class": self.job.classes[int(row.argmax())], "shares": shares}
-            return {"shares": shares}
-        return {"amount": float(row[0])} if self.job.task == "regression" else {"vectors": row.tolist()}
+    def _named(self, row: NDArray[np.float64], told: tuple[str, ...]) -> Named:
+        shares = {name: round(float(share), 6) for name, share in zip(self.job.classes, row, strict=True)}
+        return {"class": told[0], "shares": shares} if self.job.task == "classification" else {
+            "labels": list(told), "shares": shares}

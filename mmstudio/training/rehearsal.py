@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from mmstudio.progress import Progress, Work
-from mmstudio.training import loop
+from mmstudio.training import loop, memory
 from mmstudio.training.examples import TEST, TRAIN, VALIDATION, Examples
-from mmstudio.training.job import TrainingJob, read
+from mmstudio.training.job import TrainingJob, job_of
 from mmstudio.training.rehearsing import Rehearsal
 
 STEPS = 4
@@ -27,7 +25,7 @@ VALIDATED = 128
 
 def rehearse(folder: Path) -> Work[Rehearsal]:
     """Make a few steps of a run's folder, whose files stay as they are. Raises TrainingError as training would."""
-    job, examples = read(folder / "job.json"), Examples.load(folder / "examples")
+    job, examples = job_of(folder), Examples.load(folder / "examples")
     with loop.threads(job):
         return (yield from _rehearsed(folder, job, examples))
 
@@ -52,25 +50,12 @@ def _rehearsed(folder: Path, job: TrainingJob, examples: Examples) -> Work[Rehea
     parameters = list(training.inner.parameters())
     training.close()
     return Rehearsal(
-        each, training.steps, training.steps * each + job.epochs * validating, _memory(device),
+        each, training.steps, training.steps * each + job.epochs * validating, list(memory.peaks(device).values())[-1],
         sum(p.numel() for p in parameters if p.requires_grad), sum(p.numel() for p in parameters),
         {name: len(examples.rows(part)) for name, part in (("train", TRAIN), ("validation", VALIDATION),
                                                            ("test", TEST))},
         _batch(job, examples, order[:MOST_SEEN].cpu().numpy()), str(device),
         "own" if job.trains == "scratch" else "media" if job.reads_media else "vectors")
-
-
-def _memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    if sys.platform == "win32":
-        import psutil
-
-        return int(psutil.Process().memory_info().peak_wset)
-    import resource
-
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(most if sys.platform == "darwin" else most * 1024)
 
 
 def _batch(job: TrainingJob, examples: Examples, rows: Any) -> list[dict[str, Any]]:

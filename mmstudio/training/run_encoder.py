@@ -16,7 +16,7 @@ from mmstudio.encoders.registry import load_encoder
 from mmstudio.errors import AttentionUnavailable, ModelNotFound, TrainingError, WrongModality
 from mmstudio.media import Media, Modality
 from mmstudio.training import interpolation, runs
-from mmstudio.training.job import RUN, TUNED, TrainingJob, read
+from mmstudio.training.job import RUN, TUNED, TrainingJob, job_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +28,7 @@ def load(folder: Path, name: str, device: str = "auto") -> Encoder:
     """The encoder that a run became. Raises TrainingError where it learned no space or has no weights yet."""
     from mmstudio.training.examples import Examples
 
-    job = read(folder / "job.json")
+    job = job_of(folder)
     if not job.makes_vectors:
         raise TrainingError("The run tells classes or amounts and learned no space of its own.", path=folder,
                             hint="Align modalities, or train the encoder, to get one.")

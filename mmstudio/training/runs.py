@@ -2,8 +2,9 @@
 
 ``job.json``, ``examples/``, ``provenance.json``, ``state.json``, ``metrics.jsonl`` (one line a step), the same in
 ``tensorboard/``, ``wish`` (what the person wants of it), ``checkpoint.pt``, ``best.safetensors``, ``results.json`` and
-``outputs.npz``; for who watches, ``validation.npz`` of the last epoch and ``film/`` of all. A
-baseline's has ``beside.json``, and no weights. Whoever trains holds ``running.lock``.
+``outputs.npz``; ``share`` and ``thresholds`` say how a person lets it tell; for who watches, ``validation.npz`` of the
+last epoch and ``film/`` of all. A baseline's has ``beside.json``, and no weights. Whoever trains holds
+``running.lock``.
 """
 
 from __future__ import annotations
@@ -23,18 +24,20 @@ from typing import Any, Literal, get_args
 from mmstudio import paths
 from mmstudio.errors import TrainingError
 from mmstudio.training import beside as marks
-from mmstudio.training import provenance
+from mmstudio.training import deciding, provenance
 from mmstudio.training import trial as trials
 from mmstudio.training.beside import Beside
+from mmstudio.training.deciding import Deciding
 from mmstudio.training.event_files import EventFile
 from mmstudio.training.examples import Examples
-from mmstudio.training.job import TrainingJob, read
+from mmstudio.training.job import TrainingJob, job_of
 from mmstudio.training.provenance import Provenance
 from mmstudio.training.trial import Trial
 
 Status = Literal["waiting", "running", "paused", "stopped", "done", "failed", "interrupted"]
 Wish = Literal["run", "pause", "stop"]
 _JOB, _STATE, _WISH, _LOCK = "job.json", "state.json", "wish", "running.lock"
+_THRESHOLDS = "thresholds"
 _LONGEST_LINE = 1 << 20
 
 
@@ -73,6 +76,7 @@ class Run:
     starred: bool = False
     note: str = ""
     share: float = 1.0
+    deciding: Deciding = field(default_factory=Deciding)
     trial: Trial | None = None
     beside: Beside | None = None
 
@@ -139,7 +143,7 @@ def again(folder: Path) -> Path:
     """A new run beside this one with its job and its examples. Raises TrainingError, also for a baseline."""
     if marks.of(folder):
         raise TrainingError("A baseline is not trained.", path=folder, hint="Ask for the baselines of its run anew.")
-    return make(folder.parent, read(folder / _JOB), Examples.load(folder / "examples"))
+    return make(folder.parent, job_of(folder), Examples.load(folder / "examples"))
 
 
 def runs(root: Path) -> list[Run]:
@@ -159,9 +163,15 @@ def is_number(name: str) -> bool:
 
 def look(folder: Path) -> Run:
     """One run as it is. Raises TrainingError."""
-    job = read(folder / _JOB)
-    return Run(folder, job, standing(folder), _results(folder), provenance.of(folder), job.name,
-               share=share_of(folder), trial=trials.of(folder), beside=marks.of(folder))
+    job, found, share = job_of(folder), _results(folder), share_of(folder)
+    return Run(folder, job, standing(folder), found, provenance.of(folder), job.name, share=share,
+               deciding=deciding.read(found, share, uses_thresholds(folder)), trial=trials.of(folder),
+               beside=marks.of(folder))
+
+
+def is_classifier(run: Run) -> bool:
+    """Whether a run is finished and tells one class of several."""
+    return run.state.status == "done" and run.job.task == "classification" and run.beside is None
 
 
 def standing(folder: Path) -> State:
@@ -245,6 +255,22 @@ def choose_share(folder: Path, share: float) -> None:
     """Let a run tell with weights between its start and its best. Raises TrainingError."""
     try:
         paths.write_atomically(folder / "share", f"{share:g}".encode())
+    except OSError as error:
+        raise TrainingError(f"The choice could not be kept ({error.strerror}).", path=folder) from error
+
+
+def uses_thresholds(folder: Path) -> bool:
+    """Whether a run decides at the thresholds that were fitted on validation, in place of a half."""
+    return (folder / _THRESHOLDS).is_file()
+
+
+def choose_thresholds(folder: Path, fitted: bool) -> None:
+    """Let a run decide at the thresholds that were fitted on validation, or at a half. Raises TrainingError."""
+    try:
+        if fitted:
+            paths.write_atomically(folder / _THRESHOLDS, b"best F1")
+        else:
+            (folder / _THRESHOLDS).unlink(missing_ok=True)
     except OSError as error:
         raise TrainingError(f"The choice could not be kept ({error.strerror}).", path=folder) from error
 

@@ -52,6 +52,10 @@ class Scratch(nn.Module):
     def model(self) -> nn.Module:
         return self.towers
 
+    def parts(self, modality: Modality) -> tuple[str, ...]:
+        """The names of the towers that read a modality."""
+        return (modality,)
+
     def prepare(self, media: Media, modality: Modality) -> Prepared:
         """``pixels (3, 48, 48)`` uint8, ``ids (t,)`` int64, or a ``wave (n,)`` float32, of which one window is read."""
         if isinstance(media, str):

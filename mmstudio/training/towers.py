@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, cast
 
@@ -58,6 +59,13 @@ class Towers(nn.Module):
             summed = vectors.new_zeros(len(made), vectors.shape[1]).index_add(0, owners, vectors)
             columns[self.modalities.index(modality)] = F.normalize(summed, dim=-1)
         return torch.stack(columns, 1)
+
+    def gradients(self) -> list[list[Tensor]]:
+        """Of each modality of the job the gradients of what reads it alone."""
+        read = {m: {id(one): one for _, one in _own(cast(Trainable, self.reads), m)} for m in self.read}
+        users = Counter(name for own in read.values() for name in own)
+        return [[one.grad for name, one in read.get(m, {}).items() if users[name] == 1 and one.grad is not None]
+                for m in self.modalities]
 
     def tokens(self, inputs: Inputs) -> tuple[list[Tensor], list[Tensor]]:
         """Of each modality ``(b, t, dim)`` positions and ``(b, t)`` which of them are there; of several media of one

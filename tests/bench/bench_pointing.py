@@ -16,8 +16,8 @@ from typing import Any
 from mmstudio import paths
 from mmstudio.encoders import load_encoder
 from mmstudio.encoders.base import encode
+from mmstudio.explain.boxes import points_at
 from mmstudio.explain.methods import METHODS, relevance
-from mmstudio.explain.trust import points_at
 from mmstudio.media import Limits, MediaRef, load
 from mmstudio.progress import finish
 

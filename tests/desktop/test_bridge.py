@@ -76,8 +76,18 @@ def test_sounds_that_another_model_read_come_onto_the_map_where_they_belong(
                     timeout=20_000)
     session.remove(heard[:1])
     qtbot.waitUntil(lambda: session.view is not None and len(session.view) == 65)
+    folder = project.folder
+    with qtbot.waitSignal(session.projectOpened):
+        session.open_project(folder.with_name("another"))
+    assert session.bridge is None
+    with qtbot.waitSignal(session.bridged):
+        session.open_project(folder)
+    assert len(session.view) == 65
+    assert page.bring.isChecked()
+    assert page.other.currentText() == "a model of sounds"
     page.bring.click()
     assert len(session.view) == 60
+    qtbot.waitUntil(lambda: session.project.own.get("bridges") == {})
     use(starter)
     assert not page.bring.isChecked()
     assert session.bridge is None

@@ -219,18 +219,41 @@ def test_quantities_can_be_chosen_as_they_come(view: CurvesView) -> None:
         return [view.quantity.itemData(row) for row in range(view.quantity.count())]
 
     view.add("a", lines(1, 50))
-    assert names() == ["lr", "norm", "alone/image", "alone/text", "weights/image", "weights/text", "rate"]
+    assert names() == ["lr", "norm", "weights", "alone/image", "alone/text", "rate"]
     assert view.chosen.title == "Learning rate"
     view.add("a", lines(51, 100))
     assert names()[:2] == ["validation/accuracy", "validation/loss"]
     assert view.chosen.title == "Accuracy (validation)"
-    view.quantity.setCurrentIndex(names().index("weights/text"))
+    view.quantity.setCurrentIndex(names().index("alone/text"))
     view.quantity.activated.emit(view.quantity.currentIndex())
     view.add("a", [{"step": 101, "epoch": 2, "loss": 1.0, "temperature": 0.07, "balance": {"image": 0.4}}])
     assert {"temperature", "balance/image"} <= set(names())
-    assert view.chosen.title == "Fusion weight: Texts"
-    assert told(view.chosen, 60) == {"First": "0.7"}
+    assert view.chosen.title == "Loss: Texts"
+    assert told(view.chosen, 60) == {"First": "0.6"}
     assert quantity_title("alone/image - text") == "Loss: Pictures - Texts"
+
+
+def test_fusion_weights_and_memory_are_each_one_plot_of_several_curves(view: CurvesView) -> None:
+    def show(name: str) -> None:
+        view.quantity.setCurrentIndex(view.quantity.findData(name))
+        view.quantity.activated.emit(view.quantity.currentIndex())
+
+    memory = {"process": 2_500_000_000, "graphics card": 11_000_000_000}
+    view.add("a", [line | ({} if "validation" in line else {"memory": memory}) for line in lines(1, 300)])
+    show("weights")
+    assert view.chosen.title == "Fusion weights"
+    assert told(view.chosen, 60) == {"Pictures": "0.3", "Texts": "0.7"}
+    colours = {one.label: one.colour for one in view.chosen.drawn}
+    assert len({colour.rgb() for colour in colours.values()}) == 2
+    assert all(pixels(view.chosen, colour) > 50 for colour in colours.values())
+    show("memory")
+    assert told(view.chosen, 60) == {"process": "2.5", "graphics card": "11"}
+    view.add("b", lines(1, 300))
+    show("weights")
+    assert told(view.chosen, 60) == {"Pictures · First": "0.3", "Texts · First": "0.7", "Pictures · Second": "0.3",
+                                     "Texts · Second": "0.7"}
+    view.add("a", lines(301, 400))  # more of a group that is shown
+    assert told(view.chosen, 390)["Texts · First"] == "0.7"
 
 
 def test_a_run_that_is_shown_no_more_goes_and_the_others_keep_points_and_colours(view: CurvesView) -> None:

@@ -126,19 +126,44 @@ def test_fields_and_values_are_completed_with_the_keyboard(filled: MainWindow, q
 
 def test_a_slice_is_kept_with_the_project_and_forgotten(filled: MainWindow, qtbot: QtBot) -> None:
     session, slices = filled.session, filled.library._slices
-    assert session.project is not None
-    file = session.project.folder / "slices.json"
+    project = session.project
+    assert project is not None
     slices.keep("small sounds", "modality:audio duration<1s")
-    qtbot.waitUntil(file.is_file, timeout=5_000)
+    qtbot.waitUntil(lambda: "small sounds" in project.own.get("slices", {}))
     slices.slices = {}
     slices._read()
-    qtbot.waitUntil(lambda: "small sounds" in slices.slices, timeout=5_000)
+    assert slices.slices == {"small sounds": "modality:audio duration<1s"}
     slices._fill()
     action = next(a for a in slices.menu().actions() if a.text().startswith("small sounds"))
     action.trigger()
     qtbot.waitUntil(lambda: filled.library.items.rowCount() == 6, timeout=10_000)
     slices.keep("small sounds", "")
-    qtbot.waitUntil(lambda: "small" not in file.read_text(), timeout=5_000)
+    qtbot.waitUntil(lambda: project.own.get("slices") == {})
+
+
+def test_slices_of_an_older_studio_are_there_and_what_is_done_to_slices_is_undone(
+    window: MainWindow, qtbot: QtBot,
+) -> None:
+    session, slices = window.session, window.library._slices
+    project = session.project
+    assert project is not None
+    (project.folder / "slices.json").write_text('{"old": "tag:old"}')
+    slices._read()
+    qtbot.waitUntil(lambda: slices.slices == {"old": "tag:old"})
+    slices.keep("new", "tag:new")
+    slices.rename("old", "renamed")
+    slices.rename("renamed", "new")
+    assert "already" in window.banner.text.text()
+    slices.keep("new", "")
+    states = [{"renamed": "tag:old"}, {"renamed": "tag:old", "new": "tag:new"}, {"old": "tag:old", "new": "tag:new"},
+              {"old": "tag:old"}]
+    for state in states[1:]:
+        session.undo()
+        qtbot.waitUntil(lambda state=state: slices.slices == state)
+    for state in states[-2::-1]:
+        session.redo()
+        qtbot.waitUntil(lambda state=state: slices.slices == state)
+    assert "Forget the slice" in window.banner.text.text()
 
 
 def test_the_library_is_sorted_and_what_is_clicked_is_what_is_selected(filled: MainWindow, qtbot: QtBot) -> None:
@@ -154,10 +179,10 @@ def test_the_library_is_sorted_and_what_is_clicked_is_what_is_selected(filled: M
     qtbot.waitUntil(lambda: rows() == by_name, timeout=10_000)
     assert items.shown.tolist() == sorted(by_name)
     view = panel.list
-    QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=view.visualRect(items.index(2)).center())
+    QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=view.visualRect(items.index(2, 0)).center())
     assert session.current == by_name[2]
     QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ShiftModifier,
-                     view.visualRect(items.index(4)).center())
+                     view.visualRect(items.index(4, 0)).center())
     assert session.selection == set(by_name[2:5])
     session.select([by_name[0], by_name[9]])
     assert panel.rows.rows.tolist() == [0, 9]

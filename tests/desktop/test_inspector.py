@@ -22,7 +22,7 @@ from pytestqt.qtbot import QtBot
 from mmstudio.desktop import audio
 from mmstudio.desktop.audio import Player, heard
 from mmstudio.desktop.faces_media import picture_view
-from mmstudio.desktop.widgets.faces import PassageFace
+from mmstudio.desktop.widgets.passage_face import PassageFace
 from mmstudio.desktop.widgets.picture_face import LARGEST, PictureFace
 from mmstudio.desktop.window import MainWindow
 from mmstudio.encoders import Encoder
@@ -239,15 +239,15 @@ def test_a_word_tells_its_tokens(qtbot: QtBot) -> None:
     qtbot.addWidget(face)
     face.resize(320, 100)
     face.show_text("an unbelievable <s>")
-    assert face.told_at(face._boxes[4].center()) == ""
+    assert face.told_at(face.boxes_of(4, 5)[0].center()) == ""
     spans = np.array([[0, 2], [3, 5], [5, 15], [16, 19], [np.nan, np.nan]], np.float32)
     tokens = Positions("character", spans, ("an", " un", "believable", "<s>", "[SEP]"))
     face.show_tokens(tokens)
-    assert face.told_at(face._boxes[8].center()) == "Tokens “un” | “believable”"
-    assert face.told_at(face._boxes[0].center()) == "Token “an”"
-    assert face.told_at(face._boxes[2].center()) == ""
+    assert face.told_at(face.boxes_of(8, 9)[0].center()) == "Tokens “un” | “believable”"
+    assert face.told_at(face.boxes_of(0, 1)[0].center()) == "Token “an”"
+    assert face.told_at(face.boxes_of(2, 3)[0].center()) == ""
     face.show_map(RelevanceMap(np.array([0, 0.25, 0.5, 0, 0], np.float32), tokens, "", "weight"))
-    assert face.told_at(face._boxes[8].center()) == "Tokens “un” | “believable” · 0.500 weight"
+    assert face.told_at(face.boxes_of(8, 9)[0].center()) == "Tokens “un” | “believable” · 0.500 weight"
 
 
 def test_a_text_in_the_inspector_tells_its_tokens_as_soon_as_it_is_explained(
@@ -257,7 +257,11 @@ def test_a_text_in_the_inspector_tells_its_tokens_as_soon_as_it_is_explained(
     (tmp_path / "a.txt").write_text("a red circle")
     show(tmp_path / "a.txt")
     passage = window.inspector.passage
-    qtbot.waitUntil(lambda: passage.told_at(passage._boxes[3].center()).startswith("Token “red”"), timeout=20_000)
+
+    def told() -> str:
+        return passage.told_at(passage.boxes_of(3, 4)[0].center())
+
+    qtbot.waitUntil(lambda: told().startswith("Token “red”"), timeout=20_000)
 
 
 # ---- sounds ---------------------------------------------------------------------------------------------------------

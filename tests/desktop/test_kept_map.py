@@ -81,7 +81,7 @@ def test_a_project_opens_with_the_map_that_it_was_closed_with(
     use(starter)
     session.add([mixed_folder])
     settled()
-    session.arrange_anew(Arrangement(Wish("pca", seed=3), closes_gap=False))
+    session.mapping.anew(Arrangement(Wish("pca", seed=3), closes_gap=False))
     qtbot.waitUntil(lambda: session.layout is not None and session.layout.final and session.layout.kind == "PCA")
     before, first = session.layout, session.project.folder  # type: ignore[union-attr]
     assert before is not None
@@ -116,7 +116,7 @@ def test_points_stay_while_another_model_reads_and_fly_from_there(
     use(starter)
     session.add([mixed_folder])
     settled()
-    session.arrange_anew(Arrangement(axes=np.eye(2, starter.dim, dtype=np.float32), titles=("one", "two")))
+    session.mapping.anew(Arrangement(axes=np.eye(2, starter.dim, dtype=np.float32), titles=("one", "two")))
     qtbot.waitUntil(lambda: session.layout is not None and "one" in session.layout.kind)
     session.settings.set("animations", True)
     drawn: list[int] = []
@@ -146,11 +146,11 @@ def test_samples_turn_with_a_map_of_three_dimensions(
     qtbot.waitUntil(lambda: len(points.points.keys) == 25)
     placed: list[object] = []
     session.samplesPlaced.connect(placed.append)
-    session.arrange_anew(Arrangement(Wish("pca", 3)))
+    session.mapping.anew(Arrangement(Wish("pca", 3)))
     qtbot.waitUntil(lambda: session.layout is not None and session.layout.solid is not None and bool(placed))
     at, solid = points.points.places[-1].copy(), session.layout.solid  # type: ignore[union-attr]
     assert solid is not None
     placed.clear()
-    session.show_side(seen_from(solid, 90.0, 0.0))
+    session.mapping.show_side(*seen_from(solid, 90.0, 0.0))
     qtbot.waitUntil(lambda: bool(placed))
     assert np.abs(points.points.places[-1] - at).max() > 0.05

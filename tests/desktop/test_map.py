@@ -188,13 +188,13 @@ def test_ctrl_a_selects_what_is_seen_and_the_lasso_adds_and_removes(
     QTest.mouseClick(panel.legend, LEFT, pos=QPoint(40, 14))
     QTest.keyClick(canvas, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
     assert set(session.selection) == {key for key in range(1, 301) if key % 3}
-    panel._lassoed(np.array([1, 2, 4]), Qt.KeyboardModifier.AltModifier)
+    panel.lasso(np.array([1, 2, 4]), Qt.KeyboardModifier.AltModifier)
     assert len(session.selection) == 197
-    panel._lassoed(np.array([1, 3]), Qt.KeyboardModifier.ControlModifier)
+    panel.lasso(np.array([1, 3]), Qt.KeyboardModifier.ControlModifier)
     assert len(session.selection) == 199
-    panel._lassoed(np.array([5, 9]), Qt.KeyboardModifier.NoModifier)
+    panel.lasso(np.array([5, 9]), Qt.KeyboardModifier.NoModifier)
     assert set(session.selection) == {5, 9}
-    panel._picked(9, Qt.KeyboardModifier.ControlModifier)
+    panel.pick(9, Qt.KeyboardModifier.ControlModifier)
     assert set(session.selection) == {5}
 
 

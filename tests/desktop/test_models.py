@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from fake_hub import FakeHub
-from PIL import Image
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox
 from pytestqt.qtbot import QtBot
@@ -99,8 +100,8 @@ def test_a_cancelled_download_goes_on_where_it_stopped(window: MainWindow, hub: 
 def test_photographs_bring_the_offer_of_a_model_that_fits_once(
     window: MainWindow, tmp_path: Path, cache: Path, qtbot: QtBot,
 ) -> None:
-    for number in range(2):
-        Image.effect_noise((900, 700), 40).convert("RGB").save(tmp_path / f"photo {number}.jpg")
+    for number, name in enumerate(("china.jpg", "flower.jpg")):
+        shutil.copyfile(Path(str(files("sklearn.datasets.images") / name)), tmp_path / f"photo {number}.jpg")
     session = window.session
     with qtbot.waitSignal(session.offered, timeout=20_000):
         session.add([tmp_path / "photo 0.jpg"])

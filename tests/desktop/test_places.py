@@ -14,8 +14,11 @@ from pytestqt.qtbot import QtBot
 
 from mmstudio.desktop import dialogs, places
 from mmstudio.desktop.audio import Microphone, Recorder
+from mmstudio.desktop.folder_dialog import FolderDialog
 from mmstudio.desktop.watched import WatchedDialog
 from mmstudio.desktop.window import MainWindow
+from mmstudio.media import Kind
+from mmstudio.media.choice import EVERYTHING, Choice
 
 Make = Callable[..., Path]
 
@@ -76,23 +79,53 @@ def test_what_appears_in_a_watched_folder_is_added_also_after_a_new_start(
     session = window.session
     session.places._again.setInterval(50)
     monkeypatch.setattr("mmstudio.media.watch.QUIET_SECONDS", 0.0)
-    dialog = WatchedDialog(session.places, window)
+    dialog = WatchedDialog(session, window)
     qtbot.addWidget(dialog)
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(added))
     dialog.add.click()
+    asked = next(d for d in dialog.findChildren(FolderDialog))
+    asked.kinds[Kind.TEXT].setChecked(False)
+    asked.go.click()
     qtbot.waitUntil(lambda: dialog.list.count() == 1)
+    assert dialog.list.item(0).text() == f"{added}    Pictures, Sounds, Videos"
+    (added / "left aside.txt").write_text("no picture")
     make_picture("in/black.png", "black")
-    qtbot.waitUntil(lambda: len(session.items) == 4, timeout=10_000)
+    qtbot.waitUntil(lambda: len(session.items) == 4)
     qtbot.waitUntil(lambda: not session.jobs.running)
     session.places._again.stop()
     make_picture("in/purple.png", "purple")
     _reopened(window, qtbot)
-    assert session.places.watched == (added,)
-    qtbot.waitUntil(lambda: len(session.items) == 5, timeout=10_000)
+    assert session.places.watched == {added: Choice(frozenset({Kind.IMAGE, Kind.AUDIO, Kind.VIDEO}))}
+    qtbot.waitUntil(lambda: len(session.items) == 5)
     dialog.list.setCurrentRow(0)
     dialog.remove.click()
-    qtbot.waitUntil(lambda: session.places.watched == ())
+    assert {item.modality for item in session.items.values()} == {"image"}
+    qtbot.waitUntil(lambda: session.places.watched == {})
     assert not session.places._again.isActive()
+
+
+def test_watching_and_finding_files_are_undone_and_done_again(
+    window: MainWindow, qtbot: QtBot, added: Path, tmp_path: Path,
+) -> None:
+    session, pictures = window.session, Choice(frozenset({Kind.IMAGE}))
+    session.places.watch({added: pictures})
+    qtbot.waitUntil(lambda: session.places.watched == {added: pictures})
+    session.places.watch({})
+    qtbot.waitUntil(lambda: session.places.watched == {})
+    session.undo()
+    qtbot.waitUntil(lambda: session.places.watched == {added: pictures})
+    session.undo()
+    qtbot.waitUntil(lambda: session.places.watched == {})
+    shutil.move(added, tmp_path / "away")
+    session.places.find(tmp_path)
+    qtbot.waitUntil(lambda: {item.path.parent for item in session.items.values()} == {tmp_path / "away"}
+                    and not session.jobs.running)
+    session.undo()
+    qtbot.waitUntil(lambda: len(session.places.missing) == 3)
+    assert {item.path.parent for item in session.items.values()} == {added}
+    session.redo()
+    qtbot.waitUntil(lambda: not session.places.missing)
+    assert {item.path.parent for item in session.items.values()} == {tmp_path / "away"}
 
 
 def test_a_watched_folder_that_is_gone_is_told_once(
@@ -101,7 +134,7 @@ def test_a_watched_folder_that_is_gone_is_told_once(
     told: list[object] = []
     window.session.failed.connect(told.append)
     window.session.places._again.setInterval(20)
-    window.session.places.watch([tmp_path / "nothing"])
+    window.session.places.watch({tmp_path / "nothing": EVERYTHING})
     qtbot.waitUntil(lambda: len(told) == 1)
     qtbot.wait(200)
     assert len(told) == 1

@@ -85,7 +85,7 @@ def test_a_run_is_made_with_the_chosen_models_and_tells_the_library(
 ) -> None:
     take(dialog, "task", "multi-label")
     choose(dialog, "Tiny BERT")
-    dialog._numbers["epochs"].setValue(1)
+    dialog.how.numbers["epochs"].setValue(1)
     dialog.go.click()
     project = filled.session.project
     assert project is not None

@@ -165,7 +165,7 @@ def test_cancelled_it_leaves_the_file_as_it_was(
     job = filled.session.jobs.all[-1]
     qtbot.waitUntil(lambda: job.progress.total == 4)
     job.cancel()
-    with qtbot.waitSignal(filled.session.neighboursFound):  # the lane is past the job's end when it answers
+    with qtbot.waitSignal(filled.session.explained):  # the models' lane is past the job's end when it answers
         filled.session.focus(next(iter(filled.session.items)))
     qtbot.waitUntil(lambda: not filled.session.jobs.running)
     assert [(file.name, file.read_bytes()) for file in target.parent.iterdir()] == [(target.name, b"before")]

@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QHelpEvent, QWheelEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel, QToolTip
+from PySide6.QtWidgets import QApplication, QToolTip
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
@@ -20,6 +20,7 @@ from mmstudio.desktop.widgets.confusion import ConfusionMatrix
 from mmstudio.desktop.widgets.results import ResultsTable, ResultsView
 from mmstudio.progress import finish
 from mmstudio.training import runs
+from mmstudio.training.deciding import Deciding
 from mmstudio.training.evaluating import evaluated
 from mmstudio.training.evaluation import Evaluation, comparison
 from mmstudio.training.examples import Examples
@@ -102,10 +103,9 @@ def column(table: ResultsTable, number: int) -> list[str]:
 
 
 def sentence(view: ResultsView) -> str:
-    page = view._stack.currentWidget()
-    assert isinstance(page, QLabel)
-    assert page.textFormat() == Qt.TextFormat.PlainText
-    return page.text()
+    assert view._said.isVisible()
+    assert view._said.textFormat() == Qt.TextFormat.PlainText
+    return view._said.text()
 
 
 def test_a_cell_gives_its_examples_and_ctrl_adds_another(view: ResultsView) -> None:
@@ -344,6 +344,38 @@ def test_without_results_a_sentence_says_why(view: ResultsView, status: str, wor
     assert not view.grab().isNull()
     view.say("The file is broken.")
     assert sentence(view) == "The file is broken."
+
+
+def test_the_batch_that_stopped_a_run_is_a_list_whose_items_are_selected(view: ResultsView) -> None:
+    run, found = case()
+    assert not view.failed.isVisible()
+    view.show_run(replace(run, state=State("failed", error="The loss was nan", failed_keys=(4, -2, 9))), None)
+    assert view.failed.isVisible()
+    assert [view.failed.names.item(row).text() for row in range(3)] == ["Item 4", "Sample 2", "Item 9"]
+    chosen: list[list[int]] = []
+    view.chosen.connect(chosen.append)
+    view.failed.names.item(1).setSelected(True)
+    view.failed.all.click()
+    assert chosen[0] == [-2]
+    assert sorted(chosen[-1]) == [-2, 4, 9]
+    view.show_run(replace(run, state=State("failed", error="The disk is full")), None)
+    assert not view.failed.isVisible()
+    view.show_run(run, found)
+
+
+def test_how_a_run_decides_is_told_and_its_thresholds_can_be_asked_for(view: ResultsView) -> None:
+    run, found = case(2)
+    view.show_run(replace(run, deciding=Deciding(1.3, (0.31,))), found)
+    told = view.summary._deciding.text()
+    assert "temperature 1.3" in told
+    assert f"{run.job.classes[1]} 0.31" in told
+    assert not view.summary.thresholds.isChecked()
+    asked: list[bool] = []
+    view.thresholdsChosen.connect(asked.append)
+    view.summary.thresholds.click()
+    assert asked == [True]
+    view.show_run(run, found)
+    assert not view.summary.thresholds.isVisible()
 
 
 def test_a_run_that_was_trained_is_shown(view: ResultsView, tmp_path: Path) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
+from renamed import Renamed
 
 from mmstudio.desktop.asking import Answer, Scope
 from mmstudio.desktop.window import MainWindow
@@ -72,6 +76,62 @@ def test_more_like_this_leaves_the_item_itself_out_and_can_be_mixed_with_others(
     answer = _answer(filled, qtbot, filled.actions_.by_id["find_away"].trigger)
     both = np.stack([_vector(filled, picture), _vector(filled, sound)])
     assert np.allclose(answer.query, combined(both, [1, -1]), atol=1e-5)
+
+
+def test_what_is_dropped_on_the_question_or_copied_becomes_a_part_of_it(
+    filled: MainWindow, qtbot: QtBot, starter: Encoder, make_picture: Callable[..., Path],
+    make_sound: Callable[..., Path],
+) -> None:
+    bar, picture, sound = filled.results.bar, make_picture("other.png", "cyan"), make_sound("away.wav", 700)
+    _answer(filled, qtbot, lambda: filled.session.ask("a dog", "a dog"))
+
+    def drop(file: Path, keys: Qt.KeyboardModifier) -> None:
+        mime = QMimeData()
+        mime.setUrls([QUrl.fromLocalFile(str(file))])
+        enter = QDragEnterEvent(QPoint(5, 5), Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, keys)
+        QApplication.sendEvent(bar, enter)
+        assert enter.isAccepted()
+        QApplication.sendEvent(bar, QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, mime,
+                                               Qt.MouseButton.LeftButton, keys))
+
+    _answer(filled, qtbot, lambda: drop(picture, Qt.KeyboardModifier.NoModifier))
+    answer = _answer(filled, qtbot, lambda: drop(sound, Qt.KeyboardModifier.ShiftModifier))
+    assert [(part.title, part.weight) for part in filled.session.asking.parts] == [
+        ("a dog", 1), ("other.png", 1), ("away.wav", -1)]
+    vectors = [filled.session.project.query(starter, asked) for asked in ("a dog", picture, sound)]
+    assert np.allclose(answer.query, combined(np.stack(vectors), [1, 1, -1]), atol=1e-5)
+    QApplication.clipboard().setImage(QImage(str(picture)))
+    menu = bar._add.menu()
+    menu.aboutToShow.emit()
+    copied = next(action for action in menu.actions() if action.text() == "Away from what was copied")
+    answer = _answer(filled, qtbot, copied.trigger)
+    assert filled.session.asking.parts[-1].weight == -1
+    assert np.allclose(answer.query, combined(np.stack([*vectors, vectors[1]]), [1, 1, -1, -1]), atol=1e-4)
+
+
+def test_how_a_space_is_searched_is_kept_with_the_project_and_for_each_model(
+    filled: MainWindow, qtbot: QtBot, starter: Encoder, use: Callable[[Encoder], None], tmp_path: Path,
+) -> None:
+    session, measure = filled.session, filled.results.bar.measure
+    first = session.project.folder
+    _answer(filled, qtbot, lambda: session.ask("a dog", "a dog"))
+    measure.setCurrentIndex(measure.findData("angular"))
+    answer = _answer(filled, qtbot, lambda: measure.activated.emit(measure.currentIndex()))
+    cosines = session.view.vectors @ answer.query / np.linalg.norm(answer.query)
+    best = answer.results.hits["image"][0]
+    assert best.score == pytest.approx(-np.arccos(cosines[session.view.rows[best.item_id]]) / np.pi, abs=1e-5)
+    session.asking.close_gap(True)
+    use(Renamed(starter, "other"))  # type: ignore[arg-type]
+    session.asking.forget()
+    assert (session.asking.measure, session.asking.closes_gap) == ("cosine", False)
+    session.encoder = starter
+    with qtbot.waitSignal(session.projectOpened):
+        session.open_project(tmp_path / "another")
+    assert session.asking.measure == "cosine"
+    with qtbot.waitSignal(session.projectOpened):
+        session.open_project(first)
+    assert (session.asking.measure, session.asking.closes_gap) == ("angular", True)
+    assert measure.currentData() == "angular"
 
 
 def test_parts_that_cancel_each_other_are_said_and_not_searched(filled: MainWindow, qtbot: QtBot) -> None:

@@ -76,12 +76,12 @@ def _shown(window: MainWindow) -> list[int]:
     view = window.library.list
     rows = range(*view.near())
     return [window.library.items.key_at(row) for row in rows
-            if view.selectionModel().isSelected(window.library.items.index(row))]
+            if view.selectionModel().isSelected(window.library.items.index(row, 0))]
 
 
 def _click(window: MainWindow, row: int, modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
     view = window.library.list
-    at = view.visualRect(window.library.items.index(row)).center()
+    at = view.visualRect(window.library.items.index(row, 0)).center()
     QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, modifiers, at)
 
 
@@ -152,20 +152,20 @@ def test_very_many_items_are_tagged_removed_and_put_back_in_the_window(many: Mai
 
 def test_arrows_and_pages_move_through_the_grid_and_the_list(many: MainWindow) -> None:
     view, items = many.library.list, many.library.items
-    view.setCurrentIndex(items.index(0))
-    columns = next(row for row in range(1, MANY) if view.visualRect(items.index(row)).left() == 0)
+    view.setCurrentIndex(items.index(0, 0))
+    columns = next(row for row in range(1, MANY) if view.visualRect(items.index(row, 0)).left() == 0)
     for key, row in ((Qt.Key.Key_Right, 1), (Qt.Key.Key_Down, 1 + columns), (Qt.Key.Key_End, MANY - 1),
                      (Qt.Key.Key_Left, MANY - 2)):  # Home belongs to the map
         QTest.keyClick(view, key)
         assert view.currentIndex().row() == row
-        assert view.viewport().rect().contains(view.visualRect(items.index(row)).center())
+        assert view.viewport().rect().contains(view.visualRect(items.index(row, 0)).center())
     QTest.keyClick(view, Qt.Key.Key_PageUp)
     assert 0 < view.currentIndex().row() <= MANY - 2 - columns
     many.library._as_list.setChecked(True)
-    view.setCurrentIndex(items.index(10))
+    view.setCurrentIndex(items.index(10, 0))
     QTest.keyClick(view, Qt.Key.Key_Down)
     assert view.currentIndex().row() == 11
-    assert view.indexAt(view.visualRect(items.index(11)).center()).row() == 11
+    assert view.indexAt(view.visualRect(items.index(11, 0)).center()).row() == 11
     assert not view.indexAt(QPoint(-3, 5)).isValid()
 
 
@@ -176,8 +176,8 @@ def test_what_is_at_the_top_of_the_grid_stays_there_when_the_view_becomes_wider(
     view.verticalScrollBar().setValue(view.verticalScrollBar().maximum() // 2)
     top = view.near()[0]
     many.library.setMinimumWidth(many.library.width() + 300)
-    qtbot.waitUntil(lambda: view.visualRect(many.library.items.index(4)).top() ==
-                    view.visualRect(many.library.items.index(0)).top())
+    qtbot.waitUntil(lambda: view.visualRect(many.library.items.index(4, 0)).top() ==
+                    view.visualRect(many.library.items.index(0, 0)).top())
     first, end = view.near()
     assert first <= top < end
     assert top - first < 10

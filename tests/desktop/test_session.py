@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,32 +13,19 @@ from PySide6.QtCore import QMimeData, Qt, QUrl
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
+from renamed import Renamed
 
 from mmstudio import paths, settings
 from mmstudio.desktop import session as desktop_session
 from mmstudio.desktop.window import MainWindow
 from mmstudio.desktop.worker import Lane
-from mmstudio.encoders import Encoder, Prepared
+from mmstudio.encoders import Encoder
 from mmstudio.errors import StudioError
 from mmstudio.library import Sample
 from mmstudio.progress import finish
 from mmstudio.project import Project
 
 Use, Settled = Callable[[Encoder], None], Callable[[], None]
-
-
-class Renamed:
-    """The starter under another name: another space."""
-
-    def __init__(self, encoder: Encoder, name: str) -> None:
-        self._encoder, self.name, self.space, self.batches = encoder, name, name, 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._encoder, name)
-
-    def forward(self, batch: Sequence[Prepared]) -> np.ndarray:
-        self.batches += 1
-        return self._encoder.forward(batch)
 
 
 def _texts(folder: Path, count: int, word: str) -> Path:

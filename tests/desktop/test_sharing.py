@@ -82,10 +82,10 @@ def test_a_project_saved_as_a_file_opens_as_it_was(filled: MainWindow, tmp_path:
     session.tag(list(session.items)[:3], "kept")
     qtbot.waitUntil(lambda: sum("kept" in item.tags for item in session.items.values()) == 3)
     before = {key: (item.content_hash, item.tags) for key, item in session.items.items()}
-    filled.sharing.pack(tmp_path / "mine.mmproject")
+    filled.projects.sharing.pack(tmp_path / "mine.mmproject")
     assert "saved" in _ended(filled, qtbot)
     with qtbot.waitSignal(session.projectOpened, timeout=20_000):
-        filled.sharing.unpack(tmp_path / "mine.mmproject")
+        filled.projects.sharing.unpack(tmp_path / "mine.mmproject")
     assert session.project is not None
     assert session.project.name == "mine"
     assert {key: (item.content_hash, item.tags) for key, item in session.items.items()} == before
@@ -97,7 +97,7 @@ def test_a_file_that_is_no_project_is_refused_and_the_open_one_stays(
     (tmp_path / "bad.mmproject").write_bytes(b"PK nothing")
     project = filled.session.project
     with qtbot.waitSignal(filled.session.failed, timeout=20_000):
-        filled.sharing.unpack(tmp_path / "bad.mmproject")
+        filled.projects.sharing.unpack(tmp_path / "bad.mmproject")
     assert filled.session.project is project
 
 
@@ -109,7 +109,7 @@ def test_the_export_dialog_says_what_each_format_holds(window: MainWindow, qtbot
 
 def _asked(window: MainWindow, target: Path, answer: str, qtbot: QtBot) -> str:
     """Save as a file, answer the question about files outside, and give what the job says."""
-    window.sharing.look_outside(lambda found: pack_or_ask(window.sharing, target, found, window))
+    window.projects.sharing.look_outside(lambda found: pack_or_ask(window.projects.sharing, target, found, window))
     qtbot.waitUntil(lambda: window.findChild(QMessageBox) is not None)
     box = window.findChild(QMessageBox)
     assert box is not None
@@ -127,7 +127,7 @@ def test_files_outside_the_project_are_asked_about_and_found_where_it_is_opened(
     assert told in _asked(filled, tmp_path / "mine.mmproject", answer, qtbot)
     mixed_folder.rename(tmp_path / "as on another computer")
     with qtbot.waitSignal(session.projectOpened, timeout=20_000):
-        filled.sharing.unpack(tmp_path / "mine.mmproject")
+        filled.projects.sharing.unpack(tmp_path / "mine.mmproject")
     found = {item.content_hash: item.path.read_bytes() for item in session.items.values()
              if item.modality != "text" and item.path.is_file()}
     assert found == (before if answer == "Take them along" else {})

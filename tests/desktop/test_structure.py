@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 from sklearn.manifold import trustworthiness
 
+from mmstudio.desktop.arranging import EYE
 from mmstudio.desktop.window import MainWindow
 from mmstudio.encoders import Encoder
 from mmstudio.explore.fusion import centred
@@ -65,9 +66,36 @@ def test_the_map_is_made_as_it_is_wished_beside_the_window_and_turns_in_space(
     assert session.layout.solid.shape == (24, 3)
     before = session.layout.places.copy()
     page.around.setValue(90)
-    assert np.allclose(session.layout.places[:, 0], -session.layout.solid[:, 2], atol=1e-5)
+    nearer = session.layout.solid[:, 0]
+    assert np.allclose(session.layout.places[:, 0] * (EYE - nearer) / EYE, -session.layout.solid[:, 2], atol=1e-5)
+    assert np.array_equal(np.argsort(session.layout.near), np.argsort(nearer))
     assert not np.allclose(session.layout.places, before)
     assert np.allclose(filled.map.canvas.points.places[:24], session.layout.places)
+
+
+def test_a_deep_map_is_turned_by_dragging_and_a_flat_one_is_panned(filled: MainWindow, qtbot: QtBot) -> None:
+    session, page, canvas = filled.session, _page(filled, qtbot, "arrange"), filled.map.canvas
+    page.method.setCurrentIndex(page.method.findData("pca"))
+    page.axes.setCurrentIndex(page.axes.findData(3))
+    page.start.click()
+    qtbot.waitUntil(lambda: session.layout.final and session.layout.solid is not None, timeout=LONG_MS)
+    qtbot.waitUntil(lambda: canvas.drawing.flight is None)
+    nearest = int(session.layout.keys[session.layout.near.argmax()])
+    before, seen = canvas.pixel_of(nearest), (canvas.transform.x, canvas.transform.y)
+    middle = canvas.rect().center()
+    QTest.mousePress(canvas, Qt.MouseButton.LeftButton, pos=middle)
+    for step in (10, 20, 40):
+        QTest.mouseMove(canvas, middle + QPoint(step, 0))
+    QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=middle + QPoint(40, 0))
+    assert filled.map.turning.around < 0
+    assert page.around.value() == round(filled.map.turning.around)
+    assert canvas.pixel_of(nearest).x() > before.x()
+    assert np.allclose((canvas.transform.x, canvas.transform.y), seen, atol=0.2)
+    page.axes.setCurrentIndex(page.axes.findData(2))
+    page.start.click()
+    qtbot.waitUntil(lambda: session.layout.final and session.layout.solid is None, timeout=LONG_MS)
+    assert canvas.mode == "pan"
+    assert not page.around.isVisibleTo(page)
 
 
 def test_new_items_are_placed_and_nothing_else_moves(
@@ -121,7 +149,7 @@ def test_trust_is_a_colour_has_figures_and_draws_true_neighbours(filled: MainWin
     assert "trust" in filled.map.marks.shown
     filled.map.colour_by.choose("tag")
     filled.map.colour_by.choose("trust")
-    session.arrange_anew()
+    session.mapping.anew()
     qtbot.waitUntil(lambda: "trust" not in filled.map.marks.shown)  # another map has other trust
     assert filled.map.colour_by.currentData() == "modality"  # as it was before there was trust
 
@@ -158,6 +186,13 @@ def test_the_gap_is_measured_links_are_drawn_and_searches_can_do_without_it(fill
     page.links.setChecked(True)
     qtbot.waitUntil(lambda: "gap" in filled.map.marks.shown)
     assert len(filled.map.marks.shown["gap"].links) == 4
+    page.centres.setChecked(True)
+    qtbot.waitUntil(lambda: "centres" in filled.map.marks.shown)
+    drawn, layout = filled.map.marks.shown["centres"], session.layout
+    middles = [layout.places[layout.modalities == m].mean(axis=0) for m in ("audio", "image", "text")]
+    assert np.allclose([name.place for name in drawn.names[:3]], middles, atol=1e-5)
+    assert np.allclose([(*a.start, *a.end) for a in drawn.arrows][-1], [*middles[1], *middles[2]], atol=1e-5)
+    assert f"gap {pair.length:.2f}" in [name.text for name in drawn.names]
     page.searched.setChecked(True)
     session.ask_like(images[0])
     qtbot.waitUntil(lambda: session.answer is not None)

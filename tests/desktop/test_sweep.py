@@ -286,7 +286,7 @@ def test_from_the_train_dialog_to_the_best_of_a_sweep(
     dialog = window.findChild(TrainDialog)
     assert dialog is not None
     qtbot.waitUntil(lambda: dialog.sweep.isEnabled() and dialog.target.count() > 0)
-    dialog._numbers["epochs"].setValue(2)
+    dialog.how.numbers["epochs"].setValue(2)
     dialog.sweep.click()
     chosen = dialog.findChild(SweepDialog)
     assert chosen is not None

@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from mmstudio.desktop.table_dialog import TableDialog
 from mmstudio.desktop.window import MainWindow
+from mmstudio.media.choice import EVERYTHING
 
 COLOURS = ("red", "green", "blue")
 
@@ -209,8 +210,8 @@ def test_a_late_sidecar_in_a_watched_folder_is_taken_in(
     session, red = window.session, make_picture("watched/red.png")
     session.add([red])
     qtbot.waitUntil(lambda: len(session.items) == 1 and not session.jobs.running)
-    session.places.watch([tmp_path / "watched"])
-    qtbot.waitUntil(lambda: session.places.watched == (tmp_path / "watched",))
+    session.places.watch({tmp_path / "watched": EVERYTHING})
+    qtbot.waitUntil(lambda: list(session.places.watched) == [tmp_path / "watched"])
     sidecar = tmp_path / "watched/red.json"
     sidecar.write_text('{"caption": "a red disc", "label": "warm", "price": 7}')
     os.utime(sidecar, (1e9, 1e9))

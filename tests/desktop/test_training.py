@@ -71,7 +71,7 @@ def test_pressing_train_makes_a_run_that_learns_and_tells_the_library(learned_fr
     assert [dialog.classes.item(row).text() for row in range(2)] == ["cold  (15)", "warm  (15)"]
     assert "2 classes" in dialog.told.text()
     dialog.name.setText("colours")
-    dialog._numbers["epochs"].setValue(30)
+    dialog.how.numbers["epochs"].setValue(30)
     QTest.mouseClick(dialog.go, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: _status(window) == "done", timeout=60_000)
     panel = _panel(window)
@@ -89,6 +89,21 @@ def test_pressing_train_makes_a_run_that_learns_and_tells_the_library(learned_fr
     assert sum(right) > 25
     window.session.undo()
     qtbot.waitUntil(lambda: not any(item.columns for item in window.session.items.values()))
+    panel._buttons["label"].click()
+    page = window.compare.made.pages["labels"].made  # type: ignore[union-attr]
+    qtbot.waitUntil(lambda: page.model.rowCount() == 30)
+    assert page.by.currentText() == "Run 1: colours"
+    assert page.matrix._table.sum() == 30  # beside the tags that it learned from
+    assert page.matrix._table.trace() == sum(right)
+    assert not page.fit.isEnabled()
+    page.write_column("colour")
+    qtbot.waitUntil(lambda: all("colour" in item.columns for item in window.session.items.values()))
+    assert [item.columns["colour"] in item.tags for item in window.session.items.values()] == right
+    shares = page.model.given.probabilities
+    assert (abs(shares.sum(1) - 1) < 1e-6).all()
+    page.by.setCurrentIndex(0)
+    assert page.model.rowCount() == 0
+    assert not page.classes.isReadOnly()
 
 
 def test_two_runs_are_compared_and_a_cell_of_the_confusion_selects_its_items(
@@ -131,7 +146,7 @@ def test_only_the_selection_is_learned_from_where_it_is_chosen(learned_from: Mai
     window.session.select(list(window.session.items)[:20])
     dialog = _dialog(window, qtbot)
     assert "20" in dialog.whole.currentText()
-    dialog._numbers["epochs"].setValue(1)
+    dialog.how.numbers["epochs"].setValue(1)
     dialog.go.click()
     qtbot.waitUntil(lambda: _status(window) == "done", timeout=60_000)
     made = runs.look(window.session.project.runs / "0001")  # type: ignore[union-attr]

@@ -10,9 +10,12 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from mmstudio.desktop import unfinished
+from mmstudio.desktop.unfinished import Left
 from mmstudio.desktop.window import MainWindow
 from mmstudio.encoders import Encoder
 from mmstudio.errors import ProjectError
+from mmstudio.media import Kind
+from mmstudio.media.choice import Choice
 from mmstudio.progress import Progress, Work, finish
 from mmstudio.project import Project
 
@@ -23,13 +26,14 @@ def test_what_was_not_added_to_its_end_is_known_to_the_next_who_opens_the_projec
         return 2
 
     project = Project.open(tmp_path / "p")
-    finish(unfinished.noted(project, [tmp_path / "whole"], adding()))
-    killed = unfinished.noted(project, [tmp_path / "a", tmp_path / "b"], adding())
+    left = Left((tmp_path / "a", tmp_path / "b"), Choice(frozenset({Kind.IMAGE}), "*.jpg", subfolders=False))
+    finish(unfinished.noted(project, Left((tmp_path / "whole",)), adding()))
+    killed = unfinished.noted(project, left, adding())
     next(killed)
     project.close()
     project = Project.open(tmp_path / "p")
-    assert unfinished.unfinished(project) == [tmp_path / "a", tmp_path / "b"]
-    unfinished.forget(project, [tmp_path / "a", tmp_path / "b"])
+    assert unfinished.unfinished(project) == [left]
+    unfinished.forget(project, left)
     assert unfinished.unfinished(project) == []
     project.close()
 
@@ -43,7 +47,7 @@ def test_a_project_that_was_killed_while_it_added_offers_to_go_on_and_adds_nothi
     qtbot.waitUntil(lambda: bool(session.items) and not session.jobs.running)
     project = session.project
     assert project is not None
-    project.own.set("adding", [[str(mixed_folder)]])
+    project.own.set("adding", [[str(mixed_folder)]])  # as a studio kept it that knew of no choice
     with qtbot.waitSignal(session.leftFound):
         session.open_project(project.folder)
     assert window.banner.offer.isVisible()
@@ -72,7 +76,7 @@ def test_a_full_disk_stops_adding_with_a_word_and_it_goes_on_when_there_is_room(
     assert "The disk is full" in window.banner.text.text()
     project = session.project
     assert project is not None
-    assert unfinished.unfinished(project) == [mixed_folder]
+    assert unfinished.unfinished(project) == [Left((mixed_folder,))]
     full.clear()
     window.banner.offer.click()
     qtbot.waitUntil(lambda: len(session.items) == 24 and not session.jobs.running)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytestqt.qtbot import QtBot
@@ -66,8 +67,6 @@ def test_between_start_and_best_the_slider_tells_each_share(qtbot: QtBot) -> Non
     curve = [{"share": n / 10, "validation": {"accuracy": n / 20, "loss": 2 - n / 10},
               "held out": {"accuracy": n / 25, "loss": 2.5 - n / 10}} for n in range(11)]
     run = Run(Path("0001"), TrainingJob(classes=("a", "b")), State("done"), {"interpolation": curve}, share=0.4)
-    assert BetweenPage.is_of(run)
-    assert not BetweenPage.is_of(None)
     page = BetweenPage()
     qtbot.addWidget(page)
     page.show_run(run)
@@ -80,3 +79,14 @@ def test_between_start_and_best_the_slider_tells_each_share(qtbot: QtBot) -> Non
     with qtbot.waitSignal(page.shareChosen) as chosen:
         page.use.click()
     assert chosen.args == [1.0]
+
+
+@pytest.mark.parametrize(("trains", "why"), [("head", "leaves the encoder"), ("scratch", "begin with chance"),
+                                             ("clip adapter", "zero-shot"), ("lora", "Train it again")])
+def test_where_nothing_lies_between_a_sentence_says_why(qtbot: QtBot, trains: Any, why: str) -> None:
+    page = BetweenPage()
+    qtbot.addWidget(page)
+    page.show()
+    page.show_run(Run(Path("0001"), TrainingJob(classes=("a", "b"), trains=trains), State("done"), {}))
+    assert why in page.told.text()
+    assert not page.slider.isVisible()

@@ -17,6 +17,7 @@ from pytestqt.qtbot import QtBot
 
 from mmstudio import paths
 from mmstudio.desktop.why import PAGES
+from mmstudio.desktop.why.attention import LEARNED, MEAN, RELEVANCE, Choice, _shown
 from mmstudio.desktop.why.other_model import MODEL
 from mmstudio.desktop.why.sides import BESIDE
 from mmstudio.desktop.widgets.arcs import Arcs
@@ -26,6 +27,10 @@ from mmstudio.desktop.widgets.item_face import ItemFace
 from mmstudio.desktop.window import MainWindow
 from mmstudio.encoders import Encoder, ModelCard, load_encoder
 from mmstudio.encoders.base import AttentionLayer, Explanation, Positions
+from mmstudio.errors import AttentionUnavailable
+from mmstudio.explain.methods import relevance
+from mmstudio.media import load
+from mmstudio.progress import finish
 
 SAMPLES = paths.resources() / "samples"
 FILES = ("pictures/scene_004_dog_chair.webp", "pictures/cat.webp", "pictures/bird.webp", "pictures/bell.webp",
@@ -226,14 +231,13 @@ def test_the_attention_that_is_shown_can_be_tested(page: Open, qtbot: QtBot) -> 
 
 
 def test_attention_of_a_long_text_is_looked_at_in_windows_of_tokens() -> None:
-    from mmstudio.desktop.why.attention import _shown
 
     rng = np.random.default_rng(0)
     weights = rng.random((1, 100, 100)).astype(np.float32)
     weights /= weights.sum(axis=-1, keepdims=True)
     spans = np.stack([np.arange(100), np.arange(100) + 1], axis=1).astype(np.float32)
     layer = AttentionLayer.dense(weights, Positions("character", spans))
-    found = _shown(Explanation(np.ones(3, np.float32), attention=(layer,)), 0, -1, None, (90, 10))
+    found = _shown(Explanation(np.ones(3, np.float32), attention=(layer,)), Choice(0, -1, MEAN, 0), (90, 10))
     assert found.windows == (36, 10)
     assert np.allclose(found.arcs, weights[0, 36:100, 10:74])
 
@@ -241,7 +245,7 @@ def test_attention_of_a_long_text_is_looked_at_in_windows_of_tokens() -> None:
 def test_attention_is_browsed_by_layer_head_and_position(page: Open, qtbot: QtBot) -> None:
     made = page("attention", "scene_004")
     qtbot.waitUntil(lambda: len(made.heads._images) == 5)
-    assert made.layer.count() == 3  # two layers and rollout
+    assert made.layer.count() == 4  # two layers, rollout, and weighted by gradients
     assert all(0 <= value <= 1 for value in made.heads._entropies)
     QTest.mouseClick(made.heads, Qt.MouseButton.LeftButton, pos=made.heads.box_of(2).center())
     qtbot.waitUntil(lambda: made.face.face.map.title.endswith("head 2"))
@@ -473,3 +477,133 @@ def test_a_face_shows_media_of_any_kind(window: MainWindow, qtbot: QtBot) -> Non
     for media, kind in ((Image.new("RGB", (8, 8)), face.picture), ("words", face.passage)):
         face.show_media(media)
         assert face.face is kind
+
+
+def test_known_boxes_are_outlined_and_the_pointing_game_is_told_with_the_verdict(
+    window: MainWindow, page: Open, qtbot: QtBot,
+) -> None:
+    made = page("score", "scene_004")
+    key = window.session.current
+    window.session.set_column([key], "boxes", '[[10, 10, 60, 60, "bell"], [0, 0, 240, 240, "dog"]]')
+    qtbot.waitUntil(lambda: "boxes" in window.session.items[key].columns)
+    made.words.setText("a dog")
+    qtbot.waitUntil(lambda: not made._work.busy and made.judge.isEnabled())
+    assert [box.label for box in made.faces[0].picture.boxes] == ["bell", "dog"]
+    made.judge.click()
+    qtbot.waitUntil(lambda: "“dog”" in made.told.text())
+    assert "“bell”" not in made.told.text()
+    window.session.set_column([key], "boxes", "nothing")
+    qtbot.waitUntil(lambda: window.session.items[key].columns["boxes"] == "nothing")
+    made.words.setText("a chair")
+    assert "no boxes" in made.told.text()
+
+
+def test_a_drawn_box_tells_at_once_whether_the_map_points_into_it(page: Open, qtbot: QtBot) -> None:
+    made = page("score", "scene_004")
+    made.words.setText("a chair")
+    face = made.faces[0].picture
+    qtbot.waitUntil(lambda: not made._work.busy and face.map is not None and not face.box().isEmpty())
+    assert made.boxes.button.isVisible()
+    best = face.map.positions.extents[int(face.map.weights.argmax())]
+    middle = face._within(tuple(best.tolist())).center().toPoint()
+
+    def drag(start: QPoint, end: QPoint) -> str:
+        made.boxes.button.setChecked(True)
+        QTest.mousePress(face, Qt.MouseButton.LeftButton, pos=start)
+        QTest.mouseMove(face, (start + end) / 2)
+        QTest.mouseMove(face, end)
+        QTest.mouseRelease(face, Qt.MouseButton.LeftButton, pos=end)
+        assert not made.boxes.button.isChecked()
+        return made.told.text()
+
+    reach = QPoint(30, 30)
+    assert drag(middle - reach, middle + reach).startswith("The most relevant place lies in the box")
+    low = middle.y() > face.box().center().y()
+    corner = (face.box().topLeft() if low else face.box().bottomLeft()).toPoint()
+    away = QPoint(40, 40 if low else -40)
+    assert "outside the box" in drag(corner + away / 40, corner + away)
+    drag(middle, middle)
+    assert face.boxes == ()
+
+
+def choose(box: Any, value: object) -> None:
+    box.setCurrentIndex(box.findData(value))
+    box.activated.emit(box.currentIndex())
+
+
+@pytest.mark.parametrize("stem", ["scene_004", "dog_1", "dog.txt"])
+def test_attention_is_weighted_by_gradients_towards_what_was_searched_for(
+    stem: str, window: MainWindow, page: Open, starter: Encoder, qtbot: QtBot,
+) -> None:
+    window.session.ask("a chair", "a chair")
+    qtbot.waitUntil(lambda: window.session.answer is not None)
+    made = page("attention", stem)
+    qtbot.waitUntil(lambda: made.face.face.map is not None)
+    choose(made.layer, RELEVANCE)
+    qtbot.waitUntil(lambda: made.face.face.map.title == "Gradient-weighted attention")
+    item, session = window.session.items[window.session.current or 0], window.session
+    media = load(item.ref, session.project.limits)  # type: ignore[union-attr]
+    expected = finish(relevance("chefer", starter, media, item.modality, session.answer.query))  # type: ignore[union-attr]
+    assert np.allclose(made.face.face.map.weights, expected.weights, atol=1e-6)
+    assert made.face.save.shown.caption.query == "a chair"
+    assert not made.query.isEnabled()
+    choose(made.layer, 0)
+    qtbot.waitUntil(lambda: made.face.face.map.title.startswith("Attention received"))
+    assert made.query.isEnabled()
+
+
+def test_the_learned_query_that_pools_is_shown(page: Open, starter: Encoder, qtbot: QtBot) -> None:
+    made = page("attention", "cat.webp")
+    qtbot.waitUntil(lambda: made.face.face.map is not None)
+    choose(made.query, LEARNED)
+    qtbot.waitUntil(lambda: made.face.face.map.title == "Pooling weights")
+    assert np.array_equal(made.face.face.map.weights, made._explanation.pooling)
+
+
+def test_marks_that_are_no_place_can_be_asked_what_they_look_at(page: Open, qtbot: QtBot) -> None:
+    """As a model with CLS and registers tells them."""
+    made = page("attention", "cat.webp")
+    qtbot.waitUntil(lambda: made.face.face.map is not None)
+    extents = np.array([[np.nan] * 4, [np.nan] * 4, [0, 0, 0.5, 1], [0.5, 0, 1, 1]], np.float32)
+    weights = np.random.default_rng(0).dirichlet(np.ones(4), (2, 4)).astype(np.float32)
+    layer = AttentionLayer.dense(weights, Positions("patch", extents, ("CLS", "register 1")))
+    made._show_explanation(made._item, Explanation(np.ones(4, np.float32), attention=(layer,), pooling_query=0))
+    assert [made.query.itemText(at) for at in range(made.query.count())] == [
+        "received, on the mean", "of CLS", "of register 1", "of the place you click"]
+    choose(made.query, 1)
+    qtbot.waitUntil(lambda: made.face.face.map.title.startswith("Attention of register 1"))
+    assert np.allclose(made.face.face.map.weights, weights.mean(axis=0)[1])
+
+
+def test_a_model_that_cannot_be_looked_into_says_so_and_keeps_the_other_maps(page: Open, qtbot: QtBot) -> None:
+    made = page("attention", "cat.webp")
+    qtbot.waitUntil(lambda: made.face.face.map is not None)
+    made._refused(AttentionUnavailable("closed"))
+    assert made.told.text() == "closed"
+    assert made.layer.isVisible()
+    choose(made.layer, 0)
+    qtbot.waitUntil(lambda: made.face.face.map is not None)
+
+
+def test_pointing_at_a_word_shows_its_gradient_weighted_attention_where_that_is_chosen(
+    page: Open, qtbot: QtBot,
+) -> None:
+    made = page("score", "scene_004")
+    made.words.setText("a dog and a chair")
+    qtbot.waitUntil(lambda: not made._work.busy and bool(made.shares.rows))
+    assert made.hover.how.isVisible()
+    made.hover.how.setCurrentIndex(1)
+    words = made._maps[1].positions
+    chair = next(at for at in range(len(words)) if words.label(at).strip() == "chair")
+    made.faces[1].hovered.emit(chair)
+    qtbot.waitUntil(lambda: made.faces[0].face.map.title == "Gradient × attention")
+    there = made.faces[0].face.map
+    assert there.positions.extents[int(there.weights.argmax()), 1] >= 0.5
+    made.faces[1].hovered.emit(None)
+    assert made.faces[0].face.map is made._maps[0]
+    made.faces[1].hovered.emit(chair)
+    assert made.faces[0].face.map is there  # at once: it is known
+    made.hover._failed(AttentionUnavailable("closed"))
+    assert made.told.text() == "closed"
+    made.faces[1].hovered.emit(chair)
+    assert made.faces[0].face.map.title == "Similarity to it"

@@ -1,22 +1,14 @@
-"""Maps over an item: dense and windowed attention, similarity, rollout, and the file they become."""
+"""Maps over an item: dense and windowed attention, similarity, rollout."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from mmstudio.encoders import AttentionLayer, Encoder, Explanation, Positions
-from mmstudio.errors import AttentionUnavailable, SpaceMismatch, StudioError
-from mmstudio.explain import figure, maps
+from mmstudio.errors import AttentionUnavailable, SpaceMismatch
+from mmstudio.explain import maps
 from mmstudio.explain.spectrogram import BANDS, band_hz, hz_band, mel_spectrogram
-from mmstudio.media import Limits, MediaRef
-from mmstudio.progress import finish
-from mmstudio.project import explanation_of
 
 
 def _positions(count: int) -> Positions:
@@ -80,48 +72,3 @@ def test_a_tone_is_bright_in_its_band() -> None:
     assert band_hz(rate, hz_band(rate, 1000)) == pytest.approx(1000, rel=0.01)
     assert mel.shape[0] == BANDS
     assert mel_spectrogram(np.zeros(3, np.float32), rate)[0].shape[0] == BANDS
-
-
-@pytest.mark.parametrize("method", ["auto", "similarity", "pooling", "attention", "rollout"])
-def test_every_method_becomes_a_picture_and_numbers_for_every_modality(
-    method: str, starter: Encoder, limits: Limits, make_picture: Callable[..., Path],
-    make_sound: Callable[..., Path], tmp_path: Path,
-) -> None:
-    query = starter.explain("red", "text").vector
-    refs = (MediaRef(make_picture("a.png"), "image"), MediaRef(make_sound("a.wav"), "audio"),
-            MediaRef(Path(), "text", text="a red\ncircle"))
-    for ref in refs:
-        found = figure.chosen_map(explanation_of(starter, ref, limits), method, 0, query)
-        figure.write(found, ref, limits, tmp_path / "out.png")
-        with Image.open(tmp_path / "out.png") as picture:
-            assert picture.width == figure.WIDTH
-            assert len(picture.convert("RGB").getcolors(1 << 24) or []) > 3
-        figure.write(found, ref, limits, tmp_path / "out.npz")
-        with np.load(tmp_path / "out.npz") as kept:
-            assert np.array_equal(kept["weights"], found.weights)
-            assert len(kept["extents"]) == len(kept["weights"])
-
-
-def test_a_map_over_time_and_frequency_is_drawn_at_both(
-    starter: Encoder, limits: Limits, make_sound: Callable[..., Path], tmp_path: Path,
-) -> None:
-    ref = MediaRef(make_sound("a.wav", hertz=3000), "audio")
-    query = starter.explain("a bell", "text").vector
-    found = finish(figure.method_map(starter, ref, limits, "occlusion", query))
-    high = (found.positions.extents[:, 2] > 2000).astype(np.float32)
-    figure.write(replace(found, weights=high), ref, limits, tmp_path / "out.png")
-    with Image.open(tmp_path / "out.png") as picture:
-        pixels = np.asarray(picture.convert("RGB"), np.float32)
-    assert pixels[:40].mean() > 2 * pixels[-100:].mean()
-    with pytest.raises(AttentionUnavailable, match="compares with a query"):
-        finish(figure.method_map(starter, ref, limits, "occlusion", None))
-    with pytest.raises(StudioError, match="no method named"):
-        finish(figure.method_map(starter, ref, limits, "magic", query))
-
-
-def test_a_layer_that_is_not_there_and_an_unknown_ending_are_errors(starter: Encoder, limits: Limits) -> None:
-    ref = MediaRef(Path(), "text", text="a dog")
-    with pytest.raises(AttentionUnavailable, match="no layer 99"):
-        figure.chosen_map(explanation_of(starter, ref, limits), "attention", 99, None)
-    with pytest.raises(StudioError, match="has to end in"):
-        figure.check_target(Path("x.gif"))

@@ -12,6 +12,8 @@ import pytest
 from mmstudio.encoders import Encoder
 from mmstudio.encoders.base import Positions, Vectors, normalised
 from mmstudio.errors import AttentionUnavailable
+from mmstudio.explain.boxes import points_at
+from mmstudio.explain.methods import relevance
 from mmstudio.explain.pairs import COALITIONS, modality_shares, nearest_token, pair_of, word_shares
 from mmstudio.explain.subject import Subject
 from mmstudio.progress import finish
@@ -99,3 +101,18 @@ def test_a_place_of_another_map_belongs_to_the_token_around_it(starter: Encoder)
     word = Positions("character", np.array([[0, 1], [2, 5], [6, 9]], np.float32))
     assert tokens.label(nearest_token(tokens, word, 2)) == "dog"
     assert nearest_token(tokens, tokens, 1) == 1
+
+
+def test_a_words_gradient_weighted_attention_is_that_towards_its_own_vector(starter: Encoder, scenes: Any) -> None:
+    picture = scenes[3][0]
+    pair = pair_of(starter, (picture, "image"), ("a dog and a chair", "text"))
+    text = pair.sides[1].explanation
+    assert text.tokens is not None
+    assert text.token_positions is not None
+    chair = [label.strip() for label in text.token_positions.labels].index("chair")
+    found = finish(pair.weighted(1, chair))
+    expected = finish(relevance("chefer", starter, picture, "image", text.tokens[chair]))
+    assert np.allclose(found.weights, expected.weights, atol=1e-6)
+    box = next(box for name, box in scenes[3][1] if name == "chair")
+    assert points_at(found, box)
+    assert len(finish(pair.weighted(0, 0)).weights) == len(text.token_positions)

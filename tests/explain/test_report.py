@@ -22,10 +22,11 @@ from mmstudio.errors import StudioError
 from mmstudio.explain.maps import similarity_map, to_unit
 from mmstudio.explain.methods import named
 from mmstudio.explain.parts import words_of
-from mmstudio.explain.report import MOST, SOUND_BYTES, Report, Wish, reported
-from mmstudio.explain.report_html import to_html
+from mmstudio.explain.report import SOUND_BYTES, Entry, Report, Wish, reported
+from mmstudio.explain.report_html import END, beginning, section
 from mmstudio.explain.subject import Subject
 from mmstudio.explain.trust import verdict_of
+from mmstudio.exports.report_page import written_page
 from mmstudio.library import Item, Sample, SpaceKey, VectorView
 from mmstudio.media import Limits, Modality, load
 from mmstudio.progress import finish
@@ -109,9 +110,25 @@ def wish(tmp_path_factory: pytest.TempPathFactory, starter: Encoder) -> Wish:
                 Limits(), named("similarity"), QUERY, encode(starter, [QUERY], "text")[0], tests=False)
 
 
+def whole(starter: Encoder, wish: Wish) -> Report:
+    """A report with all that its steps told."""
+    work, entries = reported(starter, wish), list[Entry]()
+    while True:
+        try:
+            fresh = next(work).fresh
+        except StopIteration as stop:
+            return replace(stop.value, entries=tuple(entries))
+        if isinstance(fresh, Entry):
+            entries.append(fresh)
+
+
+def to_html(report: Report) -> str:
+    return beginning(report) + "".join(map(section, report.entries)) + END
+
+
 @pytest.fixture(scope="module")
 def report(wish: Wish, starter: Encoder) -> Report:
-    return finish(reported(starter, wish))
+    return whole(starter, wish)
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +235,7 @@ def test_neighbours_that_are_pictures_show_their_faces(starter: Encoder, wish: W
         Image.new("RGB", (192, 128), "red").save(out, "JPEG")
         return out.getvalue()
 
-    told = finish(reported(starter, replace(wish, items=wish.items[:1], preview=preview)))
+    told = whole(starter, replace(wish, items=wish.items[:1], preview=preview))
     faces = {near.item.id: near.face for near in told.entries[0].neighbours}
     assert {at for at, face in faces.items() if face} == {2}
     tiny = read(to_html(told)).all("img", "tiny")
@@ -244,7 +261,7 @@ def test_a_short_sound_can_be_played_and_a_long_one_not(page: str, wish: Wish) -
 
 def test_the_badge_is_what_the_test_of_the_map_tells(wish: Wish, starter: Encoder) -> None:
     text = replace(wish.items[4], text="a red")
-    page = to_html(finish(reported(starter, replace(wish, items=[text], tests=True))))
+    page = to_html(whole(starter, replace(wish, items=[text], tests=True)))
     assert wish.target is not None
     subject = Subject(starter, text.text, "text", wish.target)
     verdict = finish(verdict_of(subject, finish(wish.method.run(subject)), wish.method.name))
@@ -255,7 +272,7 @@ def test_the_badge_is_what_the_test_of_the_map_tells(wish: Wish, starter: Encode
 
 
 def test_without_a_question_the_items_own_vector_is_explained(wish: Wish, starter: Encoder) -> None:
-    report = finish(reported(starter, replace(wish, items=wish.items[:1], query="", target=None)))
+    report = whole(starter, replace(wish, items=wish.items[:1], query="", target=None))
     page = to_html(report)
     assert row(page, "Score") == []
     assert row(page, "Explained") == ["what carries each item's own vector"]
@@ -266,20 +283,41 @@ def test_without_a_question_the_items_own_vector_is_explained(wish: Wish, starte
 
 
 def test_a_method_that_cannot_explain_an_item_says_why_beside_it(wish: Wish, starter: Encoder) -> None:
-    report = finish(reported(starter, replace(wish, items=[wish.items[4], wish.items[0]], method=named("grad-cam"))))
+    report = whole(starter, replace(wish, items=[wish.items[4], wish.items[0]], method=named("grad-cam")))
     assert report.entries[0].notes == ("Grad-CAM: Grad-CAM needs places in a picture or a sound.",)
     assert report.entries[0].passage
     assert report.entries[1].heat is not None
 
 
-@pytest.mark.parametrize("number", [0, MOST + 1])
-def test_no_items_or_too_many_are_refused(number: int, wish: Wish, starter: Encoder) -> None:
-    with pytest.raises(StudioError, match="1 to 200"):
-        finish(reported(starter, replace(wish, items=[wish.items[0]] * number)))
+def test_no_items_are_refused(wish: Wish, starter: Encoder) -> None:
+    with pytest.raises(StudioError, match="at least one item"):
+        finish(reported(starter, replace(wish, items=[])))
+
+
+def test_a_page_is_written_while_it_is_made_and_keeps_no_pictures(
+    wish: Wish, page: str, starter: Encoder, tmp_path: Path,
+) -> None:
+    target = tmp_path / "page.html"
+    kept = finish(written_page(reported(starter, wish), target))
+    made, expected = (re.sub(r"<td>[\d-]+ [\d:]+ .*?</td>", "", text) for text in (target.read_text(), page))
+    assert made == expected  # but for the time
+    assert [entry.item.id for entry in kept.entries] == [1, 2, 3, 4, 5, 6]
+    assert not any(entry.plain or entry.heat or entry.passage or entry.neighbours for entry in kept.entries)
+
+
+def test_a_page_that_is_left_half_way_is_not_there(wish: Wish, starter: Encoder, tmp_path: Path) -> None:
+    target = tmp_path / "page.html"
+    target.write_text("before")
+    work = written_page(reported(starter, wish), target)
+    for _ in range(3):
+        next(work)
+    work.close()
+    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
+    assert target.read_text() == "before"
 
 
 def test_a_name_that_is_no_text_is_shown_with_its_bytes(wish: Wish, starter: Encoder) -> None:
     item = replace(wish.items[0], path=Path("bad \udcff.png"))
-    page = to_html(finish(reported(starter, replace(wish, items=[item]))))
+    page = to_html(whole(starter, replace(wish, items=[item])))
     assert "bad \\udcff.png" in page
     assert page.encode()

@@ -12,10 +12,11 @@ from scipy.stats import spearmanr
 from mmstudio.encoders import Encoder
 from mmstudio.encoders.base import Vectors
 from mmstudio.explain import trust
+from mmstudio.explain.boxes import points_at
 from mmstudio.explain.maps import RelevanceMap
 from mmstudio.explain.methods import relevance
 from mmstudio.explain.subject import Subject
-from mmstudio.progress import finish
+from mmstudio.progress import Progress, finish
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,8 @@ def by(subject: Subject, method: str) -> RelevanceMap:
 
 
 def test_curves_go_from_the_item_to_nothing_and_back(subject: Subject) -> None:
-    curves = trust._curves(subject, subject.parts.on_cells(by(subject, "similarity")))
+    cells = subject.parts.on_cells(by(subject, "similarity"))
+    curves = finish(trust._curves(subject, cells, Progress(0, 1)))
     assert curves.deletion[0] == pytest.approx(curves.insertion[-1], abs=1e-6)
     assert curves.deletion[-1] == pytest.approx(curves.insertion[0], abs=1e-6)
     assert curves.areas[0] == pytest.approx(np.trapezoid(curves.deletion, np.linspace(0, 1, 11)))
@@ -43,9 +45,35 @@ def test_a_map_of_the_model_is_trusted(subject: Subject) -> None:
         (verdict.curves.gap - np.mean(verdict.random)) / np.std(verdict.random, ddof=1))
 
 
+def test_the_test_of_a_map_can_be_stopped_after_every_few_items(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[int] = []
+    scores = Subject.scores
+    monkeypatch.setattr(Subject, "scores", lambda self, changed: (read.append(len(changed)), scores(self, changed))[1])
+    work, most = trust.verdict_of(subject, by(subject, "similarity"), "similarity"), 0
+    for progress in work:
+        most, read[:] = max(most, sum(read)), []
+        assert 0 <= progress.done <= progress.total
+    assert most == trust.AT_ONCE
+
+
+def test_each_weight_is_somewhere_else_and_none_is_lost(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trust, "WEIGHTS_AT_ONCE", 1000)
+    before: Any = subject.encoder
+    after: Any = finish(trust.randomised(before, "image"))
+    for name, weights in before.model.image.named_parameters():
+        mixed = after.model.image.get_parameter(name)
+        assert np.array_equal(np.sort(weights.detach().numpy(), axis=None), np.sort(mixed.detach().numpy(), axis=None))
+        if weights.numel() > 1000 and len(weights.unique()) > 100:
+            assert (weights == mixed).float().mean() < 0.1
+    kept = zip(before.model.text.parameters(), after.model.text.parameters(), strict=True)
+    assert all((one == other).all() for one, other in kept)
+
+
 @pytest.mark.parametrize("method", ["similarity", "chefer"])
 def test_a_map_of_a_model_of_random_weights_is_not_trusted(method: str, subject: Subject) -> None:
-    other = Subject(trust.randomised(subject.encoder), subject.media, "image", subject.target)
+    other = Subject(finish(trust.randomised(subject.encoder, "image")), subject.media, "image", subject.target)
     assert not finish(trust.judged(subject, by(other, method))).trusted
 
 
@@ -122,7 +150,7 @@ def test_the_most_relevant_place_lies_on_what_was_asked_for(
     for picture, boxes in scenes[:16]:
         for concept, box in boxes:
             found = by(Subject(starter, picture, "image", words(f"a {concept}")), method)
-            hits += trust.points_at(found, box)
+            hits += points_at(found, box)
             chance += (box[2] - box[0]) * (box[3] - box[1])
             number += 1
     assert hits / number > max(least, 2 * chance / number), (hits / number, chance / number)

@@ -15,12 +15,13 @@ TABLE = RNG.normal(size=(200, 16)).astype(np.float32)
 QUERY = RNG.normal(size=16).astype(np.float32)
 
 
-def test_cosine_euclid_and_pearson_are_what_they_are_called() -> None:
+def test_cosine_euclid_pearson_and_angle_are_what_they_are_called() -> None:
     cosine = [float(row @ QUERY / np.linalg.norm(row) / np.linalg.norm(QUERY)) for row in TABLE]
     assert np.allclose(scores(TABLE, QUERY, "cosine"), cosine, atol=1e-5)
     assert np.allclose(scores(TABLE, QUERY, "euclid"), -np.linalg.norm(TABLE - QUERY, axis=1), atol=1e-4)
     pearson = [np.corrcoef(row, QUERY)[0, 1] for row in TABLE]
     assert np.allclose(scores(TABLE, QUERY, "pearson"), pearson, atol=1e-5)
+    assert np.allclose(scores(TABLE, QUERY, "angular"), -np.arccos(cosine) / np.pi, atol=1e-5)
 
 
 def test_vectors_of_different_spaces_are_an_error_and_never_a_number() -> None:

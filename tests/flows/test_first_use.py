@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
@@ -215,7 +217,9 @@ def test_hovering_a_point_shows_its_card_and_the_legend_hides_a_modality(
 
 def test_photographs_and_recordings_bring_one_kind_offer_and_drawings_none(
     window: MainWindow, qtbot: QtBot, make_picture: Callable[..., Path], make_sound: Callable[..., Path],
+    tmp_path: Path,
 ) -> None:
+    """However they are stored: a small WebP too."""
     session, offers = window.session, []
     session.offered.connect(offers.append)
 
@@ -225,10 +229,16 @@ def test_photographs_and_recordings_bring_one_kind_offer_and_drawings_none(
         qtbot.waitUntil(lambda: len(session.items) == before + 1 and not session.jobs.running, timeout=20_000)
 
     add(make_picture("drawing.png"))
+    add(make_picture("large drawing.jpg", size=800))
+    add(make_sound("tone.wav"))
+    qtbot.waitUntil(lambda: not session.pool._asked)
     assert offers == []
-    add(make_picture("photo.jpg", size=800))
+    with Image.open(str(files("sklearn.datasets.images") / "china.jpg")) as photograph:
+        photograph.resize((320, 214)).save(tmp_path / "photo.webp")
+    with qtbot.waitSignal(session.offered):
+        add(tmp_path / "photo.webp")
     add(make_sound("voice.wav", rate=44_100))
-    assert len(offers) == 1
+    assert [card.title for card in offers] == ["CLIP ViT-B/32"]
     assert "drawings and synthetic speech" in window.banner.text.text()
 
 

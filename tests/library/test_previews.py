@@ -80,6 +80,39 @@ def test_a_file_of_an_older_studio_keeps_its_previews_and_the_first_go_first(tmp
         assert previews.get("0") == previews.get("39") == BIG
 
 
+@pytest.mark.parametrize("is_old", [False, True], ids=["of today", "of an older studio"])
+def test_the_file_shrinks_on_the_disk_when_the_bound_was_lowered(tmp_path: Path, is_old: bool) -> None:
+    file = tmp_path / "previews.sqlite"
+    if is_old:
+        with closing(sqlite3.connect(file)) as old:
+            old.executescript("PRAGMA journal_mode=WAL; CREATE TABLE previews(content_hash TEXT PRIMARY KEY, "
+                              "preview BLOB NOT NULL)")
+    with closing(Previews(tmp_path, most_bytes=100_000_000)) as previews:
+        previews.put((f"{i}", BIG) for i in range(400))
+        assert previews.get("399") == BIG
+    assert file.stat().st_size > 8_000_000
+    with closing(Previews(tmp_path, most_bytes=1_000_000)) as previews:
+        previews.put([("new", BIG)])
+        assert previews.get("new") == BIG
+        assert file.stat().st_size < 1_300_000
+    with closing(Previews(tmp_path, most_bytes=300_000)) as previews:
+        assert previews.get("new") == BIG
+    assert file.stat().st_size < 600_000  # closing alone does it too
+    with closing(sqlite3.connect(file)) as found:
+        assert found.execute("PRAGMA auto_vacuum").fetchone()[0] == 2
+        assert found.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        assert 0 < found.execute("SELECT count(*) FROM previews").fetchone()[0] < 15
+
+
+def test_a_file_at_its_bound_is_not_written_anew_for_every_preview(few: Previews, tmp_path: Path) -> None:
+    few.put((f"{i}", BIG) for i in range(60))
+    sizes = set()
+    for start in range(60, 160, 2):
+        few.put((f"{i}", BIG) for i in (start, start + 1))
+        sizes.add(few._connection.execute("PRAGMA page_count").fetchone()[0])  # type: ignore[union-attr]
+    assert len(sizes) < 15
+
+
 def test_previews_of_removed_items_go_when_the_project_is_closed(tmp_path: Path) -> None:
     def described(number: int) -> Description:
         return Description(tmp_path / f"{number}.png", "image", f"{number:040x}", preview=b"jpeg")

@@ -57,4 +57,4 @@ def test_without_a_column_or_one_that_is_gone_the_order_is_that_of_adding() -> N
     assert in_order(columns, everything, "", True).tolist() == list(range(198, -1, -1))
     assert in_order(columns, np.zeros(199, bool), "name").tolist() == []
     assert {"name", "price", "who", "seen", "width", "modality"} <= set(sortable(columns))
-    assert not {"tag", "sample"} & set(sortable(columns))
+    assert "sample" not in set(sortable(columns))

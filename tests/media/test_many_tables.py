@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmstudio.errors import UnreadableMedia
-from mmstudio.media import Limits
+from mmstudio.media import Kind, Limits
 from mmstudio.media.cells import Row, RowFailure
+from mmstudio.media.choice import Choice
 from mmstudio.media.many_tables import by_schema, of_media, open_tables, sorted_out, tables_below
 from mmstudio.media.roles import guess_roles, in_role
 from mmstudio.media.samples import RowSample, rows_as_samples
@@ -89,7 +90,29 @@ def test_what_a_person_named_is_sorted_into_tables_folders_and_the_rest(shards: 
     (tmp_path / "set/.hidden.csv").write_text("a,b\n1,2\n")
     (tmp_path / "set/deep").mkdir()
     (tmp_path / "set/deep/T.CSV").write_text("a,b\n1,2\n")
-    assert tables_below(tmp_path / "set") == [*shards, tmp_path / "set/deep/T.CSV"]
+    assert tables_below([tmp_path / "set"]) == [tmp_path / "set/deep/T.CSV", *shards]
+    assert tables_below([tmp_path / "set"], named=shards[:2]) == [tmp_path / "set/deep/T.CSV", shards[2]]
+
+
+def test_tables_behind_links_are_listed_once_and_a_loop_ends(shards: list[Path], tmp_path: Path) -> None:
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "set"
+    elsewhere.mkdir()
+    (elsewhere / "linked.csv").write_text("caption\na dog\n")
+    (folder / "a link").symlink_to(elsewhere)
+    (folder / "another link").symlink_to(elsewhere)
+    (folder / "loop").symlink_to(folder)
+    (folder / "the same.csv").symlink_to(elsewhere / "linked.csv")
+    (folder / "dangling.csv").symlink_to(tmp_path / "nothing.csv")
+    assert tables_below([folder]) == [folder / "a link/linked.csv", *shards]
+    assert tables_below([folder, elsewhere, folder]) == [elsewhere / "linked.csv", *shards]
+
+
+def test_tables_of_a_folder_follow_the_choice_of_its_files(shards: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "set/deep").mkdir()
+    (tmp_path / "set/deep/t.csv").write_text("a,b\n1,2\n")
+    assert tables_below([tmp_path / "set"], Choice(subfolders=False)) == shards
+    assert tables_below([tmp_path / "set"], Choice(pattern="*.CSV")) == [tmp_path / "set/deep/t.csv"]
+    assert tables_below([tmp_path / "set"], Choice(frozenset({Kind.IMAGE}))) == []
 
 
 def test_tables_of_numbers_alone_are_none_of_media(shards: list[Path], tmp_path: Path, limits: Limits) -> None:

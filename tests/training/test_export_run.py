@@ -178,10 +178,12 @@ def test_a_head_leaves_with_its_card_and_tells_the_same_elsewhere(
     assert {path.name for path in out.iterdir()} == set(names)
     by_onnx, by_studio = ran(out, monkeypatch)
     given, = by_onnx["head"].run(None, {"vectors": digits.vectors, "present": digits.present})
-    shares = np.exp(given) / np.exp(given).sum(1, keepdims=True)
-    assert same(shares, told(run, digits))
-    assert same(by_onnx["logits"], by_studio["logits"], 1e-4)
+    temperature = runs.look(run).deciding.temperature
+    powers = np.exp(given / temperature)
+    assert same(powers / powers.sum(1, keepdims=True), told(run, digits))
+    assert same(by_onnx["shares"], by_studio["shares"], 1e-4)
     card = (out / "README.md").read_text(encoding="utf-8")
+    assert f"divided by the temperature {temperature:.4g}" in card
     assert "# Digits \\| \\*mixed\\*" in card
     assert "| seven |" in card
     assert f"`{runs.look(run).provenance.fingerprint}`" in card
@@ -223,11 +225,9 @@ def test_without_onnx_the_rest_leaves_and_the_report_says_so(
     assert report.files == ("model.safetensors", "job.json", "README.md")
     assert any("mmstudio[onnx]" in sentence for sentence in report.left_out)
     (by_studio,) = ran(tmp_path / "left", monkeypatch)
-    assert ("aligned" if "task" in changes else "logits") in by_studio
-    given = exported.load(tmp_path / "left").tell(digits.vectors, digits.present)
-    if "trains" in changes:
-        given = np.exp(given - given.max(1, keepdims=True))
-        given /= given.sum(1, keepdims=True)
+    assert ("aligned" if "task" in changes else "shares") in by_studio
+    left = exported.load(tmp_path / "left")
+    given = (left.tell if "task" in changes else left.shares)(digits.vectors, digits.present)
     assert same(given, told(run, digits))
 
 
@@ -314,6 +314,7 @@ def test_the_starter_leaves_in_its_own_format_at_the_chosen_share(
     (run / "share").write_text("0.3", encoding="ascii")
     report = finish(export_run(run, tmp_path / "left"))
     assert "adapter/" not in report.files
+    assert any("ONNX of the encoder: install mmstudio[onnx]" in sentence for sentence in report.left_out)
     (names,) = ran(tmp_path / "left", monkeypatch)
     assert names["vectors"].shape == (1, 384)
     encoder, of_run = load_starter(tmp_path / "left" / "encoder", "tuned", "cpu"), run_encoder.load(run, "run", "cpu")
@@ -327,6 +328,25 @@ def test_the_starter_leaves_in_its_own_format_at_the_chosen_share(
     assert "30% of the way" in card
     curve = runs.look(run).results["interpolation"]
     assert f"| mean reciprocal rank | {curve[3]['held out']['mean reciprocal rank']:.4g} |" in card
+
+
+def test_a_tuned_starter_leaves_as_onnx_that_gives_the_vectors_of_the_run(
+    tuned: Make, discs: list[dict[Modality, MediaRef]], tmp_path: Path,
+) -> None:
+    import onnxruntime
+
+    run = tuned("starter", "image", trains="lora")
+    runs.choose_share(run, 0.4)
+    report = finish(export_run(run, tmp_path / "left"))
+    assert "encoder-image.onnx" in report.files
+    card = (tmp_path / "left/README.md").read_text(encoding="utf-8")
+    assert 'InferenceSession("encoder-image.onnx")' in card
+    of_run: Any = run_encoder.load(run, "run", "cpu")
+    media = [opened(of_run, one["image"]) for one in discs[:3]]
+    fed = np.stack([of_run.prepare(one, "image").inputs["pixels"] for one in media]).astype(np.float32) / 255
+    session = onnxruntime.InferenceSession(str(tmp_path / "left/encoder-image.onnx"))
+    vectors, = session.run(None, {"pixels": fed})
+    assert same(vectors, encode(of_run, media, "image"), 1e-4)
 
 
 @pytest.mark.usefixtures("without_onnx")
@@ -358,7 +378,7 @@ def test_encoders_from_scratch_leave_with_their_vocabulary(
     run = tuned("starter", "image", "text", trains="scratch")
     finish(export_run(run, tmp_path / "left"))
     head, encoders = ran(tmp_path / "left", monkeypatch)
-    assert head["logits"].shape == (1, 3)
+    assert head["shares"].shape == (1, 3)
     assert encoders["vectors"].shape == (1, 16)
     of_run, left = run_encoder.load(run, "run", "cpu"), exported.load(tmp_path / "left")
     for modality in ("image", "text"):

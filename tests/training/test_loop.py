@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -20,12 +21,13 @@ from torch.nn import functional
 
 from mmstudio.errors import TrainingError
 from mmstudio.progress import finish
-from mmstudio.training import loop, runs
+from mmstudio.training import loop, precision, runs
 from mmstudio.training.examples import Examples
 from mmstudio.training.fusion import AllTokens, Mixer, build
-from mmstudio.training.job import LOSSES, Fusion
+from mmstudio.training.job import LOSSES, Fusion, TrainingJob
 from mmstudio.training.learner import Learner
 from mmstudio.training.loop import train
+from mmstudio.training.meaning import LATE, SUMMED
 from mmstudio.training.predict import Predictor
 
 Make = Callable[..., Path]
@@ -183,6 +185,86 @@ def test_balancing_slows_the_modality_that_leads(make_run: Make) -> None:
     assert all(sum(w.values()) == pytest.approx(1, abs=1e-5) for w in weights)
 
 
+@pytest.mark.parametrize("fusion", [*SUMMED, *LATE])
+def test_balancing_scales_the_gradients_of_the_leading_modality_alone(
+    fusion: str, digits: Examples, make_run: Make,
+) -> None:
+    job = runs.look(make_run(fusion=fusion, balancing="ogm-ge")).job
+    learner = Learner(job, digits, torch.device("cpu"))
+    rows = torch.arange(60)
+    present = learner.present[rows]
+    loss, tell = learner.loss(learner.model, rows, rows, present, present)
+    told = learner.model(learner.vectors[rows], present)
+    if fusion in SUMMED:  # W_m x_m + b / M of every modality add up to what is told
+        assert torch.allclose(told.parts.sum(1), told.logits, atol=1e-5)
+    else:
+        assert told.parts is told.alone
+    own = functional.softmax(told.parts, -1)[torch.arange(60), :, learner.targets[rows]].detach()
+    assert tell["sure"] == pytest.approx([float(own[present[:, m], m].mean()) for m in range(3)], abs=1e-5)
+    loss.backward()
+    before = [[gradient.clone() for gradient in some] for some in learner.model.gradients()]
+    assert all(before)
+    factors = learner.balance(learner.model, [0.6, 0.1, 0.2], 0)
+    expected = 1 - np.tanh(0.5 * 0.6 / 0.15)
+    assert factors == {"image": pytest.approx(expected), "audio": 1.0, "text": 1.0}
+    for m, (some, others) in enumerate(zip(learner.model.gradients(), before, strict=True)):
+        for now, then in zip(some, others, strict=True):
+            assert torch.equal(now, then) == (m > 0)
+            if m == 0 and then.numel() > 200:  # beside the factor there is noise as wide as the gradient was
+                assert float((now - expected * then).std()) == pytest.approx(float(then.std()), rel=0.2)
+
+
+REFUSED = [
+    ("attention", {}, "sum of what"), ("joint mean", {}, "sum of what"), ("bilinear", {}, "sum of what"),
+    ("concatenate", {"layers": 2}, "0 of them"), ("average", {"task": "multi-label"}, "multi-label"),
+    ("average", {"task": "regression", "classes": ()}, "regression"),
+    ("average", {"modalities": ("image",)}, "two modalities"),
+    ("joint mean", {"task": "alignment", "classes": ()}, "alignment")]
+
+
+@pytest.mark.parametrize(("fusion", "changes", "why"), REFUSED)
+def test_balancing_is_refused_where_it_is_not_defined(job: TrainingJob, fusion: str, changes: dict, why: str) -> None:
+    with pytest.raises(TrainingError, match=why):
+        replace(job, fusion=fusion, balancing="ogm-ge", **changes).check()
+
+
+@pytest.mark.parametrize(("setting", "task"), [
+    ("resampling", "multi-label"), ("resampling", "regression"), ("class_weights", "regression"),
+    ("class_weights", "alignment"), ("label_smoothing", "multi-label"), ("label_smoothing", "regression"),
+    ("modality_dropout", "classification")])
+def test_a_setting_that_would_do_nothing_is_refused_but_an_older_run_with_it_is_read(
+    job: TrainingJob, make_run: Make, setting: str, task: str,
+) -> None:
+    value = 0.1 if isinstance(getattr(TrainingJob, setting), float) else True
+    changes = {"task": task, "classes": job.classes if task in ("classification", "multi-label") else (),
+               "modalities": ("image",) if setting == "modality_dropout" else job.modalities}
+    odd = replace(job, **changes, **{setting: value})
+    with pytest.raises(TrainingError, match=r"has none|only one modality"):
+        odd.check()
+    folder = make_run()
+    (folder / "job.json").write_text(odd.to_json())
+    assert runs.look(folder).job == replace(job, **changes)
+
+
+def test_focal_is_a_loss_of_classes_and_labels_alone(job: TrainingJob) -> None:
+    for task in ("regression", "alignment", "captioning"):
+        with pytest.raises(TrainingError, match="focal"):
+            replace(job, task=task, classes=(), loss="focal").check()
+
+
+def test_a_precision_that_the_device_cannot_compute_in_is_refused_with_a_word(
+    make_run: Make, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    folder = make_run(precision="fp16")
+    with pytest.raises(TrainingError, match="needs a CUDA graphics card"):
+        finish(train(folder))
+    assert "CUDA" in runs.look(folder).state.error
+    assert precision.chosen("auto") == precision.chosen("fp32") == "no"
+    assert precision.chosen("bf16") == "bf16"
+
+
 def test_a_run_ends_early_and_keeps_its_best(make_run: Make) -> None:
     folder = make_run(epochs=400, patience=3, lr=0.02, fusion="concatenate", width=128)
     results = finish(train(folder))
@@ -255,8 +337,8 @@ def _spawn(folder: Path) -> subprocess.Popen[bytes]:
 def test_killed_at_random_moments_a_run_goes_on_as_if_nothing_had_happened(
     make_run: Make, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    changes = {"epochs": 40, "dropout": 0.3, "modality_dropout": 0.2, "ema": 0.9, "fusion": "attention",
-               "balancing": "ogm-ge", "layers": 1, "batch": 20}
+    changes = {"epochs": 40, "dropout": 0.3, "modality_dropout": 0.2, "ema": 0.9, "fusion": "gated",
+               "balancing": "ogm-ge", "batch": 20}
     whole, killed = make_run(**changes), make_run(**changes)
     finish(train(whole))
     rng, kills = np.random.default_rng(), 0
@@ -331,7 +413,7 @@ def test_a_loss_that_is_no_number_stops_the_run_with_step_and_items(make_run: Ma
     present = digits.present.copy()
     present[7, 0] = True
     folder = make_run(replace(digits, vectors=vectors, present=present))
-    with pytest.raises(TrainingError, match=r"The loss was nan at step \d"):
+    with pytest.raises(TrainingError, match=r"The loss was nan at step \d, batch \d of epoch 1"):
         finish(train(folder))
     state = runs.look(folder).state
     assert state.status == "failed"
@@ -360,6 +442,40 @@ def test_too_little_memory_halves_the_parts_and_changes_nothing_else(
     with pytest.raises(torch.OutOfMemoryError):
         finish(train(hopeless))
     assert runs.look(hopeless).state.status == "failed"
+
+
+def test_looking_at_what_is_held_out_goes_on_with_less_where_memory_runs_out(
+    make_run: Make, monkeypatch: pytest.MonkeyPatch, digits: Examples,
+) -> None:
+    plain, tight = make_run(epochs=2), make_run(epochs=2)
+    finish(train(plain))
+    own, sizes = Learner._told, list[int]()
+
+    def told(self: Learner, model: torch.nn.Module, rows: torch.Tensor, present: torch.Tensor) -> object:
+        if len(rows) > 13:
+            raise torch.OutOfMemoryError("made for this test")
+        sizes.append(len(rows))
+        return own(self, model, rows, present)
+
+    monkeypatch.setattr(Learner, "_told", told)
+    finish(train(tight))
+    assert max(sizes) == 12  # 100, 50, 25 and then 12
+    assert [v["loss"] for v in validations(plain)] == pytest.approx([v["loss"] for v in validations(tight)], abs=1e-6)
+    parts = [runs.look(folder).results["parts"]["test"] for folder in (plain, tight)]
+    assert parts[0] == pytest.approx(parts[1])
+    monkeypatch.setattr(Learner, "_told", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("always")))
+    with pytest.raises(torch.OutOfMemoryError):
+        finish(train(make_run(epochs=1)))
+
+
+def test_every_line_tells_the_most_memory_so_far(make_run: Make) -> None:
+    folder = make_run(epochs=3)
+    finish(train(folder))
+    lines, _ = runs.Curve(folder).more()
+    told = [line["memory"]["process"] for line in lines if "memory" in line]
+    assert told == sorted(told)
+    assert 50e6 < told[0] <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024)
 
 
 def test_a_torn_checkpoint_is_told_and_a_full_disk_keeps_the_one_before(

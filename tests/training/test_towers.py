@@ -205,6 +205,28 @@ def test_between_start_and_end_lie_both_ends_and_a_chosen_share_is_what_predicts
     assert loss == pytest.approx(curve[3]["held out"]["loss"], rel=1e-4)
 
 
+@pytest.mark.parametrize("trains", ["lora", "last blocks"])
+def test_without_epochs_of_the_head_alone_the_encoder_goes_back_and_the_head_stays(
+    make: Make, seen: Examples, trains: str,
+) -> None:
+    folder = make(trains=trains, epochs=2, encoder_lr=3e-3)
+    results = finish(train(folder))
+    assert "before" not in results  # a head that knew nothing is no measure
+    curve = results["interpolation"]
+    assert curve[-1]["held out"]["loss"] == pytest.approx(results["parts"]["test"]["loss"], rel=1e-4)
+    runs.choose_share(folder, 0.0)
+    kept = interpolation.load(folder)
+    best = load_file(folder / "best.safetensors")
+    heads = [name for name in best if name.startswith("head.")]
+    assert heads
+    assert all(torch.equal(kept[name], best[name]) for name in heads)
+    learner = interpolation.restored(folder, Examples.load(folder / "examples"), "cpu")
+    with torch.no_grad():
+        vectors = learner.model.towers(learner.inputs(torch.arange(6)))[:, 0]  # type: ignore[operator, union-attr]
+    learner.feed.close()  # type: ignore[union-attr]
+    assert np.allclose(vectors, seen.vectors[:6, 0], atol=1e-4)  # those of the encoder as it was
+
+
 def test_a_low_rank_addition_taken_in_part_is_that_part_of_the_addition() -> None:
     best = {"x.lora_A.default.weight": torch.randn(2, 5), "x.lora_B.default.weight": torch.randn(4, 2)}
     start = {"x.lora_A.default.weight": torch.randn(2, 5), "x.lora_B.default.weight": torch.zeros(4, 2)}

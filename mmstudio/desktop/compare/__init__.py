@@ -6,7 +6,7 @@ from mmstudio.desktop.widgets.later import Page
 
 PAGES = (
     Page("matrix", "Similarity matrix"),
-    Page("labels", "Zero-shot labels"),
+    Page("labels", "Labels"),
     Page("retrieval", "Retrieval report"),
     Page("recommend", "Recommendations"),
     Page("measures", "Measures"),

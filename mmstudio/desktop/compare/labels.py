@@ -1,16 +1,14 @@
-"""Zero-shot labels: class names are typed, and every picture and sound is told the nearest."""
+"""Labels: class names are typed, and every picture and sound is told the nearest, or a run that was trained tells all
+that it reads.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
@@ -29,86 +27,15 @@ from PySide6.QtWidgets import (
 )
 
 from mmstudio.desktop.behind import Behind
+from mmstudio.desktop.compare.told import TAGS, Given, Labels, Told, columns_of, given_by, true_of, values_of
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, tr
 from mmstudio.desktop.widgets.confusion import ConfusionMatrix
 from mmstudio.desktop.widgets.empty import EmptyState
-from mmstudio.explore.zero_shot import TEMPERATURE, fitted_temperature, probabilities, prompts
-from mmstudio.library import Items
-
-TAGS = "\x00tags"
-"""Stands for the tags among the names of columns, none of which can be called so."""
-MOST_CLASSES = 200
-Index = QModelIndex | QPersistentModelIndex
-
-
-@dataclass(frozen=True)
-class Labels:
-    """``ids (n,)`` of pictures and sounds, their ``vectors (n, dim)``, the classes' ``anchors (c, dim)``, and what is
-    ``true (n,)`` of each, -1 where nothing is known.
-    """
-
-    classes: tuple[str, ...]
-    ids: NDArray[np.int64]
-    vectors: NDArray[np.float32]
-    anchors: NDArray[np.float32]
-    true: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Given:
-    """The labels' ``probabilities (n, classes)``, the class ``told (n,)`` of each, the rows in the ``order (n,)`` of
-    how sure they are, and a ``table (classes, classes)`` of how many of what is true were told what.
-    """
-
-    probabilities: NDArray[np.float64]
-    told: NDArray[np.intp]
-    order: NDArray[np.intp]
-    table: NDArray[np.int64]
-
-    @classmethod
-    def nothing(cls) -> Given:
-        """Before anything was told."""
-        return cls(np.zeros((0, 1)), np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros((1, 1), np.int64))
-
-
-class Told(QAbstractTableModel):
-    """One row for each item, the surest first: title, class, probability, truth."""
-
-    def __init__(self, session: Session) -> None:
-        super().__init__()
-        self._session = session
-        self.labels: Labels | None = None
-        self.given = Given.nothing()
-
-    def show_labels(self, labels: Labels | None, given: Given) -> None:
-        """Show the items of the labels."""
-        self.beginResetModel()
-        self.labels, self.given = labels, given
-        self.endResetModel()
-
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's own default
-        return 0 if self.labels is None else len(self.given.order)
-
-    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        return 4
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
-            return (tr("Item"), tr("Told"), tr("Probability"), tr("True"))[section]
-        return None
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if role != Qt.ItemDataRole.DisplayRole or self.labels is None:
-            return None
-        given, classes = self.given, self.labels.classes
-        row = int(given.order[index.row()])
-        if index.column() == 0:
-            item = self._session.items.get(int(self.labels.ids[row]))
-            return item.title.replace("\n", " ") if item else ""
-        told, true = int(given.told[row]), int(self.labels.true[row])
-        shown = classes[told], f"{given.probabilities[row, told]:.3f}", classes[true] if true >= 0 else ""
-        return shown[index.column() - 1]
+from mmstudio.errors import StudioError
+from mmstudio.explore.zero_shot import TEMPERATURE, fitted_temperature, prompts
+from mmstudio.progress import Work
+from mmstudio.training.runs import Run, is_classifier
 
 
 class LabelsPage(QWidget):
@@ -118,6 +45,9 @@ class LabelsPage(QWidget):
         super().__init__()
         self._session, self._values = session, dict[str, list[str]]()
         self._behind, self._names, self._warming = Behind(session, self._failed), Behind(session), Behind(session)
+        self._look, self._runs = Behind(session), dict[str, Run]()
+        self.by = QComboBox()
+        self.by.addItem(tr("Their names, without training"), "")
         self.classes, self.sentence = QPlainTextEdit(), QLineEdit("{}")
         self.temperature = QDoubleSpinBox(minimum=0.001, maximum=2, singleStep=0.01, decimals=3, value=TEMPERATURE)
         self.truth = QComboBox()
@@ -144,7 +74,8 @@ class LabelsPage(QWidget):
         warmth = QHBoxLayout()
         warmth.addWidget(self.temperature, 1)
         warmth.addWidget(self.fit)
-        for name, field in ((tr("Sentence"), self.sentence), (tr("Temperature"), warmth),
+        self.by.setToolTip(tr("A finished run that tells classes apart can label items, too"))
+        for name, field in ((tr("Told by"), self.by), (tr("Sentence"), self.sentence), (tr("Temperature"), warmth),
                             (tr("True are"), self.truth), ("", self.take)):
             form.addRow(name, field)  # type: ignore[arg-type]
         left = QVBoxLayout()
@@ -188,6 +119,7 @@ class LabelsPage(QWidget):
     def _connect(self) -> None:
         self.take.clicked.connect(self._take_values)
         self.tell.clicked.connect(self.predict)
+        self.by.currentIndexChanged.connect(lambda _: self._chosen_by())
         self.fit.clicked.connect(self._fit)
         self.write.clicked.connect(self._ask_column)
         self.temperature.valueChanged.connect(lambda _: self._warm(self.model.labels))
@@ -199,11 +131,77 @@ class LabelsPage(QWidget):
         for signal in (self._session.projectOpened, self._session.encoderChanged):
             signal.connect(self._forget)
 
+    # ---- who tells ---------------------------------------------------------------------------------------------
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        project = self._session.project
+        if project is not None:
+            self._look.ask(lambda: [run for run in project.look_at_runs() if is_classifier(run)], self._show_runs)
+
+    def _show_runs(self, runs: list[Run]) -> None:
+        before, self._runs = self.by.currentData(), {run.folder.name: run for run in runs}
+        self.by.blockSignals(True)
+        while self.by.count() > 1:
+            self.by.removeItem(1)
+        for name, run in self._runs.items():
+            self.by.addItem(tr("Run {}: {}").format(run.number, run.name or run.job.name), name)
+        self.by.setCurrentIndex(max(0, self.by.findData(before)))
+        self.by.blockSignals(False)
+        if self.by.currentData() != before:
+            self._chosen_by()
+
+    def choose_run(self, run: Run) -> None:
+        """Let this run tell, at once."""
+        self._show_runs([run, *(one for one in self._runs.values() if one.folder != run.folder)])
+        self.by.setCurrentIndex(self.by.findData(run.folder.name))
+        self.predict()
+
+    def _chosen_by(self) -> None:
+        """A run has its own classes, and a temperature that validation fitted."""
+        run = self._runs.get(self.by.currentData())
+        self._forget()
+        for field in (self.sentence, self.temperature):
+            field.setEnabled(run is None)
+        self.classes.setReadOnly(run is not None)
+        self.take.setEnabled(run is None)
+        if run is not None:
+            self.classes.setPlainText("\n".join(run.job.classes))
+            self.truth.setCurrentIndex(max(0, self.truth.findData(_target(run))))
+
+    def _predict_by(self, run: Run) -> None:
+        """All that a run reads, as a job that can be stopped."""
+        session, number = self._session, self._behind.forget()
+        project, encoder = session.project, session.encoder
+        if project is None or encoder is None:
+            self.told.setText(tr("No model is ready yet."))
+            return
+        items, names = session.items.copy(), run.job.classes
+        truth = self.truth.currentData() or _target(run)  # what it learned is known
+
+        def work() -> Work[Labels]:
+            yield from project.encode_for(run.job, encoder, session.pool.executor)
+            ids, shares, decided = yield from project.class_shares(run.folder, encoder)
+            empty = np.zeros((0, 0), np.float32)
+            return Labels(names, ids, empty, empty, true_of(items, ids, truth, names), shares, decided)
+
+        def done(labels: Labels) -> None:
+            session.jobs.forget(job)
+            if self._behind.holds(number):
+                self._warm(labels)
+
+        def failed(error: StudioError) -> None:
+            if self._behind.holds(number):
+                self._failed(error)
+
+        self.told.setText(tr("“{}” tells the items …").format(run.name or run.job.name))
+        job = session.jobs.start(tr("Predicting"), work, lambda _: None, done, failed)
+
     # ---- what may be true -------------------------------------------------------------------------------------
 
     def _ask_names(self) -> None:
         items = self._session.items.copy()
-        self._names.ask(lambda: _named(items), self._show_names)
+        self._names.ask(lambda: values_of(items), self._show_names)
 
     def _show_names(self, values: dict[str, list[str]]) -> None:
         before, self._values = self.truth.currentData(), values
@@ -211,7 +209,8 @@ class LabelsPage(QWidget):
         self.truth.addItem(tr("not known"), "")
         for name in values:
             self.truth.addItem(tr("the tags") if name == TAGS else name, name)
-        self.truth.setCurrentIndex(max(0, self.truth.findData(before)))
+        run = self._runs.get(self.by.currentData())
+        self.truth.setCurrentIndex(max(0, self.truth.findData(before or (_target(run) if run else ""))))
 
     def _take_values(self) -> None:
         values = self._values.get(self.truth.currentData(), [])
@@ -233,7 +232,11 @@ class LabelsPage(QWidget):
         self.told.setText(str(error))
 
     def predict(self) -> None:
-        """Tell every picture and sound its class, behind the window."""
+        """Tell every picture and sound its class, behind the window; a run tells all that it reads."""
+        run = self._runs.get(self.by.currentData())
+        if run is not None:
+            self._predict_by(run)
+            return
         session, names = self._session, tuple(filter(None, map(str.strip, self.classes.toPlainText().splitlines())))
         project, encoder, view = session.project, session.encoder, session.view
         if project is None or encoder is None or view is None:
@@ -246,7 +249,7 @@ class LabelsPage(QWidget):
             anchors = np.stack([project.query(encoder, text) for text in prompts(names, sentence)])
             rows = np.flatnonzero(view.modalities != "text")
             ids = view.ids[rows]
-            return Labels(names, ids, view.vectors[rows], anchors, _true(items, ids, truth, names))
+            return Labels(names, ids, view.vectors[rows], anchors, true_of(items, ids, truth, names))
 
         self._behind.ask(work, self._warm, by_model=True)
 
@@ -254,13 +257,13 @@ class LabelsPage(QWidget):
         """Probabilities at the temperature that is set."""
         temperature = self.temperature.value()
         if labels is not None:
-            self._warming.ask(lambda: _given(labels, temperature), lambda given: self._show(labels, given))
+            self._warming.ask(lambda: given_by(labels, temperature), lambda given: self._show(labels, given))
 
     def _show(self, labels: Labels, given: Given) -> None:
         """The items, and what their labels come to."""
         self.model.show_labels(labels, given)
         table, classes, known = given.table, labels.classes, int(given.table.sum())
-        self.fit.setEnabled(known > 0)
+        self.fit.setEnabled(known > 0 and labels.shares is None)
         self.write.setEnabled(True)
         self.compared.setVisible(known > 0)
         self._stack.setCurrentIndex(1)
@@ -272,7 +275,8 @@ class LabelsPage(QWidget):
             self.matrix.show_table(table, classes)
             words += tr(". Right: {} of {} that are known ({:.1f} %)").format(
                 count(int(np.trace(table))), count(known), 100 * np.trace(table) / known)
-        self.told.setText(words + tr(". Temperature {:g}.").format(self.temperature.value()))
+        self.told.setText(words + ("." if labels.shares is not None else tr(". Temperature {:g}.").format(
+            self.temperature.value())))
 
     def _fit(self) -> None:
         labels = self.model.labels
@@ -316,43 +320,9 @@ class LabelsPage(QWidget):
             self._session.noted.emit(tr("{} items got the column “{}”. Ctrl+Z takes it back.").format(
                 count(len(values)), name))
 
-        self._behind.ask(partial(_columns, labels, given, name, name + " " + tr("probability")), write)
+        self._behind.ask(partial(columns_of, labels, given, name, name + " " + tr("probability")), write)
 
 
-def _given(labels: Labels, temperature: float) -> Given:
-    """In the pool."""
-    found = probabilities(labels.vectors, labels.anchors, temperature)
-    told, known, size = found.argmax(axis=1), labels.true >= 0, len(labels.classes)
-    table = np.bincount(labels.true[known] * size + told[known], minlength=size * size).reshape(size, size)
-    return Given(found, told, np.argsort(-found.max(axis=1), kind="stable"), table)
-
-
-def _columns(labels: Labels, given: Given, name: str, sure: str) -> dict[int, dict[str, str | float | None]]:
-    """In the pool: each item's class and how sure it is."""
-    best = given.probabilities.max(axis=1)
-    return {key: {name: labels.classes[at], sure: round(p, 6)}
-            for key, at, p in zip(labels.ids.tolist(), given.told.tolist(), best.tolist(), strict=True)}
-
-
-def _named(items: Items) -> dict[str, list[str]]:
-    """In the pool: the tags, and the values of each column of texts that has not too many."""
-    ids = items.ids()
-    values: dict[str, set[str]] = {TAGS: set(items.tags_of(ids))} if len(ids) else {}
-    for columns in items.columns_of(ids) if len(ids) else ():
-        for name, value in columns.items():
-            if isinstance(value, str):
-                values.setdefault(name, set()).add(value)
-    return {name: sorted(found) for name, found in values.items() if 1 < len(found) <= MOST_CLASSES}
-
-
-def _true(items: Items, ids: NDArray[np.int64], truth: str, classes: Sequence[str]) -> NDArray[np.int64]:
-    """``(n,)`` which class each item has by its tags or a column, -1 where none or several."""
-    if not truth:
-        return np.full(len(ids), -1)
-    number = {name: at for at, name in enumerate(classes)}
-    out = []
-    for value in items.rows_of(ids, ["tags" if truth == TAGS else "columns"]).column(0).to_pylist():
-        has = value or [] if truth == TAGS else [str((json.loads(value) if value else {}).get(truth, ""))]
-        known = {number[name] for name in has if name in number}
-        out.append(known.pop() if len(known) == 1 else -1)
-    return np.array(out, np.int64)
+def _target(run: Run) -> str:
+    """What a run learned, as it is called among what may be true."""
+    return TAGS if run.job.target == "tags" else run.job.target

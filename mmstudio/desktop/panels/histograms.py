@@ -27,7 +27,7 @@ from mmstudio.desktop.filtering import Rows, score_of
 from mmstudio.desktop.item_list import ItemList
 from mmstudio.desktop.selection import Selection
 from mmstudio.desktop.session import Session
-from mmstudio.desktop.text import count, tr
+from mmstudio.desktop.text import COLUMN_TITLES, count, tr
 from mmstudio.desktop.theme import THEME, colours, icon
 from mmstudio.desktop.widgets.empty import EmptyState
 from mmstudio.library.item_columns import Score
@@ -43,9 +43,6 @@ VARYING = 3
 """Columns that are shown at first: those above, and so many more in which not all items are alike."""
 ITEMS_MS = 300
 """While items arrive, they are counted anew at this distance."""
-TITLES = {"modality": "Modality", "tag": "Tags", "added": "Time added", "width": "Width (pixels)",
-          "height": "Height (pixels)", "rate": "Rate (Hz)", "duration": "Duration (s)", "seconds": "Begins at (s)",
-          "characters": "Length (characters)", "score": "Search score"}
 
 
 @dataclass(frozen=True)
@@ -366,7 +363,7 @@ class HistogramsPanel(QWidget):
 
 
 def _title(name: str) -> str:
-    return tr(TITLES[name]) if name in TITLES else name
+    return tr(COLUMN_TITLES[name]) if name in COLUMN_TITLES else name
 
 
 def _counted(items: Items, wanted: Wanted) -> Counted:

@@ -18,18 +18,22 @@ from mmstudio.desktop.theme import THEME, icon
 from mmstudio.desktop.widgets.attention_view import AttentionView
 from mmstudio.desktop.widgets.columns import ColumnsTable
 from mmstudio.desktop.widgets.empty import EmptyState
-from mmstudio.desktop.widgets.faces import Face, PassageFace
+from mmstudio.desktop.widgets.faces import Face
 from mmstudio.desktop.widgets.film import Film
 from mmstudio.desktop.widgets.fold import Details, Fold
 from mmstudio.desktop.widgets.hits import HitsView
+from mmstudio.desktop.widgets.passage_face import PassageFace
 from mmstudio.desktop.widgets.picture_face import PictureFace
+from mmstudio.desktop.widgets.save_map import SaveMap, Shown
 from mmstudio.desktop.widgets.sound_bar import SoundBar
 from mmstudio.desktop.widgets.sound_face import SoundFace
 from mmstudio.desktop.widgets.strip import VectorStrip
 from mmstudio.encoders.base import Explanation
 from mmstudio.errors import StudioError
+from mmstudio.explain.figure import Caption
 from mmstudio.explain.maps import RelevanceMap
 from mmstudio.library import Item
+from mmstudio.media import load
 from mmstudio.media.scan import printable
 
 FACE_PIXELS = {"image": 300, "audio": 220, "text": 170}
@@ -57,7 +61,8 @@ class InspectorPanel(QWidget):
         self.sound_bar = SoundBar(self.player)
         self.watch = QPushButton(tr("Watch the video"), checkable=True)
         self.film = Film(session.pool, self.player)
-        self.attention = AttentionView(session.pool.ask)
+        self.attention, self.save = AttentionView(session.pool.ask), SaveMap(session)
+        self.attention.below.addWidget(self.save)
         self.fusion = FusionSliders(session)
         self.hits = HitsView(session, previews)
         self.vector = VectorStrip()
@@ -332,6 +337,22 @@ class InspectorPanel(QWidget):
         face = self._faces.currentWidget()
         if isinstance(face, Face):
             face.show_map(found)
+        self.save.offer(self._saved(found) if found is not None else None)
+
+    def _saved(self, found: RelevanceMap) -> Shown | None:
+        """The map with what it is of; its score where it is told by what was searched for."""
+        session, item = self._session, self._item
+        project, encoder, answer, view = session.project, session.encoder, session.answer, session.view
+        if item is None or project is None or encoder is None:
+            return None
+        limits, rate, window = project.limits, encoder.sample_rate_hz, encoder.window_seconds
+        vector = view.vector(item.id) if view is not None else None
+        asked = self.attention.show_what.currentData() == "similarity" and answer is not None
+        score = None
+        if asked and answer is not None and vector is not None:
+            score = float(vector @ answer.query / max(1e-12, float(np.linalg.norm(answer.query))))
+        return Shown(found, Caption.of(encoder, item.title, answer.title if asked and answer else "", score),
+                     lambda: load(item.ref, limits, rate_hz=rate, window_seconds=window))
 
     def _fused(self, found: FusedPlace) -> None:
         if self._session.current == -found.sample_id:

@@ -13,20 +13,22 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from mmstudio.desktop.column_view import ColumnView
 from mmstudio.desktop.filtering import Wish
 from mmstudio.desktop.item_list import ItemDelegate, ItemList
-from mmstudio.desktop.item_view import ItemView
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.row_selection import RowSelection
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, modality_name, tr
 from mmstudio.desktop.theme import THEME, icon
+from mmstudio.desktop.widgets.columns_menu import ColumnsMenu
 from mmstudio.desktop.widgets.empty import EmptyState
 from mmstudio.desktop.widgets.parts import Flow
 from mmstudio.desktop.widgets.query_edit import QueryEdit
 from mmstudio.desktop.widgets.slices import SlicesButton
 from mmstudio.desktop.widgets.sort_button import SortButton
 from mmstudio.errors import StudioError
+from mmstudio.library.item_columns import SCORE
 from mmstudio.media import MODALITIES
 
 
@@ -41,7 +43,7 @@ class LibraryPanel(QWidget):
         self._session = session
         self.items = ItemList(session, self)
         self.delegate = ItemDelegate(previews, session.places, self)
-        self.list = ItemView()
+        self.list = ColumnView()
         self._words = QueryEdit()
         self._wrong = QLabel(visible=False, wordWrap=True)
         self._modalities = QButtonGroup(self)
@@ -80,6 +82,7 @@ class LibraryPanel(QWidget):
         self._as_list = QToolButton(checkable=True, toolTip=tr("Show as list (Ctrl+L)"), shortcut="Ctrl+L")
         self._as_list.toggled.connect(self._show_as_list)
         top.addWidget(self._as_list)
+        self.columns_menu = ColumnsMenu(self.items.columns, self)
         layout.addLayout(top)
         self._wrong.setTextFormat(Qt.TextFormat.PlainText)
         self._wrong.setProperty("wrong", True)
@@ -114,6 +117,13 @@ class LibraryPanel(QWidget):
         view.setDragEnabled(True)
         view.setAccessibleName(tr("Library"))
         self._show_as_list(False)
+        header, columns = view.header, self.items.columns
+        header.sectionClicked.connect(lambda place: self._sort_by(self.items.name_of(place)))
+        header.sectionResized.connect(self._widened)
+        header.customContextMenuRequested.connect(lambda at: self.columns_menu.popup(header.mapToGlobal(at)))
+        columns.changed.connect(self._show_columns)
+        self.order.changed.connect(self._show_order)
+        self._show_columns()
         self.rows.currentChanged.connect(lambda now, _: self._current(now))
         view.clicked.connect(self._current)
 
@@ -121,6 +131,35 @@ class LibraryPanel(QWidget):
         self.delegate.as_list = as_list
         side = self.delegate.side
         self.list.set_cells(QSize(200, 40) if as_list else QSize(side + 16, side + 34), wraps=not as_list)
+
+    def _show_columns(self) -> None:
+        """Each as wide as the person made it."""
+        header = self.list.header
+        header.blockSignals(True)
+        for place, name in enumerate(self.items.columns.shown):
+            header.resizeSection(place, self.items.columns.width(name))
+        header.blockSignals(False)
+        self._show_order()
+        self.list.updateGeometries()
+
+    def _widened(self, place: int, _before: int, width: int) -> None:
+        """By the person; the last one is as wide as there is room."""
+        if place < self.items.columnCount() - 1 and self.list.has_columns:
+            self.items.columns.set_width(self.items.name_of(place), width)
+
+    def _sort_by(self, name: str) -> None:
+        """Another click turns it round. Of a search the best comes first."""
+        again = name == self.order.by
+        self.order.choose(name, not self.order.descending if again else name == SCORE)
+        self._show_order()
+
+    def _show_order(self) -> None:
+        shown, order = self.items.columns.shown, Qt.SortOrder
+        self.list.header.setSortIndicatorShown(self.order.by in shown)
+        if self.order.by in shown:
+            self.list.header.setSortIndicator(
+                shown.index(self.order.by),
+                order.DescendingOrder if self.order.descending else order.AscendingOrder)
 
     def _icons(self) -> None:
         self._as_list.setIcon(icon("list"))
@@ -134,10 +173,24 @@ class LibraryPanel(QWidget):
             chip.setText(f"{modality_name(modality) if modality else tr('All')} {count(number)}")
         self._stack.setCurrentIndex(0 if not total else 1 if self.items.rowCount() else 2)
 
-    def _filter(self) -> None:
+    @property
+    def wish(self) -> Wish:
+        """What is typed and chosen now."""
         chip = self._modalities.checkedButton()
-        self.items.filter.want(Wish(self._words.text(), chip.property("modality") if chip else "", self.order.by,
-                                    self.order.descending))
+        return Wish(self._words.text(), chip.property("modality") if chip else "", self.order.by,
+                    self.order.descending)
+
+    def show_wish(self, wish: Wish) -> None:
+        """Type and choose what this says."""
+        self._words.setText(wish.text)
+        next((chip for chip in self._modalities.buttons() if chip.property("modality") == wish.modality),
+             self._modalities.buttons()[0]).setChecked(True)
+        self.order.choose(wish.sort, wish.descending)
+        if self.wish != self.items.filter.wish:
+            self._filter()
+
+    def _filter(self) -> None:
+        self.items.filter.want(self.wish)
 
     def _answered(self) -> None:
         self._words.show_error("")
@@ -167,8 +220,9 @@ class LibraryPanel(QWidget):
         """Scroll to what was selected elsewhere, if it is one thing."""
         rows = self.rows.rows
         if len(rows) == 1:
-            index = self.items.index(int(rows[0]))
-            self.rows.following = True
-            self.rows.setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
-            self.rows.following = False
+            index = self.items.index(int(rows[0]), max(0, self.list.currentIndex().column()))
+            if self.list.currentIndex().row() != index.row():
+                self.rows.following = True
+                self.rows.setCurrentIndex(index, QItemSelectionModel.SelectionFlag.NoUpdate)
+                self.rows.following = False
             self.list.scrollTo(index)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QRect, QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QResizeEvent
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
@@ -18,44 +20,55 @@ from PySide6.QtWidgets import (
 
 from mmstudio.desktop.arranging import FusedPlace, Layout
 from mmstudio.desktop.filtering import points_passing
-from mmstudio.desktop.paint import draw_item
 from mmstudio.desktop.placing import SamplePlaces
 from mmstudio.desktop.plots.cloud import Points
 from mmstudio.desktop.plots.colouring import Colouring, scale_colours
-from mmstudio.desktop.plots.marks import Marks
-from mmstudio.desktop.plots.scatter import Scatter
-from mmstudio.desktop.plots.sprites import SHAPES
+from mmstudio.desktop.plots.marks import Marks, Overlay
+from mmstudio.desktop.plots.scatter import Mode, Scatter
+from mmstudio.desktop.plots.sprites import SHAPES, shapes_of
+from mmstudio.desktop.point_faces import PointFaces
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, tr
 from mmstudio.desktop.theme import THEME, icon
+from mmstudio.desktop.turning import Turning
 from mmstudio.desktop.widgets.card import HoverCard
 from mmstudio.desktop.widgets.colour_by import ColourBy
 from mmstudio.desktop.widgets.empty import EmptyState
 from mmstudio.desktop.widgets.legend import Legend, Line
 from mmstudio.desktop.widgets.short_label import ShortLabel
-from mmstudio.library import Item
-
-MOST_FACES = 4000
-"""Items whose pictures are on the map are kept at hand."""
+from mmstudio.media import Modality
+from mmstudio.searching import Found
 
 FEW_SAMPLES = 50
 """Samples that are moved one by one; of more, all points are sorted anew."""
 
 
 class MapPanel(QWidget):
-    """Shows the session's layout; what is picked here is the session's selection."""
+    """Shows the session's layout; what is picked here is the session's selection.
+
+    Maps beside follow it: ``recoloured`` tells that points have other colours, are hidden or pass otherwise;
+    ``pointed`` brings the key under the pointer or None, ``linked`` the neighbours that are shown, ``modeChanged`` what
+    dragging does.
+    """
 
     addWanted = Signal()
     exampleWanted = Signal()
+    besideWanted = Signal()
+    recoloured = Signal()
+    pointed = Signal(object)
+    linked = Signal(object)
+    modeChanged = Signal(str)
 
     def __init__(self, session: Session, previews: Previews) -> None:
         super().__init__()
         self._session = session
         self.canvas = Scatter(behind=lambda ask, then: session.pool.ask(ask, then, session.failed.emit))
         self.marks = Marks(self.canvas)
+        self.turning = Turning(session)
         self.legend = Legend(self.canvas)
         self._previews = previews
+        self.faces = PointFaces(session, previews)
         self._card = HoverCard(previews, self.canvas)
         self._state = ShortLabel()
         self._state.setProperty("faint", True)
@@ -64,7 +77,6 @@ class MapPanel(QWidget):
         self._forget_samples()
         self._colouring = Colouring(np.empty(0, np.int64))
         self._shaped: tuple[NDArray[np.str_], NDArray[np.int64]] | None = None
-        self._faces: dict[int, Item | None] = {}
         self._drawn: Layout | None = None
         self._passing: NDArray[np.int64] | None = None
         self._items_drawn, self._samples_drawn = 0, np.empty(0, np.intp)
@@ -79,11 +91,13 @@ class MapPanel(QWidget):
         bar = QHBoxLayout()
         modes = QButtonGroup(self)
         self._tools: list[tuple[QToolButton, str]] = []
+        self._modes: dict[str, QToolButton] = {}
         for name, mode, text in (("pan", "pan", tr("Pan (drag)")), ("lasso", "lasso", tr("Lasso (Shift-drag)")),
-                                 ("box", "box", tr("Box"))):
+                                 ("box", "box", tr("Box")), ("turn", "turn", tr("Turn (drag)"))):
             button = QToolButton(checkable=True, checked=mode == "pan", toolTip=text)
-            button.clicked.connect(lambda _=False, m=mode: setattr(self.canvas, "mode", m))
+            button.clicked.connect(lambda _=False, m=mode: self._use_mode(m))
             modes.addButton(button)
+            self._modes[name] = button
             self._tools.append((button, name))
         fit = QToolButton(toolTip=tr("Show everything (Home, or double-click)"))
         fit.clicked.connect(self.canvas.fit)
@@ -93,7 +107,9 @@ class MapPanel(QWidget):
         self.contours.toggled.connect(self.canvas.show_contours)
         self.pictures = QToolButton(checkable=True, checked=True, toolTip=tr("Pictures in the place of near points"))
         self.pictures.toggled.connect(self.canvas.show_pictures)
-        self._tools += [(self.contours, "contours"), (self.pictures, "pictures")]
+        beside = QToolButton(toolTip=tr("Another map beside this one"))
+        beside.clicked.connect(self.besideWanted.emit)
+        self._tools += [(self.contours, "contours"), (self.pictures, "pictures"), (beside, "beside")]
         for button, _ in self._tools:
             button.setIconSize(QSize(20, 20))
             bar.addWidget(button)
@@ -109,6 +125,7 @@ class MapPanel(QWidget):
             [(tr("Open the example"), self.exampleWanted.emit), (tr("Add files…"), self.addWanted.emit)]))
         self._stack.addWidget(self.canvas)
         layout.addWidget(self._stack, 1)
+        self._modes["turn"].hide()
         self._icons()
 
     def _connect(self) -> None:
@@ -120,23 +137,22 @@ class MapPanel(QWidget):
         session.samplesPlaced.connect(self._samples_placed)
         session.selectionChanged.connect(self._show_selection)
         session.currentChanged.connect(self._current_changed)
-        session.neighboursFound.connect(
-            lambda hits: self.canvas.show_links([hit.item_id for found in hits.values() for hit in found[:4]]))
+        session.neighboursFound.connect(self._link)
         session.projectOpened.connect(self._opened)
         session.itemsAdded.connect(lambda _: self._tell_state())
         session.encoderChanged.connect(self._encoder_changed)
         session.vectorsChanged.connect(self._tell_state)
-        for changed in (session.itemsChanged, session.samplesChanged, session.projectOpened):
-            changed.connect(self._faces.clear)
         self.colour_by.wanted.connect(self._ask_colours)
         self.colour_by.found.connect(self._coloured)
-        self.canvas.use_faces(self._draw_face)
+        self.canvas.use_faces(self.faces.draw)
         self._previews.arrived.connect(lambda _: self.canvas.update())
-        self.canvas.picked.connect(self._picked)
-        self.canvas.lassoed.connect(self._lassoed)
+        self.canvas.picked.connect(self.pick)
+        self.canvas.lassoed.connect(self.lasso)
         self.canvas.cleared.connect(lambda: session.select([]))
+        self.canvas.turned.connect(self.turning.by)
+        self.turning.changed.connect(self._turned)
         self.canvas.hovered.connect(self._hovered)
-        self.canvas.opened.connect(self._picked_alone)
+        self.canvas.opened.connect(self.pick_alone)
         self.legend.hiddenChanged.connect(lambda _: self._hide())
         THEME.changed.connect(self._icons)
         THEME.changed.connect(self._show_colours)
@@ -148,6 +164,7 @@ class MapPanel(QWidget):
     def _opened(self) -> None:
         self._forget_samples()
         self._drawn = None
+        self.marks.put("axes", None)
         self.canvas.show_points(Points.none(), [])
         self.canvas.fit()
         self._tell_state()
@@ -156,14 +173,23 @@ class MapPanel(QWidget):
 
     def _laid_out(self, layout: Layout) -> None:
         """A partial result of the same points only moves them."""
+        if layout.final:
+            self._name_axes(layout)
         drawn = self._drawn
         same = drawn is not None and drawn.keys is layout.keys and len(layout.keys) == self._items_drawn
         if same and not layout.final:
-            self.canvas.move_points(layout.places)
+            self.canvas.move_points(layout.places, near=layout.near)
             self._drawn = layout
             self._tell_state()
         else:
             self._redraw()
+
+    def _name_axes(self, layout: Layout) -> None:
+        """Of a map that two questions span."""
+        made = layout.arrangement
+        titles = made.titles if made is not None and made.axes is not None else ()
+        right, up = (tr("closer to “{}” →").format(title) for title in titles) if titles else ("", "")
+        self.marks.put("axes", Overlay(axes=(right, up)) if titles else None)
 
     def _redraw(self) -> None:
         layout, session = self._session.layout, self._session
@@ -181,8 +207,8 @@ class MapPanel(QWidget):
         self.canvas.animated = bool(session.settings["animations"])
         if not np.array_equal(keys, self.canvas.points.keys):
             self._colouring = Colouring(np.zeros(len(keys), np.int64), (tr("none"),), grey=1)  # until there are others
-        self.canvas.show_points(Points(keys, places, shapes, self._colouring.codes),
-                                self._colouring.palette())
+        near = layout.near[rows] if layout.near is not None else None
+        self.canvas.show_points(Points(keys, places, shapes, self._colouring.codes, near), self._colouring.palette())
         self._ask_colours()
         self._ask_passing()
         self._show_selection()
@@ -193,10 +219,7 @@ class MapPanel(QWidget):
     def _shapes(self, layout: Layout) -> NDArray[np.int64]:
         """The rows of the shapes, looked up once for the layouts of the same items."""
         if self._shaped is None or self._shaped[0] is not layout.modalities:
-            initials = np.ascontiguousarray(layout.modalities).view(np.uint32).reshape(len(layout.keys), -1)[:, 0]
-            rows = np.zeros(128, np.int64)
-            rows[[ord(modality[0]) for modality in SHAPES]] = range(len(SHAPES))  # words take ten times as long
-            self._shaped = layout.modalities, rows[initials]
+            self._shaped = layout.modalities, shapes_of(layout.modalities)
         return self._shaped[1]
 
     def show_passing(self, ids: NDArray[np.int64] | None) -> None:
@@ -208,15 +231,19 @@ class MapPanel(QWidget):
         """Of a million points it takes a moment."""
         keys, ids, samples = self.canvas.points.keys, self._passing, list(self._session.samples.values())
         if ids is None:
-            self.canvas.let_pass(None)
+            self._let_pass(None)
             return
 
         def done(passing: NDArray[np.bool_]) -> None:
             if keys is self.canvas.points.keys and ids is self._passing:
-                self.canvas.let_pass(passing)
+                self._let_pass(passing)
 
         self._session.maths.ask(lambda: points_passing(keys, ids, samples), on_done=done,
                                 on_failed=self._session.failed.emit)
+
+    def _let_pass(self, passing: NDArray[np.bool_] | None) -> None:
+        self.canvas.let_pass(passing)
+        self.recoloured.emit()
 
     # ---- colours ----------------------------------------------------------------------------------------------
 
@@ -255,6 +282,7 @@ class MapPanel(QWidget):
         if names.any() or self.canvas.hidden.any():
             self.canvas.hide_points(names[self._colouring.codes] if not self._colouring.scale
                                     else np.zeros(len(self._colouring.codes), bool))
+        self.recoloured.emit()
 
     def _encoder_changed(self) -> None:
         self._forget_samples()
@@ -290,7 +318,8 @@ class MapPanel(QWidget):
                 self.canvas.move_point(key, place)
             return
         self.canvas.move_points(np.concatenate([self.canvas.points.places[: self._items_drawn],
-                                                self._sample_places[self._samples_drawn]]), fits=False)
+                                                self._sample_places[self._samples_drawn]]), fits=False,
+                                near=self.canvas.points.near)
 
     def _fused_moved(self, found: FusedPlace) -> None:
         if self._session.layout is None:
@@ -304,7 +333,7 @@ class MapPanel(QWidget):
             self._sample_places = np.vstack([self._sample_places, found.place])
             self._redraw()
         if self._session.current == -found.sample_id:
-            self.canvas.show_links([hit.item_id for hits in found.hits.values() for hit in hits[:4]])
+            self._link(found.hits)
 
     def _tell_state(self) -> None:
         session = self._session
@@ -325,17 +354,39 @@ class MapPanel(QWidget):
 
     # ---- picking ----------------------------------------------------------------------------------------------
 
-    def _picked(self, key: int, modifiers: Qt.KeyboardModifier) -> None:
+    def _turned(self) -> None:
+        """A map of three dimensions is turned by dragging, any other is not."""
+        turn = self._modes["turn"]
+        if turn.isHidden() is self.turning.is_solid:
+            turn.setVisible(self.turning.is_solid)
+            mode: Mode = "turn" if self.turning.is_solid else "pan"
+            self._modes[mode].setChecked(True)
+            self._use_mode(mode)
+
+    def _use_mode(self, mode: Mode) -> None:
+        self.canvas.mode = mode
+        self.modeChanged.emit(mode)
+
+    def _link(self, hits: Mapping[Modality, Sequence[Found]]) -> None:
+        """Lines from the current point to its neighbours."""
+        near = [hit.item_id for found in hits.values() for hit in found[:4]]
+        self.canvas.show_links(near)
+        self.linked.emit(near)
+
+    def pick(self, key: int, modifiers: Qt.KeyboardModifier) -> None:
+        """What was clicked is selected, with Ctrl beside what is."""
         if modifiers & Qt.KeyboardModifier.ControlModifier:
             self._session.select(self._session.selection ^ {key})
         else:
-            self._picked_alone(key)
+            self.pick_alone(key)
 
-    def _picked_alone(self, key: int) -> None:
+    def pick_alone(self, key: int) -> None:
+        """Select this, and show it."""
         self._session.select([key])
         self._session.focus(key)
 
-    def _lassoed(self, keys: NDArray[np.int64], modifiers: Qt.KeyboardModifier) -> None:
+    def lasso(self, keys: NDArray[np.int64], modifiers: Qt.KeyboardModifier) -> None:
+        """What was surrounded is selected; with Ctrl also, with Alt no more."""
         if modifiers & Qt.KeyboardModifier.AltModifier:
             self._session.select(self._session.selection - keys)
         elif modifiers & Qt.KeyboardModifier.ControlModifier:
@@ -347,34 +398,21 @@ class MapPanel(QWidget):
         self.canvas.show_selection(self._session.selection.keys, self._session.current)
 
     def _current_changed(self) -> None:
-        self.canvas.show_links([])
+        self._link({})
         self._show_selection()
         if self._session.current is not None:
             self.canvas.centre_on(self._session.current)
 
     def _hovered(self, key: int | None) -> None:
         self.hovered = key
+        self.point_at(key)
         if key is None:
             self._card.hide()
             return
-        item, sample = self._face(key), self._session.samples.get(-key)
-        title = sample.name if sample else item.title if item else ""
-        self._card.show_item(item, title)
+        self._card.show_item(self.faces.item(key), self.faces.title(key))
         self.canvas.place_above(key, self._card)
 
-    def _face(self, key: int) -> Item | None:
-        """The item of a point; of a sample its picture, if it has one."""
-        if key not in self._faces:
-            if len(self._faces) >= MOST_FACES:
-                self._faces.clear()
-            items, sample = self._session.items, self._session.samples.get(-key)
-            members = (items.get(i) for i in sample.item_ids) if sample else ()
-            self._faces[key] = items.get(key) or next((i for i in members if i and i.modality == "image"), None)
-        return self._faces[key]
-
-    def _draw_face(self, painter: QPainter, box: QRect, key: int) -> None:
-        item, sample = self._face(key), self._session.samples.get(-key)
-        if item is not None:
-            draw_item(painter, box, item, self._previews.get(item))
-        elif sample is not None:
-            painter.drawText(box, int(Qt.TextFlag.TextWordWrap | Qt.AlignmentFlag.AlignCenter), sample.name)
+    def point_at(self, key: int | None) -> None:
+        """Mark the point that is under the pointer here or on a map beside, or none."""
+        self.canvas.show_pointed(key)
+        self.pointed.emit(key)

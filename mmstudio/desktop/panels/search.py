@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QMimeData, Qt, Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage, QKeyEvent, QKeySequence
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
 from mmstudio import paths
 from mmstudio.desktop.asking import Answer
-from mmstudio.desktop.heat import as_pixels
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, tr
 from mmstudio.desktop.theme import THEME, icon
 from mmstudio.desktop.widgets.empty import EmptyState
+from mmstudio.desktop.widgets.given import given, is_given
 from mmstudio.desktop.widgets.hits import HitsView
 from mmstudio.desktop.widgets.question_bar import QuestionBar, Where
 from mmstudio.errors import StudioError
@@ -73,19 +70,13 @@ class SearchBox(QLineEdit):
 
     def take(self, mime: QMimeData) -> bool:
         """Search with what was dropped or pasted; False where it is only text."""
-        urls = [url.toLocalFile() for url in mime.urls() if url.isLocalFile()]
-        if urls:
-            self.fileGiven.emit(Path(urls[0]), Path(urls[0]).name)
-            return True
-        if mime.hasImage():
-            with tempfile.NamedTemporaryFile(prefix="mmstudio-", suffix=".png", delete=False) as file:
-                pass
-            self.fileGiven.emit(save_image(as_pixels(QImage(mime.imageData())), Path(file.name)), tr("pasted picture"))
-            return True
-        return False
+        found = given(mime)
+        if found is not None:
+            self.fileGiven.emit(*found)
+        return found is not None
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if event.mimeData().hasUrls() or event.mimeData().hasImage():
+        if is_given(event.mimeData()):
             event.acceptProposedAction()
         else:
             super().dragEnterEvent(event)
@@ -95,17 +86,6 @@ class SearchBox(QLineEdit):
             event.acceptProposedAction()
         else:
             super().dropEvent(event)
-
-
-def save_image(pixels: NDArray[np.uint8], file: Path) -> Path:
-    """A pasted picture, ``(h, w, 4)`` RGBA, as a PNG, in any thread. Raises StudioError."""
-    from PIL import Image
-
-    try:
-        Image.fromarray(pixels).save(file)
-    except OSError as error:
-        raise StudioError("The pasted picture could not be written.", path=file, hint="Is the disk full?") from error
-    return file
 
 
 def save_text(text: bytes, file: Path) -> Path:

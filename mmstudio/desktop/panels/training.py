@@ -40,7 +40,7 @@ from mmstudio.errors import StudioError
 from mmstudio.training.baseline_runs import lacking
 from mmstudio.training.beside import VECTORS
 from mmstudio.training.job import RUN
-from mmstudio.training.runs import Run
+from mmstudio.training.runs import Run, is_classifier
 from mmstudio.training.sweep import KeptSweep
 
 MOST_OVERLAID = 10
@@ -52,11 +52,12 @@ _HIDDEN = "hidden columns of runs"
 
 class TrainingPanel(QWidget):
     """A table of runs beside their curves, results, differences and what repeats them. ``againWanted`` gives the job
-    of a run that the person wants to train anew, perhaps changed.
+    of a run that the person wants to train anew, perhaps changed; ``labelWanted`` a run that shall label items.
     """
 
     trainWanted = Signal()
     againWanted = Signal(object)
+    labelWanted = Signal(object)
 
     def __init__(self, session: Session, learning: Learning, previews: Previews) -> None:
         super().__init__()
@@ -71,8 +72,8 @@ class TrainingPanel(QWidget):
         self._buttons = {name: QPushButton(title) for name, title in (
             ("train", tr("Train…")), ("pause", tr("Pause")), ("run", tr("Continue")), ("stop", tr("Stop")),
             ("baselines", tr("Baselines")), ("raw", tr("Baselines on media")), ("apply", tr("Tell the library")),
-            ("some", tr("Tell the selection")), ("encoder", tr("Read with it")), ("export", tr("Export…")),
-            ("remove", tr("Delete")))}
+            ("some", tr("Tell the selection")), ("label", tr("Label items…")),
+            ("encoder", tr("Read with it")), ("export", tr("Export…")), ("remove", tr("Delete")))}
         self._stack = QStackedWidget()
         self._names: list[str] = []
         self._titles: list[tuple[str, str]] = []
@@ -98,7 +99,9 @@ class TrainingPanel(QWidget):
         column.addLayout(_row(self.filter, self._columns))
         column.addWidget(self.table, 1)
         column.addWidget(self.told)
-        column.addLayout(_row(*self._buttons.values(), None))
+        for names in (("train", "pause", "run", "stop", "export", "remove"),
+                      ("baselines", "raw", "apply", "some", "label", "encoder")):
+            column.addLayout(_row(*(self._buttons[name] for name in names), None))
         for page, title in ((self.curves, tr("Curves")), (self.results, tr("Results")),
                             (self.between, tr("Start to best")), (self.differences, tr("Differences")),
                             (self.repeat, tr("Repeat"))):
@@ -133,6 +136,8 @@ class TrainingPanel(QWidget):
         self._columns.clicked.connect(lambda: table.column_menu().popup(
             self._columns.mapToGlobal(self._columns.rect().bottomLeft())))
         self.results.chosen.connect(self._session.select)
+        self.results.thresholdsChosen.connect(
+            lambda fitted: self._with_run(lambda run: learning.choose_thresholds(run, fitted)))
         self.repeat.againWanted.connect(lambda: self._with_run(lambda run: self.againWanted.emit(run.job)))
         self.sweep.chosen.connect(self._choose)
         self.sweep.filterWanted.connect(self.filter.setText)
@@ -148,6 +153,8 @@ class TrainingPanel(QWidget):
         self._buttons["some"].setToolTip(tr("What the run tells of the selected items, even while it is paused"))
         self._buttons["some"].clicked.connect(
             lambda: self._with_run(lambda run: learning.apply(run, self._session.selection)))
+        self._buttons["label"].setToolTip(tr("Tell every item its class with how sure the run is, beside what is true"))
+        self._buttons["label"].clicked.connect(lambda: self._with_run(self.labelWanted.emit))
         self._buttons["encoder"].setToolTip(tr("Encode the project with what this run learned; the map moves there"))
         self._buttons["encoder"].clicked.connect(
             lambda: self._with_run(lambda run: self._session.choose_model(f"{RUN}{run.folder.name}")))
@@ -271,7 +278,7 @@ class TrainingPanel(QWidget):
         self._evaluate([run for run in chosen if run.state.status == "done"])
         self._show_results(chosen)
         self.tabs.setTabVisible(self.tabs.indexOf(self.differences), len(chosen) > 1)
-        is_between = bool(chosen) and BetweenPage.is_of(chosen[0])
+        is_between = bool(chosen) and chosen[0].state.status == "done" and chosen[0].beside is None
         self.tabs.setTabVisible(self.tabs.indexOf(self.between), is_between)
         if is_between:
             self.between.show_run(chosen[0])
@@ -289,6 +296,7 @@ class TrainingPanel(QWidget):
                   and run.job.task != "alignment")
         self._buttons["apply"].setVisible(useful)
         self._show_some()
+        self._buttons["label"].setVisible(run is not None and is_classifier(run))
         self._buttons["encoder"].setVisible(run is not None and run.job.makes_vectors and run.state.best_epoch >= 0)
         on_vectors, on_media = lacking(run, self._learning.runs) if run is not None else (False, False)
         self._buttons["baselines"].setVisible(on_vectors)

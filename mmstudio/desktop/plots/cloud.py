@@ -24,13 +24,14 @@ Behind = Callable[[Callable[[], Any], Callable[[Any], None]], None]
 @dataclass
 class Points:
     """What is drawn: ``keys (n,)``, ``places (n, 2)`` float32, ``shapes (n,)`` and ``columns (n,)`` int64, the rows of
-    the shapes and of the colours.
+    the shapes and of the colours. ``near (m,)`` of 0..1 is how near the first m of them are, where the map is deep.
     """
 
     keys: NDArray[np.int64]
     places: NDArray[np.float32]
     shapes: NDArray[np.int64]
     columns: NDArray[np.int64]
+    near: NDArray[np.float32] | None = None
 
     @classmethod
     def none(cls) -> Points:
@@ -73,8 +74,9 @@ class Cloud:
         self._columns = columns.astype(np.uint16)[self.grid.rows]
         self._recode()
 
-    def place(self, places: NDArray[np.float32]) -> None:
+    def place(self, places: NDArray[np.float32], near: NDArray[np.float32] | None = None) -> None:
         """Put the first ``len(places)`` points elsewhere."""
+        self.points.near = near
         self.points.places = np.concatenate([places, self.points.places[len(places):]])  # the old may be being sorted
         self._sort()
 

@@ -51,12 +51,13 @@ class Span:
 
 @dataclass
 class Drawn:
-    """One run's curves in one plot."""
+    """One run's curves in one plot, or one of several quantities that are drawn together, with its ``label``."""
 
     key: str
     title: str
     colour: QColor
     curves: list[Curve]
+    label: str = ""
 
 
 @dataclass
@@ -265,7 +266,12 @@ class CurvePlot(QWidget):
         painter.setPen(QColor(c.text))
         title = painter.fontMetrics().elidedText(self.title, Qt.TextElideMode.ElideRight, int(area.width()))
         painter.drawText(QRectF(area.left(), 2, area.width(), line + 2), int(middle), title)
+        left = area.left() + painter.fontMetrics().horizontalAdvance(title) + 14
         painter.setFont(self._small)
+        for label, colour in dict.fromkeys((one.label, one.colour.name()) for one in self.drawn if one.label):
+            painter.setPen(QColor(colour))
+            painter.drawText(QRectF(left, 2, area.right() - left, line + 2), int(middle), label)
+            left += QFontMetricsF(self._small).horizontalAdvance(label) + 10
         if not anything:
             painter.setPen(QColor(c.faint))
             painter.drawText(area, int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap), self.nothing)

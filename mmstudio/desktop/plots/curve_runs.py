@@ -13,7 +13,9 @@ Axis = Literal["step", "epoch", "seconds"]
 AXES: tuple[Axis, ...] = ("step", "epoch", "seconds")
 LOSS, VALIDATION_LOSS, RATE = "loss", "validation/loss", "rate"
 _SINGLE = ("loss", "lr", "norm", "temperature")
-_GROUPS = ("alone", "weights", "balance", "validation")
+_GROUPS = ("alone", "weights", "balance", "memory", "validation")
+_UNITS = {"memory": 1e-9}
+"""Groups that are drawn in another unit than told in: gigabytes."""
 _MOST = 200
 """Quantities of one run."""
 _RATE_SECONDS = 0.2
@@ -77,7 +79,8 @@ class RunLines:
             if isinstance(members, dict):
                 for name, value in members.items():
                     if name:
-                        more.setdefault(f"{group}/{name}", []).append((step, self._seconds, _number(value)))
+                        more.setdefault(f"{group}/{name}", []).append(
+                            (step, self._seconds, _number(value) * _UNITS.get(group, 1.0)))
 
     def _learn_epoch(self, line: dict[str, Any], step: float) -> None:
         """A validation ends its epoch; else the last line before the second epoch ended the first."""

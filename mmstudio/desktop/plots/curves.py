@@ -32,6 +32,10 @@ _ROW = 19
 """Pixels of one run in the legend."""
 
 
+TOGETHER = {"weights": "Fusion weights", "memory": "Peak memory, GB"}
+"""Groups whose members are drawn in one plot, each in its own colour."""
+
+
 def run_colour(slot: int) -> QColor:
     """Okabe-Ito, then violet and the colour of text; what is too pale for a light theme is darkened."""
     colour = QColor((*OKABE_ITO, "#9467BD", colours().text)[slot % MOST_RUNS])
@@ -46,13 +50,24 @@ def quantity_title(name: str) -> str:
     """How a person calls a quantity."""
     group, _, member = name.partition("/")
     if not member:
+        if name in TOGETHER:
+            return tr(TOGETHER[name])
         return {"loss": tr("Loss"), "lr": tr("Learning rate"), "norm": tr("Gradient norm"),
                 "temperature": tr("Temperature"), RATE: tr("Steps per second")}[name]
     if group == "validation":
         return tr("{} (validation)").format(member[:1].upper() + member[1:])
-    member = " - ".join(modality_name(part) if part in MODALITY_NAMES else part for part in member.split(" - "))
-    return {"alone": tr("Loss: {}"), "weights": tr("Fusion weight: {}"), "balance": tr("Balance: {}")}[group].format(
-        member)
+    return {"alone": tr("Loss: {}"), "balance": tr("Balance: {}")}[group].format(member_title(member))
+
+
+def member_title(member: str) -> str:
+    """“Pictures - Texts”, or what of a computer has memory."""
+    return " - ".join(modality_name(part) if part in MODALITY_NAMES else tr(part) for part in member.split(" - "))
+
+
+def _offered(name: str) -> str:
+    """What is chosen to see a quantity: itself, or the group that is drawn together."""
+    group = name.partition("/")[0]
+    return group if group in TOGETHER else name
 
 
 def _rank(name: str) -> tuple[int, int]:
@@ -61,7 +76,8 @@ def _rank(name: str) -> tuple[int, int]:
     """
     group, _, member = name.partition("/")
     first = ("accuracy", "macro F1", "micro F1", "R²", "MAE", "recall at 1", "recall at 5")
-    return (("validation", "lr", "norm", "alone", "weights", "balance", "temperature", RATE, "loss").index(group),
+    groups = ("validation", "lr", "norm", "weights", "alone", "balance", "temperature", "memory", RATE, "loss")
+    return (groups.index(group),
             first.index(member) if member in first else len(first))
 
 
@@ -309,12 +325,15 @@ class CurvesView(QWidget):
         """Put runs and quantities where they belong, and draw."""
         told = list(dict.fromkeys(name for run in self._runs.values() for name in run.names))
         self._stack.setCurrentIndex(1 if told else 0)
-        self._fill_quantities(sorted((name for name in told if name != LOSS), key=_rank))
+        offered = dict.fromkeys(_offered(name) for name in told if name != LOSS)
+        self._fill_quantities(sorted(offered, key=_rank))
         self.legend.show_runs([(key, title, self.colour_of(key)) for key, title in self._titles.items()])
         self._make_room()
         chosen = self._shown_quantity()
         self.loss.show_curves(tr("Loss"), self._drawn("left", [LOSS, VALIDATION_LOSS]))
-        self.chosen.show_curves(quantity_title(chosen) if chosen else "", self._drawn("right", [chosen]))
+        self.chosen.show_curves(quantity_title(chosen) if chosen else "", self._together(
+            chosen, [name for name in told if _offered(name) == chosen]) if chosen in TOGETHER else
+            self._drawn("right", [chosen]))
         self._renew()
 
     def _fill_quantities(self, names: list[str]) -> None:
@@ -341,11 +360,22 @@ class CurvesView(QWidget):
                 found.append(Drawn(key, title, self.colour_of(key), curves))
         return found
 
+    def _together(self, group: str, names: list[str]) -> list[Drawn]:
+        """The members of a group, in colours of their own; of several runs each run's lie one over the other."""
+        found, runs = [], self._drawn("right", names)
+        for run in runs:
+            for curve in run.curves:
+                member = member_title(curve.name.removeprefix(f"{group}/"))
+                found.append(Drawn(run.key, f"{member} · {run.title}" if len(runs) > 1 else member,
+                                   run_colour(1 + names.index(curve.name)), [curve], member))
+        return found
+
     def _curve(self, side: str, key: str, name: str) -> Curve:
         """Kept as long as its run is shown and no other quantity takes its side."""
         if (side, key, name) not in self._made:
             if side == "right":
-                self._made = {kept: curve for kept, curve in self._made.items() if kept[:2] != (side, key)}
+                self._made = {kept: curve for kept, curve in self._made.items()
+                              if kept[:2] != (side, key) or _offered(kept[2]) == _offered(name)}
             self._made[side, key, name] = Curve(self._runs[key], name)
         return self._made[side, key, name]
 

@@ -28,6 +28,8 @@ MOST_NEAR, NEAR = 2000, 2.5
 PICTURE, GAP = 72, 6
 """Pixels of the smallest picture's cell, of which the gap is left free. It grows with the map to twice that; then there
 is room for more."""
+NEARER = np.float32(1.5)
+"""How many times larger the nearest point of a deep map is drawn than one in the middle, and that than the furthest."""
 _DETAIL = 2.5e6
 """Pixels of a picture of density; a larger screen's are drawn coarser."""
 _SAMPLE = SHAPES.index("sample")
@@ -45,6 +47,7 @@ class Drawing:
         self.flight: Flight | None = None
         self.palette: list[QColor] = []
         self.current: int | None = None
+        self.pointed: int | None = None
         self.links: list[int] = []
         self.face: Face | None = None
         self.shows_pictures = True
@@ -84,7 +87,9 @@ class Drawing:
         self._draw_shapes(painter, rows, scene.count, width, height)
         if self._is_near(scene.count, width, height):
             self._draw_pictures(painter, width, height)
-        self._draw_ring(painter, scene.count, width, height)
+        self._draw_ring(painter, self.current, QColor(colours().text), scene.count, width, height)
+        if self.pointed != self.current:
+            self._draw_ring(painter, self.pointed, QColor(colours().accent), scene.count, width, height)
 
     def _flying(self) -> Scene:
         assert self.flight is not None
@@ -104,9 +109,17 @@ class Drawing:
                           lambda: Frame.of(scene, look, self.cloud, at, (width, height), fine))
 
     def _in_front_last(self, rows: Longs) -> Longs:
-        """In an order that prefers none of them, but samples lie under their items."""
+        """In an order that prefers none, or the nearer where the map is deep, but samples lie under their items."""
         points = self.cloud.points
-        return rows[np.lexsort((ranks(points.keys[rows]), points.shapes[rows] != _SAMPLE))]
+        order = ranks(points.keys[rows]) if points.near is None else self._nearness(rows)
+        return rows[np.lexsort((order, points.shapes[rows] != _SAMPLE))]
+
+    def _nearness(self, rows: Longs) -> Floats:
+        """Of 0..1; what has no depth is in the middle."""
+        near = self.cloud.points.near
+        if near is None:
+            return np.full(len(rows), 0.5, np.float32)
+        return np.where(rows < len(near), near[np.minimum(rows, len(near) - 1)], np.float32(0.5))
 
     def _draw_shapes(self, painter: QPainter, rows: Longs, count: int, width: int, height: int) -> None:
         if self._sprites is None:
@@ -116,6 +129,7 @@ class Drawing:
         shapes, columns = self.cloud.points.shapes[rows], self.cloud.points.columns[rows]
         pixels = self.transform.to_pixels(self.places(rows), width, height)
         sizes = np.float32(self._size(count)) * np.where(shapes == _SAMPLE, np.float32(1.25), np.float32(1))
+        sizes *= NEARER ** (2 * self._nearness(rows) - 1)
         codes = self.cloud.codes_of(rows)
         front = (codes >= self.cloud.number) & (codes < self.cloud.grey)
         rest = ~front
@@ -143,13 +157,14 @@ class Drawing:
             if row is not None and not self.cloud.hidden[row]:
                 painter.drawLine(origin, self.pixel_of(row, width, height) or origin)
 
-    def _draw_ring(self, painter: QPainter, count: int, width: int, height: int) -> None:
-        row = self.cloud.row(self.current)
+    def _draw_ring(self, painter: QPainter, key: int | None, colour: QColor, count: int, width: int,
+                   height: int) -> None:
+        row = self.cloud.row(key)
         at = self.pixel_of(row, width, height)
         if at is None or self.cloud.hidden[row] or any(row == pictured for _, pictured in self.pictures):
             return
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(QColor(colours().text), 2))
+        painter.setPen(QPen(colour, 2))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         radius = self._size(count) * (1.25 if self.cloud.points.shapes[row] == _SAMPLE else 1) * 0.62 + 4
         painter.drawEllipse(at, radius, radius)

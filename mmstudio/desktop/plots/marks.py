@@ -20,6 +20,8 @@ MOST_LINKS = 20_000
 WIDEST = 220
 """Pixels of a name."""
 _ROOM = 4
+_HEAD = 11
+"""Pixels of an arrow's head."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +33,27 @@ class Name:
     members: int
 
 
+@dataclass(frozen=True)
+class Arrow:
+    """From one place of the map to another."""
+
+    start: tuple[float, float]
+    end: tuple[float, float]
+
+
 @dataclass(frozen=True, eq=False)
 class Overlay:
     """All there is to draw. ``links (m, 2)`` are keys that a line joins, ``rings (r,)`` keys with a ring around."""
 
     names: tuple[Name, ...] = ()
+    arrows: tuple[Arrow, ...] = ()
     links: Keys = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     rings: Keys = field(default_factory=lambda: np.zeros(0, np.int64))
     axes: tuple[str, str] | None = None
     figures: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.names or len(self.links) or len(self.rings) or self.axes or self.figures)
+        return bool(self.names or self.arrows or len(self.links) or len(self.rings) or self.axes or self.figures)
 
 
 class Marks(QWidget):
@@ -96,6 +107,8 @@ class Marks(QWidget):
             key, near = self._rays
             painter.setPen(QPen(accent, 1.6))
             painter.drawLines(self._lines(np.array([(key, other) for other in near], np.int64)))
+        for overlay in self.shown.values():
+            self._draw_arrows(painter, overlay.arrows)
         self._draw_names(painter, [name for overlay in self.shown.values() for name in overlay.names])
         for overlay in self.shown.values():
             if overlay.axes:
@@ -132,6 +145,20 @@ class Marks(QWidget):
         pixels, there = self._pixels(rings)
         for x, y in pixels[there].tolist():
             painter.drawEllipse(QPointF(x, y), 9, 9)
+
+    def _draw_arrows(self, painter: QPainter, arrows: Sequence[Arrow]) -> None:
+        colour = QColor(colours().text)
+        painter.setPen(QPen(colour, 2.4))
+        painter.setBrush(colour)
+        for arrow in arrows:
+            ends = self._canvas.transform.to_pixels(np.array([arrow.start, arrow.end], np.float32), self.width(),
+                                                    self.height())
+            line = QLineF(*ends.ravel().tolist())
+            painter.drawEllipse(line.p1(), 4, 4)
+            if line.length() > _HEAD:
+                painter.drawLine(line)
+                wings = [QLineF.fromPolar(_HEAD, line.angle() + turn).p2() for turn in (155, 205)]
+                painter.drawPolygon([line.p2(), *(line.p2() + wing for wing in wings)])
 
     def _draw_names(self, painter: QPainter, names: list[Name]) -> None:
         """Larger clusters first, and none over another: the nearer the map, the more there is room for."""

@@ -28,7 +28,7 @@ from mmstudio.desktop.plots.flight import Flight
 from mmstudio.desktop.plots.transform import Transform
 from mmstudio.desktop.theme import THEME, colours
 
-Mode = Literal["pan", "lasso", "box"]
+Mode = Literal["pan", "lasso", "box", "turn"]
 HOVER_PIXELS, HOVER_MS = 14, 125
 PAN_PIXELS = 60
 _STEPS = {Qt.Key.Key_Left: (-1, 0), Qt.Key.Key_Right: (1, 0), Qt.Key.Key_Up: (0, 1), Qt.Key.Key_Down: (0, -1)}
@@ -39,7 +39,8 @@ _WHOLE = (Qt.Key.Key_0, Qt.Key.Key_Home)
 class Scatter(QWidget):
     """Draws points; tells what the person picked. It knows nothing of items.
 
-    ``lassoed`` brings the keys ``(n,)`` int64 and the keyboard's modifiers.
+    ``lassoed`` brings the keys ``(n,)`` int64 and the keyboard's modifiers, ``turned`` how many pixels to the right and
+    down were dragged where that turns.
     """
 
     picked = Signal(object, object)
@@ -47,6 +48,7 @@ class Scatter(QWidget):
     hovered = Signal(object)
     opened = Signal(object)
     cleared = Signal()
+    turned = Signal(float, float)
 
     def __init__(self, parent: QWidget | None = None, behind: Behind | None = None) -> None:
         super().__init__(parent)
@@ -105,13 +107,14 @@ class Scatter(QWidget):
         self.drawing.cloud.recolour(columns, len(palette))
         self.update()
 
-    def move_points(self, places: NDArray[np.float32], fits: bool = True) -> None:
+    def move_points(self, places: NDArray[np.float32], fits: bool = True,
+                    near: NDArray[np.float32] | None = None) -> None:
         """Put the first ``len(places)`` points elsewhere at once; those behind them (samples) stay. What is seen of the
         map ``fits`` all of it afterwards, if it did before.
         """
         self._forget_hover()
         self.drawing.flight = None
-        self.drawing.cloud.place(places)
+        self.drawing.cloud.place(places, near)
         if fits:
             self._fit_if_fitted()
         self.update()
@@ -148,6 +151,12 @@ class Scatter(QWidget):
         """Draw lines from the current point to these: its neighbours in the space."""
         self.drawing.links = keys
         self.update()
+
+    def show_pointed(self, key: int | None) -> None:
+        """Draw a ring around the point of this key, which is pointed at here or elsewhere."""
+        if key != self.drawing.pointed:
+            self.drawing.pointed = key
+            self.update()
 
     def show_contours(self, wanted: bool) -> None:
         """Draw lines around most of the points."""
@@ -235,7 +244,7 @@ class Scatter(QWidget):
         self._pressed = self._last = event.position()
         self._dragged = False
         shifted = event.modifiers() & (Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.AltModifier)
-        self._lasso = [event.position()] if shifted or self.mode != "pan" else []
+        self._lasso = [event.position()] if shifted or self.mode in ("lasso", "box") else []
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         at = event.position()
@@ -251,7 +260,11 @@ class Scatter(QWidget):
             self._forget_hover()
             self._lasso.append(at)
         else:
-            self._pan(self._last.x() - at.x(), at.y() - self._last.y())
+            if self.mode == "turn":
+                self._forget_hover()
+                self.turned.emit(at.x() - self._last.x(), at.y() - self._last.y())
+            else:
+                self._pan(self._last.x() - at.x(), at.y() - self._last.y())
             self.setCursor(Qt.CursorShape.ClosedHandCursor)
         self._last = at
         self.update()

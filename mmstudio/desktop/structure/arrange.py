@@ -23,11 +23,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from mmstudio.desktop.arranging import KINDS, QUICK, Arrangement, Layout, seen_from
+from mmstudio.desktop.arranging import KINDS, QUICK, Arrangement
 from mmstudio.desktop.behind import Behind
 from mmstudio.desktop.filtering import Rows
 from mmstudio.desktop.panels.map import MapPanel
-from mmstudio.desktop.plots.marks import Overlay
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.structure.beside import Reckoning
@@ -55,7 +54,6 @@ class ArrangePage(QWidget):
         super().__init__()
         self._session, self._map = session, map_
         self._behind, self._rows = Behind(session), Rows(session, self)
-        self._solid: Layout | None = None
         self.method, self.axes, self.measure, self.target = QComboBox(), QComboBox(), QComboBox(), QComboBox()
         self.neighbours = QSlider(Qt.Orientation.Horizontal, minimum=0, maximum=100)
         self.distance = QSlider(Qt.Orientation.Horizontal, minimum=0, maximum=99, value=10)
@@ -119,11 +117,11 @@ class ArrangePage(QWidget):
         self.start.clicked.connect(self.arrange)
         for words in (self.right, self.upwards):
             words.returnPressed.connect(self.arrange)
-        self.progress.stop_button.clicked.connect(session.cancel_arranging)
+        self.progress.stop_button.clicked.connect(session.mapping.cancel)
         for slider in (self.around, self.above):
-            slider.valueChanged.connect(lambda _: self._turn())
+            slider.valueChanged.connect(lambda _: self._map.turning.to(self.around.value(), self.above.value()))
+        self._map.turning.changed.connect(self._turned)
         session.arranged.connect(self._arranged)
-        session.layoutChanged.connect(self._laid_out)
         session.projectOpened.connect(self._opened)
         self._rows.changed.connect(self._ask_columns)
         self._tell_neighbours()
@@ -135,7 +133,7 @@ class ArrangePage(QWidget):
         """Show what matters for the method."""
         method = self.method.currentData()
         supervised = method == "umap" and bool(self.target.currentData())
-        solid = self._solid is not None
+        solid = self._map.turning.is_solid
         shown = {"near": method in ("umap", "pacmap"), "distance": method == "umap", "perplexity": method == "tsne",
                  "axes": method in ("umap", "pacmap", "pca"), "metric": method not in ("auto", "words"),
                  "target": method == "umap", "strength": supervised, "seed": method in ("umap", "pacmap", "tsne"),
@@ -182,10 +180,10 @@ class ArrangePage(QWidget):
         elif self.method.currentData() == "umap" and self.target.currentData():
             self._rows.ask(
                 partial(_categories, name=self.target.currentData()),
-                lambda found: self._session.arrange_anew(replace(arrangement, target_ids=found[0], target=found[1])),
+                lambda found: self._session.mapping.anew(replace(arrangement, target_ids=found[0], target=found[1])),
                 self._session.failed.emit)
         else:
-            self._session.arrange_anew(arrangement)
+            self._session.mapping.anew(arrangement)
 
     def _arrange_by_words(self) -> None:
         session, words = self._session, (self.right.text().strip(), self.upwards.text().strip())
@@ -195,33 +193,23 @@ class ArrangePage(QWidget):
             return
         self._behind.ask(
             lambda: np.stack([project.query(encoder, one) for one in words]),
-            lambda axes: session.arrange_anew(Arrangement(axes=axes, titles=words)), by_model=True)
+            lambda axes: session.mapping.anew(Arrangement(axes=axes, titles=words)), by_model=True)
 
     def _arranged(self, progress: Progress | None) -> None:
         self.progress.show_step(progress)
 
     def _opened(self) -> None:
-        self._map.marks.put("axes", None)
-        self._solid = None
         self._method_chosen()
 
-    def _laid_out(self, layout: Layout) -> None:
-        if not layout.final:
-            return
-        arrangement = layout.arrangement
-        by_words = arrangement is not None and arrangement.axes is not None
-        self._map.marks.put("axes", Overlay(axes=tuple(tr("closer to “{}” →").format(title)  # type: ignore[arg-type]
-                                                       for title in arrangement.titles))
-                            if arrangement is not None and by_words else None)
-        self._solid = layout if layout.solid is not None else None
-        self._method_chosen()
-        if self._solid is not None and (self.around.value() or self.above.value()):
-            self._turn()
-
-    def _turn(self) -> None:
-        """Look at a map of three dimensions from another side."""
-        if self._solid is not None and self._solid.solid is not None and self._session.layout is not None:
-            self._session.show_side(seen_from(self._solid.solid, self.around.value(), self.above.value()))
+    def _turned(self) -> None:
+        """The sliders say from where the map is seen."""
+        turning = self._map.turning
+        for slider, angle in ((self.around, turning.around), (self.above, turning.above)):
+            slider.blockSignals(True)
+            slider.setValue(round(angle))
+            slider.blockSignals(False)
+        if turning.is_solid != self._form.isRowVisible(self.around):
+            self._method_chosen()
 
 
 def _neighbours_of(step: int) -> int:

@@ -72,11 +72,14 @@ class BridgePage(QWidget):
         layout.addLayout(right, 2)
         self.start.clicked.connect(self.measure)
         self.other.activated.connect(lambda _: self._clear())
-        self.bring.toggled.connect(lambda on: session.use_bridge(self.found if on else None))
+        self.bring.clicked.connect(self._bring)
+        session.bridged.connect(self._follow)
         session.projectOpened.connect(self._look)
         session.encoderChanged.connect(self._look)
         session.vectorsChanged.connect(self._look_again)
-        self._look()
+        self._offer([])
+        self._follow()
+        self._look_again()
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -92,14 +95,15 @@ class BridgePage(QWidget):
 
     def _look_again(self) -> None:
         project, encoder = self._session.project, self._session.encoder
-        if project is not None and encoder is not None and self.isVisible() and self.found is None:
+        if project is not None and encoder is not None and self.isVisible() and not (self.found and self._keys):
             own = space_key(encoder)
             self._looking.ask(lambda: [key for key in project.spaces() if key != own], self._offer)
 
     def _offer(self, keys: list[SpaceKey]) -> None:
         found = {key.digest: key for key in keys}
         if found != self._keys:
-            before, self._keys = self.other.currentData(), found
+            before = self.found.source.digest if self.found is not None else self.other.currentData()
+            self._keys = found
             self.other.clear()
             for digest, key in found.items():
                 self.other.addItem(key.space, digest)
@@ -108,7 +112,21 @@ class BridgePage(QWidget):
         self.other.setEnabled(bool(keys))
         self.told.setText(tr(NOTE if keys else NONE))
 
+    def _bring(self, wanted: bool) -> None:
+        bridge = self.found if wanted else None
+        self._session.use_bridge(bridge)
+        self._session.kept_bridge.keep(bridge)
+
+    def _follow(self) -> None:
+        """The bridge of last time stands again, or there is none any more."""
+        bridge = self._session.bridge
+        if bridge is not None and bridge is not self.found:
+            self._show(bridge)
+            self.other.setCurrentIndex(self.other.findData(bridge.source.digest))
+        self.bring.setChecked(bridge is not None)
+
     def _clear(self) -> None:
+        self._session.use_bridge(None)
         self.found = None
         self._behind.forget()
         self.table.setRowCount(0)

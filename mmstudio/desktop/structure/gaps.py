@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 from PySide6.QtWidgets import (
@@ -15,10 +16,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from mmstudio.desktop.arranging import Layout
 from mmstudio.desktop.behind import Behind
 from mmstudio.desktop.measured_gap import Gap, measured
 from mmstudio.desktop.panels.map import MapPanel
-from mmstudio.desktop.plots.marks import Overlay
+from mmstudio.desktop.plots.marks import Arrow, Name, Overlay
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.sample_rows import SampleRows, links_of
 from mmstudio.desktop.session import Session
@@ -43,20 +45,23 @@ class GapPage(QWidget):
 
     def __init__(self, session: Session, map_: MapPanel) -> None:
         super().__init__()
-        self._session, self._map, self._behind = session, map_, Behind(session)
+        self._session, self._map = session, map_
+        self._behind, self._centring = Behind(session), Behind(session)
         self.found: Gap | None = None
         self.start, self.progress = QPushButton(tr("Measure")), Reckoning(session)
         self.start.setProperty("primary", True)
         self.links = QCheckBox(tr("Lines between the items of each sample on the map"))
+        self.centres = QCheckBox(tr("Centres and the gaps between them on the map"))
         self.closed = QCheckBox(tr("Close the gap on the map"), checked=session.arrangement.closes_gap)
         self.searched = QCheckBox(tr("Close the gap in searches"), checked=session.asking.closes_gap)
+        session.asking.changed.connect(self._follow_search)
         self.told, self.joint = QLabel(tr(NOTE), wordWrap=True), QLabel(wordWrap=True)
         self.told.setProperty("faint", True)
         self.modal, self.pairs = (plain_table([tr(title) for title in titles]) for titles in (MODAL, PAIRS))
         self.modal.setAccessibleName(tr("Modalities"))
         self.pairs.setAccessibleName(tr("Pairs of modalities"))
         left = QVBoxLayout()
-        for widget in (self.start, self.links, self.closed, self.searched, self.told):
+        for widget in (self.start, self.links, self.centres, self.closed, self.searched, self.told):
             left.addWidget(widget)
         left.addStretch(1)
         left.addWidget(self.progress)
@@ -70,6 +75,7 @@ class GapPage(QWidget):
         layout.addLayout(right, 3)
         self.start.clicked.connect(self.measure)
         self.links.toggled.connect(lambda _: self._draw_links())
+        self.centres.toggled.connect(lambda _: self._draw_centres())
         self.closed.toggled.connect(self._close_on_map)
         self.searched.toggled.connect(session.asking.close_gap)
         session.samplesChanged.connect(self._draw_links)
@@ -90,6 +96,12 @@ class GapPage(QWidget):
             self._session.noted.emit(tr("It needs items with vectors."))
             return
         self.progress.start(partial(_measured, self._session.aside, view, samples), self._show)
+
+    def _follow_search(self) -> None:
+        """Another project or model is searched as it was."""
+        self.searched.blockSignals(True)
+        self.searched.setChecked(self._session.asking.closes_gap)
+        self.searched.blockSignals(False)
 
     def _show(self, found: Gap) -> None:
         self.found = found
@@ -114,15 +126,17 @@ class GapPage(QWidget):
             told += tr(" Recall is of {} of {} samples, drawn at random.").format(count(found.recalled),
                                                                                  count(found.samples))
         self.joint.setText(told)
+        self._draw_centres()
 
     def _close_on_map(self, wanted: bool) -> None:
-        self._session.arrange_anew(replace(self._session.arrangement, closes_gap=wanted))
+        self._session.mapping.anew(replace(self._session.arrangement, closes_gap=wanted))
 
     def _laid_out(self) -> None:
         """Another page may have said otherwise."""
         self.closed.blockSignals(True)
         self.closed.setChecked(self._session.arrangement.closes_gap)
         self.closed.blockSignals(False)
+        self._draw_centres()
 
     def _draw_links(self) -> None:
         self._behind.forget()
@@ -132,6 +146,31 @@ class GapPage(QWidget):
         items, samples = self._session.items.copy(), list(self._session.samples.values())
         self._behind.ask(partial(links_of, items, samples),
                          lambda links: self._map.marks.put("gap", Overlay(links=links)))
+
+
+    def _draw_centres(self) -> None:
+        """Where each modality's middle is on the map, and arrows from one to another with the gap's true length."""
+        self._centring.forget()
+        layout = self._session.layout
+        if not self.centres.isChecked() or layout is None or not layout.final:
+            self._map.marks.put("centres", None)
+            return
+        lengths = {(pair.one, pair.other): pair.length for pair in self.found.between} if self.found else {}
+        self._centring.ask(partial(_centres, layout, lengths), lambda found: self._map.marks.put("centres", found))
+
+
+def _centres(layout: Layout, lengths: dict[tuple[str, str], float]) -> Overlay:
+    """In the pool."""
+    names = sorted(set(np.unique(layout.modalities).tolist()))
+    at = {name: tuple(layout.places[layout.modalities == name].mean(axis=0).tolist()) for name in names}
+    titles = [Name(modality_name(name), place, len(layout.keys)) for name, place in at.items()]
+    arrows = []
+    for one, other in combinations(names, 2):
+        arrows.append(Arrow(at[one], at[other]))
+        if (one, other) in lengths:
+            middle = (at[one][0] + at[other][0]) / 2, (at[one][1] + at[other][1]) / 2
+            titles.append(Name(tr("gap {:.2f}").format(lengths[one, other]), middle, 0))
+    return Overlay(names=tuple(titles), arrows=tuple(arrows))
 
 
 def _measured(aside: Aside, view: VectorView, samples: list[Sample]) -> Work[Gap]:

@@ -14,13 +14,14 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QProgressBar,
     QPushButton,
-    QTabBar,
     QVBoxLayout,
     QWidget,
 )
 
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import modality_name, tr
+from mmstudio.desktop.why.box_game import BoxGame
+from mmstudio.desktop.why.hover import Hover
 from mmstudio.desktop.why.newest import Newest
 from mmstudio.desktop.why.other_model import MODEL, OtherModel, offer
 from mmstudio.desktop.why.sides import (
@@ -39,18 +40,17 @@ from mmstudio.desktop.why.sides import (
 )
 from mmstudio.desktop.why.verdict import show_verdict, verdict_told
 from mmstudio.desktop.widgets.item_face import ItemFace
+from mmstudio.desktop.widgets.member_chips import MemberChips
 from mmstudio.desktop.widgets.shares import Shares
 from mmstudio.errors import StudioError
+from mmstudio.explain.figure import Caption
 from mmstudio.explain.maps import RelevanceMap
 from mmstudio.explain.methods import METHODS, named
-from mmstudio.explain.pairs import Pair, nearest_token
+from mmstudio.explain.pairs import Pair
 from mmstudio.explain.trust import rank_correlation
 from mmstudio.library import Item, Sample
 from mmstudio.media import MODALITIES, MediaRef
 from mmstudio.progress import Progress
-
-ROOM = 22
-"""Letters of a member's title on its chip."""
 
 
 class ScorePage(QWidget):
@@ -66,6 +66,7 @@ class ScorePage(QWidget):
         self._shown: dict[int, Shown] = {}
         self._other = OtherModel()
         self._searched: Outside | None = None
+        self._searched_title = ""
         self._asked: tuple[Chosen, Chosen] | None = None
         self._members: list[int | None] = [None, None]
         self._refused: Refused = {}
@@ -76,7 +77,8 @@ class ScorePage(QWidget):
         self.judge, self.cancel = QPushButton(tr("Is it true?")), QPushButton(tr("Stop"))
         self.progress = QProgressBar(textVisible=False, maximum=1000)
         self.faces = ItemFace(session), ItemFace(session)
-        self.members = _chips(tr("Members of the sample")), _chips(tr("Members of the other sample"))
+        self.boxes, self.hover = BoxGame(self.faces, self), Hover(session, self)
+        self.members = MemberChips(tr("Members of the sample")), MemberChips(tr("Members of the other sample"))
         self.verdicts = QLabel(wordWrap=True), QLabel(wordWrap=True)
         self.shares = Shares()
         self._build()
@@ -103,8 +105,9 @@ class ScorePage(QWidget):
         ways.addWidget(self.beside, 1)
         state.addWidget(self.score)
         state.addWidget(self.badge, 1)
-        state.addWidget(self.cancel)
-        state.addWidget(self.judge)
+        state.addWidget(self.hover.how)
+        for button in (self.cancel, self.boxes.button, self.judge):
+            state.addWidget(button)
         for parts in zip(self.members, self.faces, self.verdicts, strict=True):
             column = QVBoxLayout()
             for part, stretch in zip(parts, (0, 1, 0), strict=True):
@@ -136,9 +139,12 @@ class ScorePage(QWidget):
         self.beside.activated.connect(lambda _: self.ask())
         self.judge.clicked.connect(self.judge_it)
         self.cancel.clicked.connect(self._work.cancel)
+        for part in (self.boxes, self.hover):
+            part.told.connect(self.told.setText)
+        self.hover.found.connect(self._show_hovered)
         for side, (face, members) in enumerate(zip(self.faces, self.members, strict=True)):
             face.hovered.connect(partial(self._hovered, side))
-            members.currentChanged.connect(partial(self._member_chosen, side))
+            members.chosen.connect(partial(self._member_chosen, side))
 
     def showEvent(self, event: QShowEvent) -> None:
         self.ask()
@@ -160,7 +166,8 @@ class ScorePage(QWidget):
         self._searched = asked if isinstance(asked, (Path, MediaRef)) else None
         self.outside.setVisible(self._searched is not None)
         if self._searched is not None:
-            self.outside.setText(tr("Compare with “{}”").format(parts[0].title[:60]))
+            self._searched_title = parts[0].title
+            self.outside.setText(tr("Compare with “{}”").format(self._searched_title[:60]))
         wanted = self._searched is not None and not self.words.isModified()
         if wanted and self.outside.isChecked():
             self.ask()
@@ -244,15 +251,17 @@ class ScorePage(QWidget):
             if isinstance(shown, (Item, str)):
                 self.faces[number].show_item(shown)
             self.faces[number].show_map(None)
+            self.boxes.show_known(self.faces[number])
 
-    def _member_chosen(self, side: int, at: int) -> None:
-        self._members[side] = self.members[side].tabData(at)
+    def _member_chosen(self, side: int, key: int | None) -> None:
+        self._members[side] = key
         self.ask()
 
     # ---- answers ------------------------------------------------------------------------------------------------
 
     def _forget_maps(self) -> None:
         self._pair, self._shown = None, {}
+        self.hover.show_pair(None)
         self.badge.clear()
         for label in self.verdicts:
             show_verdict(label, None)
@@ -270,6 +279,7 @@ class ScorePage(QWidget):
 
     def _started(self) -> None:
         self.progress.setValue(0)
+        self.boxes.button.setChecked(False)
         self.progress.setVisible(True)
         self.cancel.setVisible(True)
         self.judge.setEnabled(False)
@@ -278,6 +288,7 @@ class ScorePage(QWidget):
         self.progress.setVisible(False)
         self.cancel.setVisible(False)
         self.judge.setEnabled(bool(self._shown))
+        self.boxes.show_button()
 
     def _failed(self, error: StudioError) -> None:
         self.told.setText(str(error))
@@ -290,16 +301,16 @@ class ScorePage(QWidget):
             self._show_verdict(progress.fresh)
 
     def _done(self, notes: list[str]) -> None:
-        points = self._pair is not None and self._pair.between is not None and BESIDE not in self._shown
         self.told.setText(" ".join([tr(named(self.method.currentData()).text), *notes,
                                     tr("Point at a part to see what it is near to on the other side.")
-                                    if points else ""]))
+                                    if self.hover.ready else ""]))
 
     def _show(self, step: Step) -> None:
         if step.members is not None and step.member is not None:
             self._show_members(step.side, step.members, step.member)
         if step.pair is not None:
             self._pair = step.pair
+            self.hover.show_pair(None if self.beside.currentData() else step.pair)
             self._show_pair(step.pair)
         if step.shares is not None:
             names = {name: modality_name(name) for name in MODALITIES} if step.score is not None else {}
@@ -326,18 +337,8 @@ class ScorePage(QWidget):
         """A chip for each, the strongest first."""
         if side == SECOND and self.beside.currentData():
             return
-        chips = self.members[side]
-        chips.blockSignals(True)
-        while chips.count():
-            chips.removeTab(0)
-        for at, key in enumerate(members):
-            title = self._session.items[key].title if key in self._session.items else ""
-            chips.addTab(title.replace("&", "&&") if len(title) <= ROOM else f"{title[: ROOM - 1]}…")
-            chips.setTabData(at, key)
-            chips.setTabToolTip(at, title.replace("<", "‹"))
-        chips.setCurrentIndex(members.index(shown.id))
-        chips.blockSignals(False)
-        chips.setVisible(True)
+        items = self._session.items
+        self.members[side].show_members([(key, items[key].title if key in items else "") for key in members], shown.id)
         self.faces[side].show_item(shown)
         if side == FIRST and self.beside.currentData():
             self.faces[SECOND].show_item(shown)
@@ -356,12 +357,31 @@ class ScorePage(QWidget):
 
     def _draw(self) -> None:
         beside = self._shown.get(BESIDE if self.beside.currentData() else SECOND)
-        for face, one in zip(self.faces, (self._shown.get(FIRST), beside), strict=True):
-            face.show_map(one.found if one else None)
+        for side, (face, one) in enumerate(zip(self.faces, (self._shown.get(FIRST), beside), strict=True)):
+            face.show_map(one.found if one else None, self._caption(side, one) if one else None)
         if FIRST in self._shown and BESIDE in self._shown:
             one, other = self._shown[FIRST], self._shown[BESIDE]
             self.badge.setText(tr("Rank correlation {:.2f}").format(
                 rank_correlation(one.subject.parts, one.found, other.found)))
+
+    def _caption(self, side: int, shown: Shown) -> Caption:
+        """What a map is of; the score where it is that of the pair."""
+        first = side == FIRST or bool(self.beside.currentData())
+        item, query = (self._title(0 if first else 1), self._title(1 if first else 0))
+        ours = self._pair is not None and any(shown.subject is one for one in self._pair.sides)
+        return Caption.of(shown.subject.encoder, item, query, self._pair.score if self._pair and ours else None)
+
+    def _title(self, side: int) -> str:
+        """Of a sample that of the member that is shown."""
+        chosen = self._asked[side] if self._asked else ""
+        if isinstance(chosen, str):
+            return chosen
+        if isinstance(chosen, Sample):
+            member = self._session.items.get(self.members[side].key or 0)
+            return member.title if member else chosen.name
+        if isinstance(chosen, Item):
+            return chosen.title
+        return self._searched_title
 
     @property
     def _maps(self) -> list[RelevanceMap | None]:
@@ -369,15 +389,15 @@ class ScorePage(QWidget):
 
     def _hovered(self, side: int, position: int | None) -> None:
         """Show on the other side what the part under the pointer is near to."""
-        pair, found = self._pair, self._maps[side]
-        if pair is None or pair.between is None or self.beside.currentData():
-            return
-        tokens = pair.sides[side].explanation.token_positions
-        if position is None or found is None or tokens is None:
+        found = self._maps[side]
+        self.hover.point(side, position, found.positions if found else None)
+
+    def _show_hovered(self, side: int, found: RelevanceMap | None) -> None:
+        other = self._shown.get(side)
+        if found is None:
             self._draw()
-            return
-        token = nearest_token(tokens, found.positions, position)
-        self.faces[1 - side].show_map(pair.pointed(side, token))
+        else:
+            self.faces[side].show_map(found, self._caption(side, other) if other else None)
 
     # ---- is it true? --------------------------------------------------------------------------------------------
 
@@ -391,14 +411,7 @@ class ScorePage(QWidget):
     def _show_verdict(self, judged: Judged) -> None:
         show_verdict(self.verdicts[min(judged.side, SECOND)], judged.verdict)
         if judged.side == FIRST:
-            self.told.setText(verdict_told(judged.verdict))
-
-
-def _chips(name: str) -> QTabBar:
-    chips = QTabBar(expanding=False, documentMode=True, drawBase=False, usesScrollButtons=True)
-    chips.setAccessibleName(name)
-    chips.setVisible(False)
-    return chips
+            self.told.setText(" ".join([verdict_told(judged.verdict), *self.boxes.sentences()]))
 
 
 def _idle() -> str:

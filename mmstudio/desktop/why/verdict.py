@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtWidgets import QLabel
 
 from mmstudio.desktop.text import tr
+from mmstudio.explain.boxes import Pointing
 from mmstudio.explain.trust import Verdict
 
 
@@ -13,6 +14,11 @@ def show_verdict(label: QLabel, found: Verdict | None) -> None:
     label.setText(tr(found.badge).format(found.effect) if found else "")
     label.setToolTip(verdict_told(found) if found else "")
     label.setVisible(found is not None)
+
+
+def pointing_told(found: Pointing) -> str:
+    """Whether a map points into known boxes, in a sentence."""
+    return tr(found.text).format(*found.values)
 
 
 def verdict_told(found: Verdict) -> str:

@@ -12,10 +12,25 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QSlid
 from mmstudio.desktop.text import tr
 from mmstudio.desktop.theme import OKABE_ITO, THEME, colours
 from mmstudio.desktop.widgets.result_plots import Drawing, Line, Plot
+from mmstudio.training.job import TUNED
 from mmstudio.training.runs import Run
 
 STEPS = 10
 PARTS = {"validation": "Validation", "held out": "Held out"}
+
+
+def why_not(run: Run) -> str:
+    """Why nothing lies between a finished run's start and its best; empty where something does."""
+    if run.results.get("interpolation"):
+        return ""
+    if run.job.trains in TUNED:
+        return tr("This run kept no weights of its start, or was not measured between. Train it again to get the "
+                  "slider.")
+    return {
+        "head": tr("A head on vectors leaves the encoder as it was, and its own start knew nothing: there is nothing "
+                   "in between. Train the model (LoRA, last blocks, the whole) to get the slider (WiSE-FT)."),
+        "scratch": tr("Encoders from scratch begin with chance: nothing in between is worth something."),
+    }.get(run.job.trains, tr("An adapter is a mixture of the zero-shot classifier and what it learned already."))
 
 
 class BetweenPage(QWidget):
@@ -50,18 +65,19 @@ class BetweenPage(QWidget):
         self.use.clicked.connect(lambda: self.shareChosen.emit(self.slider.value() / STEPS))
         THEME.changed.connect(self._draw)
 
-    @staticmethod
-    def is_of(run: Run | None) -> bool:
-        """Whether a run has weights between a start and its best."""
-        return run is not None and bool(run.results.get("interpolation"))
-
     def show_run(self, run: Run) -> None:
-        """A run, at the share that it tells with."""
+        """A run, at the share that it tells with, or why it has nothing in between."""
         this = run.folder, run.share, run.provenance.created  # a number is given again
         if self._run == this:
             return
         self._run = this
-        self._curve = run.results["interpolation"]
+        why = why_not(run)
+        for widget in (self.which, self.slider, self.use, self.plot):
+            widget.setVisible(not why)
+        self._curve = [] if why else run.results["interpolation"]
+        if why:
+            self.told.setText(why)
+            return
         names = [name for name in self._curve[0]["held out"] if name in self._curve[0]["validation"]]
         if names != [self.which.itemData(row) for row in range(self.which.count())]:
             self.which.clear()

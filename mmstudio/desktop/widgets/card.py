@@ -23,8 +23,11 @@ class HoverCard(QFrame):
         self._previews = previews
         self._item: Item | None = None
         self._title = ""
-        previews.arrived.connect(lambda _: self.update())
+        previews.arrived.connect(self._preview_came)
         self.hide()
+
+    def _preview_came(self, _: object) -> None:
+        self.update()
 
     def show_item(self, item: Item | None, title: str) -> None:
         self._item, self._title = item, title

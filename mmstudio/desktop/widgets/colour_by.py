@@ -13,11 +13,10 @@ from PySide6.QtWidgets import QComboBox
 from mmstudio.desktop.arranging import Layout
 from mmstudio.desktop.asking import Answer
 from mmstudio.desktop.filtering import Rows
-from mmstudio.desktop.panels.histograms import TITLES
 from mmstudio.desktop.plots.cloud import Points
 from mmstudio.desktop.plots.colouring import Colouring, by_cluster, by_column, by_modality, by_score
 from mmstudio.desktop.session import Session
-from mmstudio.desktop.text import tr
+from mmstudio.desktop.text import COLUMN_TITLES, tr
 from mmstudio.desktop.widgets.question_bar import MEASURE_NAMES
 from mmstudio.library.items import Items
 
@@ -52,6 +51,27 @@ class ColourBy(QComboBox):
     def choose(self, name: str) -> None:
         """Colour by “modality”, “tag”, “cluster”, “added”, “score”, or another column."""
         self.setCurrentIndex(self.findData(name))
+
+    @property
+    def kept(self) -> str:
+        """What is to be chosen again when the project is opened: neither what a page has reckoned nor a question's
+        score outlives its window.
+        """
+        return "modality" if self.currentData() in {*self._given, "score", None} else str(self.currentData())
+
+    def choose_again(self, name: str) -> None:
+        """Choose what was ``kept``, a column of the person's as soon as it has been looked up."""
+        project = self._session.project
+
+        def found(names: list[str]) -> None:
+            if project is self._session.project:
+                self._show_columns(names)
+                self.choose(name if self.findData(name) >= 0 else "modality")
+
+        if name in dict(ALWAYS):
+            self.choose(name)
+        else:
+            self._rows.ask(_columns, found, self._session.failed.emit)
 
     def give(self, name: str, title: str, colouring: Callable[[NDArray[np.int64]], Colouring]) -> None:
         """Colour by something that a page has reckoned, ``colouring`` of the points' keys, and let it be chosen."""
@@ -93,8 +113,9 @@ class ColourBy(QComboBox):
             title = self.currentText()
             self._rows.ask(lambda items: by_column(items, by, title, keys), done, session.failed.emit)
         elif answer is not None and view is not None:
+            seen = answer.scores.view if answer.scores is not None else view  # with the gap closed, if it was asked so
             title = tr("{} to “{}”").format(tr(MEASURE_NAMES[answer.measure]), answer.title)
-            session.maths.ask(lambda: by_score(view.ids, view.vectors, answer.query, answer.measure, title, keys),
+            session.maths.ask(lambda: by_score(seen.ids, seen.vectors, answer.query, answer.measure, title, keys),
                               on_done=done, on_failed=session.failed.emit)
 
     def offer_columns(self) -> None:
@@ -106,7 +127,7 @@ class ColourBy(QComboBox):
         for name in [name for name in known if name not in names]:
             self.removeItem(self.findData(name))
         for name in [name for name in names if name not in known]:
-            self.addItem(tr(TITLES[name]) if name in TITLES else name, name)
+            self.addItem(tr(COLUMN_TITLES[name]) if name in COLUMN_TITLES else name, name)
 
     def _answered(self, answer: Answer | None) -> None:
         """There is a score as long as there is a question."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
 from PySide6.QtWidgets import QApplication
 
@@ -12,6 +14,7 @@ from mmstudio.desktop.faces_media import PictureView
 from mmstudio.desktop.text import count, tr
 from mmstudio.desktop.theme import colours
 from mmstudio.desktop.widgets.faces import Face
+from mmstudio.explain.boxes import Box
 from mmstudio.explain.maps import RelevanceMap, as_grid
 
 LARGEST = 32.0
@@ -23,6 +26,8 @@ SQUARES_FROM = 3.0
 class PictureFace(Face):
     """Shows a PictureView. Points of the picture are in its own pixels, the rest in the widget's."""
 
+    boxDrawn = Signal(object)
+    """A Box that a person drew; None where the press was no more than a click."""
     STRIP = 20
 
     def __init__(self) -> None:
@@ -35,6 +40,9 @@ class PictureFace(Face):
         self._pressed: QPointF | None = None
         self._dragged = False
         self._pixel: tuple[int, int] | None = None
+        self.boxes: tuple[Box, ...] = ()
+        self.draws_boxes = False
+        self._corner: QPointF | None = None
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(tr("Picture"))
         self.setAccessibleDescription(tr("Wheel, plus and minus zoom; dragging and arrows move; 0 changes between fit "
@@ -42,9 +50,19 @@ class PictureFace(Face):
 
     def show_picture(self, view: PictureView | None) -> None:
         """Show all of this picture, or none."""
-        self._view, self._zoom, self._pixel, self._pressed = view, None, None, None
+        self._view, self._zoom, self._pixel, self._pressed, self._corner = view, None, None, None, None
         self._set_cursor()
         self.update()
+
+    def show_boxes(self, boxes: Sequence[Box]) -> None:
+        """Outline these parts of the picture."""
+        self.boxes = tuple(boxes)
+        self.update()
+
+    def let_draw(self, on: bool) -> None:
+        """Whether dragging draws a box instead of moving the picture."""
+        self.draws_boxes, self._corner = on, None
+        self._set_cursor()
 
     def sizeHint(self) -> QSize:
         return QSize(320, 260)
@@ -139,7 +157,7 @@ class PictureFace(Face):
         box = self.box()
         movable = box.width() > self._area.width() + 1 or box.height() > self._area.height() + 1
         shapes = Qt.CursorShape
-        self.setCursor(shapes.ClosedHandCursor if self._dragged else
+        self.setCursor(shapes.CrossCursor if self.draws_boxes else shapes.ClosedHandCursor if self._dragged else
                        shapes.OpenHandCursor if movable else shapes.ArrowCursor)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
@@ -154,11 +172,16 @@ class PictureFace(Face):
         event.accept()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        if event.button() is Qt.MouseButton.LeftButton:
+        if event.button() is Qt.MouseButton.LeftButton and self.draws_boxes and self._view is not None:
+            self._corner = event.position()
+        elif event.button() is Qt.MouseButton.LeftButton:
             self._pressed, self._dragged = event.position(), False
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         at = event.position()
+        if self._corner is not None:
+            self.show_boxes([self._box_to(at)])
+            return
         if self._pressed is None:
             self._tell_pixel(at)
             super().mouseMoveEvent(event)
@@ -169,7 +192,26 @@ class PictureFace(Face):
             self._set_cursor()
             self._move(moved)
 
+    def _box_to(self, at: QPointF) -> Box:
+        """From the corner where the drag began, as far as it is on the picture."""
+        box, start = self.box(), self._corner or at
+        xs = sorted(min(1.0, max(0.0, (x - box.left()) / box.width())) for x in (start.x(), at.x()))
+        ys = sorted(min(1.0, max(0.0, (y - box.top()) / box.height())) for y in (start.y(), at.y()))
+        return Box((xs[0], ys[0], xs[1], ys[1]))
+
+    def _end_box(self, at: QPointF) -> None:
+        far = self._corner is not None and (at - self._corner).manhattanLength() >= QApplication.startDragDistance()
+        drawn = self._box_to(at) if far else None
+        if drawn is not None and (drawn.edges[0] == drawn.edges[2] or drawn.edges[1] == drawn.edges[3]):
+            drawn = None  # all of it lay beside the picture
+        self._corner = None
+        self.show_boxes([drawn] if drawn else [])
+        self.boxDrawn.emit(drawn)
+
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if self._corner is not None:
+            self._end_box(event.position())
+            return
         clicked = self._pressed is not None and not self._dragged
         self._pressed, self._dragged = None, False
         self._set_cursor()
@@ -236,6 +278,20 @@ class PictureFace(Face):
             painter.setPen(QPen(QColor("#ffffff"), 2))
             left, top, right, bottom = (float(v) for v in self.map.positions.extents[self.picked])
             painter.drawRect(self._within((left, top, right, bottom)))
+
+        self._paint_boxes(painter)
+
+    def _paint_boxes(self, painter: QPainter) -> None:
+        """White within black, so that they are seen on any picture; their labels above them."""
+        for one in self.boxes:
+            where = self._within(one.edges)
+            for colour, width in (("#000000", 4), ("#ffffff", 2)):
+                painter.setPen(QPen(QColor(colour), width))
+                painter.drawRect(where)
+            if one.label:
+                name = QRectF(where.left(), where.top(), painter.fontMetrics().horizontalAdvance(one.label) + 8, 16)
+                painter.fillRect(name, QColor(0, 0, 0, 170))
+                painter.drawText(name, int(Qt.AlignmentFlag.AlignCenter), one.label)
 
     def _paint_part(self, painter: QPainter, box: QRectF, image: QImage) -> None:
         """Of an image that fills ``box``, draw what is seen."""

@@ -4,26 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QInputDialog, QMenu, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QMimeData, Qt, Signal
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QInputDialog,
+    QMenu,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from mmstudio.desktop.asking import Scope
 from mmstudio.desktop.filtering import Rows, Wish, passing
 from mmstudio.desktop.selection import Selection
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, modality_name, tr
+from mmstudio.desktop.widgets.given import given, is_given
 from mmstudio.desktop.widgets.parts import Flow, PartsBar
+from mmstudio.errors import StudioError
 from mmstudio.explore.similarity import MEASURES, Measure
 from mmstudio.media import MODALITIES
 
 if TYPE_CHECKING:
     from mmstudio.library import Items
 
-MEASURE_NAMES: dict[Measure, str] = {"cosine": "Cosine", "dot": "Dot", "euclid": "Euclid", "pearson": "Pearson"}
+MEASURE_NAMES: dict[Measure, str] = {"cosine": "Cosine", "dot": "Dot", "euclid": "Euclid", "pearson": "Pearson",
+                                     "angular": "Angle"}
 
 
 class Where:
@@ -36,7 +50,9 @@ class Where:
 
 
 class QuestionBar(QWidget):
-    """Follows the session's question and changes it."""
+    """Follows the session's question and changes it. What is dropped on it becomes a part of the question; with Shift,
+    one to go away from.
+    """
 
     layoutChanged = Signal()
 
@@ -52,6 +68,7 @@ class QuestionBar(QWidget):
             "All modalities in one list, by how far each hit lies above what its modality scores by chance"))
         self.exact = QToolButton(text=tr("Exact"), checkable=True, toolTip=tr(
             "Look at every item, however many there are, instead of by the index"))
+        self.setAcceptDrops(True)
         self._fill()
         self._build()
         self._asking.changed.connect(self._show)
@@ -67,8 +84,9 @@ class QuestionBar(QWidget):
             self.modality.addItem(modality_name(modality) if modality else tr("All modalities"), modality)
         for measure in MEASURES:
             self.measure.addItem(tr(MEASURE_NAMES[measure]), measure)
-        self.measure.setToolTip(tr("By which measure. Vectors here have length 1, so cosine, dot product and Euclidean "
-                                   "distance (shown negated) give the same order"))
+        self.measure.setToolTip(tr(
+            "By which measure, kept for this model's space. Vectors here have length 1, so cosine, dot product, "
+            "Euclidean distance and angle (in half turns; distances are shown negated) give the same order"))
         self.modality.setAccessibleName(tr("Modality"))
         self.measure.setAccessibleName(tr("Measure"))
         for button, filled in ((self._add, self._fill_add), (self.scope, self._fill_scope)):
@@ -108,6 +126,12 @@ class QuestionBar(QWidget):
         menu.clear()
         for weight, words in ((1.0, tr("Words…")), (-1.0, tr("Away from words…"))):
             menu.addAction(words, partial(self._ask_words, weight))
+        for weight, words in ((1.0, tr("A file…")), (-1.0, tr("Away from a file…"))):
+            menu.addAction(words, partial(self._ask_file, weight))
+        copied = QApplication.clipboard().mimeData()
+        for weight, words in ((1.0, tr("What was copied")), (-1.0, tr("Away from what was copied"))):
+            action = menu.addAction(words, partial(self._add_copied, weight))
+            action.setEnabled(copied is not None and is_given(copied))
         current = self._session.current
         for weight, words in ((1.0, tr("The open item")), (-1.0, tr("Away from the open item"))):
             action = menu.addAction(words, partial(self._add_current, weight))
@@ -117,6 +141,36 @@ class QuestionBar(QWidget):
         words, given = QInputDialog.getText(self, tr("Add a part to the question"), tr("Words"))
         if given and words.strip():
             self._asking.add(words.strip(), words.strip(), weight)
+
+    def _ask_file(self, weight: float) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, tr("Add a part to the question"))
+        if name:
+            self._asking.add(Path(name), Path(name).name, weight)
+
+    def _add_copied(self, weight: float) -> None:
+        copied = QApplication.clipboard().mimeData()
+        if copied is not None:
+            self.add_given(copied, weight)
+
+    def add_given(self, mime: QMimeData, weight: float = 1.0) -> bool:
+        """Add what was dropped or copied to the question; False where it is neither a file nor a picture."""
+        try:
+            found = given(mime)
+        except StudioError as error:
+            self._session.failed.emit(error)
+            return False
+        if found is not None:
+            self._asking.add(*found, weight)
+        return found is not None
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if is_given(event.mimeData()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        away = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        if self.add_given(event.mimeData(), -1.0 if away else 1.0):
+            event.acceptProposedAction()
 
     def _add_current(self, weight: float) -> None:
         if self._session.current is not None:

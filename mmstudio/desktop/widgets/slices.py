@@ -1,4 +1,4 @@
-"""Named slices: filters that a person keeps with the project."""
+"""Named slices: filters that a person keeps with the project; what is done to them can be undone."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QInputDialog, QLineEdit, QMenu, QToolButton
 
-from mmstudio import paths
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import tr
 from mmstudio.desktop.theme import THEME, icon
-from mmstudio.errors import ProjectError
+from mmstudio.project import Project
 
+_KEPT = "slices"
 FILE = "slices.json"
+"""Where they lay in projects of an older studio."""
 
 
 class SlicesButton(QToolButton):
@@ -28,6 +29,7 @@ class SlicesButton(QToolButton):
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu().aboutToShow.connect(self._fill)
         session.projectOpened.connect(self._read)
+        session.ownChanged.connect(lambda names: self._read() if _KEPT in names else None)
         THEME.changed.connect(self._icon)
         self._icon()
 
@@ -37,23 +39,35 @@ class SlicesButton(QToolButton):
     def keep(self, name: str, query: str) -> None:
         """Keep a filter under a name, or ("" as its query) forget it."""
         if query:
-            self.slices[name] = query
+            self._keep({**self.slices, name: query}, tr("Slice “{}”").format(name))
         else:
-            self.slices.pop(name, None)
-        project, told = self._session.project, dict(self.slices)
-        if project is not None:
-            file = project.folder / FILE
-            self._session.pool.ask(lambda: _write(file, told), lambda _: None, self._session.failed.emit)
+            self._keep({other: kept for other, kept in self.slices.items() if other != name},
+                       tr("Forget the slice “{}”").format(name))
+
+    def rename(self, name: str, new: str) -> None:
+        """Call a slice otherwise; the name of another one is refused with a word."""
+        if new in self.slices and new != name:
+            self._session.noted.emit(tr("There is a slice “{}” already.").format(new))
+        elif new and new != name:
+            self._keep({new if other == name else other: query for other, query in self.slices.items()},
+                       tr("Rename the slice “{}”").format(name))
+
+    def _keep(self, slices: dict[str, str], title: str) -> None:
+        self.slices = slices
+        self._session.keep(_KEPT, slices, title)
 
     def _read(self) -> None:
-        self.slices = {}
         project = self._session.project
-        if project is not None:
+        kept = project.own.get(_KEPT) if project is not None else {}
+        self.slices = dict(kept or {})
+        if project is not None and kept is None:
             file = project.folder / FILE
-            self._session.pool.ask(lambda: _read(file), self._found)
+            self._session.pool.ask(lambda: _read(file), partial(self._found, project))
 
-    def _found(self, slices: dict[str, str]) -> None:
-        self.slices = slices
+    def _found(self, project: Project, slices: dict[str, str]) -> None:
+        """Those of an older studio."""
+        if project is self._session.project and not self.slices:
+            self.slices = slices
 
     def _fill(self) -> None:
         menu, typed = self.menu(), self._line.text().strip()
@@ -63,22 +77,21 @@ class SlicesButton(QToolButton):
         if self.slices:
             menu.addSeparator()
         menu.addAction(tr("Keep this filter as a slice…"), self._ask_name).setEnabled(bool(typed))
-        forget = menu.addMenu(tr("Forget"))
-        forget.setEnabled(bool(self.slices))
-        for name in sorted(self.slices):
-            forget.addAction(name.replace("&", "&&"), partial(self.keep, name, ""))
+        for title, act in ((tr("Rename"), self._ask_new_name), (tr("Forget"), lambda name: self.keep(name, ""))):
+            more = menu.addMenu(title)
+            more.setEnabled(bool(self.slices))
+            for name in sorted(self.slices):
+                more.addAction(name.replace("&", "&&"), partial(act, name))
 
     def _ask_name(self) -> None:
         name, given = QInputDialog.getText(self, tr("Keep this filter"), tr("Name"))
         if given and name.strip():
             self.keep(name.strip(), self._line.text().strip())
 
-
-def _write(file: Path, slices: dict[str, str]) -> None:
-    try:
-        paths.write_atomically(file, json.dumps(slices, indent=2, ensure_ascii=False).encode())
-    except OSError as error:
-        raise ProjectError(f"The slices could not be written ({error.strerror}).", path=file) from error
+    def _ask_new_name(self, name: str) -> None:
+        new, given = QInputDialog.getText(self, tr("Rename the slice"), tr("Name"), text=name)
+        if given:
+            self.rename(name, new.strip())
 
 
 def _read(file: Path) -> dict[str, str]:

@@ -9,15 +9,14 @@ from PySide6.QtGui import QAction, QActionGroup
 from PySide6.QtWidgets import QMenu, QToolButton
 
 from mmstudio.desktop.filtering import Rows, score_of
-from mmstudio.desktop.panels.histograms import TITLES
 from mmstudio.desktop.session import Session
-from mmstudio.desktop.text import tr
+from mmstudio.desktop.text import COLUMN_TITLES, tr
 from mmstudio.desktop.theme import THEME, icon
 from mmstudio.library.item_columns import SCORE, Score
 from mmstudio.library.items import Items
 
 FIRST = ("", "name", "modality")
-_TITLES = {**TITLES, "": "Time added", "name": "Name", "path": "Path", "text": "Text", "part": "Part"}
+_TITLES = {**COLUMN_TITLES, "": "Time added", "name": "Name", "path": "Path", "text": "Text", "part": "Part"}
 
 
 class SortButton(QToolButton):
