@@ -112,7 +112,7 @@ class Project:
                 self._store.follow(old)
             if not read_only:
                 self._store.bring_along()
-            self._cache = VectorCache(folder, read_only)
+            self._cache = VectorCache(folder, read_only, settings["half_vectors"])
             self.own = ProjectSettings(folder, read_only)
             if not read_only:
                 shutil.rmtree(folder / _REHEARSALS, ignore_errors=True)  # of trials that were killed

@@ -56,6 +56,8 @@ TABLE: tuple[Setting, ...] = (
             ("auto", "cpu", "cuda", "mps"), group="Encoding"),
     Setting("batch", 0, "Batch size", "Items per model call; 0 finds it by itself.", low=0, high=4096,
             group="Encoding"),
+    Setting("half_vectors", False, "Vectors in half precision", "A model's vectors that are new in a project are kept "
+            "as float16: half the room in its tables, and neighbours that hardly differ.", group="Encoding"),
     Setting("max_image_megapixels", 180, "Largest picture (megapixels)", "Pictures above this are refused: a small "
             "file can unfold into one that fills the memory.", low=1, high=4000, group="Media"),
     Setting("max_text_megabytes", 64, "Largest text (MB)", "Texts above this are refused.", low=1, high=2048,

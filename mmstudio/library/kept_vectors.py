@@ -1,7 +1,8 @@
 """The vectors of one space: LanceDB keeps them, and they are read from a flat file mapped into memory.
 
 ``mirror/NAME.f32`` holds rows of little-endian float32, ``NAME.keys`` twenty bytes for each row's content, and
-``NAME.json`` the commit of the table that they are in step with. Out of step, they are made again from the table.
+``NAME.json`` the commit of the table that they are in step with. Out of step, they are made again from the table. A
+table in half precision (float16) takes half the room; what is read is what it holds, made again or not.
 """
 
 from __future__ import annotations
@@ -23,13 +24,18 @@ from mmstudio.library.kept import KeptTable
 from mmstudio.library.vector_keys import KEY_BYTES, KeyIndex, content_keys
 
 _BATCH = 4096
+UNIT = 0.01
+"""Further from 1 than rounding takes a length."""
 
 
 class KeptVectors:
-    """For one thread and one writer; what ``matrix`` gave stays as it was while vectors are added."""
+    """For one thread and one writer; what ``matrix`` gave stays as it was while vectors are added. ``half`` is the
+    precision of a new table; one that is there keeps its own.
+    """
 
-    def __init__(self, folder: Path, name: str, dim: int, about: dict[str, str], read_only: bool = False) -> None:
-        self._dim, self._about, self._read_only = dim, about, read_only
+    def __init__(self, folder: Path, name: str, dim: int, about: dict[str, str], read_only: bool = False,
+                 half: bool = False) -> None:
+        self._dim, self._about, self._read_only, self._half = dim, about, read_only, half
         self._table = KeptTable(folder, name, self._schema, "", read_only)
         mirror = folder / "mirror"
         self._floats, self._keys, self._told = (mirror / f"{name}.{end}" for end in ("f32", "keys", "json"))
@@ -45,7 +51,8 @@ class KeptVectors:
     def _schema(self) -> Any:
         import pyarrow as pa
 
-        return pa.schema([("content_hash", pa.string()), ("vector", pa.list_(pa.float32(), self._dim))], self._about)
+        kind = pa.float16() if self._half else pa.float32()
+        return pa.schema([("content_hash", pa.string()), ("vector", pa.list_(kind, self._dim))], self._about)
 
     # ---- reading ------------------------------------------------------------------------------------------------
 
@@ -69,6 +76,8 @@ class KeptVectors:
             return
         stamp = self._table.stamp()
         count = self._known_count(stamp)
+        if count is None:
+            self._half = self._table.recovered(_is_half)
         if count is None and self._read_only:
             self._take(*self._table.recovered(lambda table: _copied(table, self._dim)))
             self._copied = True
@@ -90,9 +99,13 @@ class KeptVectors:
         try:
             told = json.loads(self._told.read_text(encoding="utf-8"))
             count = int(told["rows"])
+            half = bool(told.get("half"))
             whole = (self._floats.stat().st_size >= 4 * self._dim * count
                      and self._keys.stat().st_size >= KEY_BYTES * count)
-            return count if whole and told["stamp"] == stamp else None
+            if not whole or told["stamp"] != stamp:
+                return None
+            self._half = half
+            return count
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -117,8 +130,9 @@ class KeptVectors:
         new = np.flatnonzero(self.rows(keys) < 0)
         if not len(new):
             return
-        added = np.ascontiguousarray(vectors[new], "<f4")
-        flat = pa.FixedSizeListArray.from_arrays(pa.array(added.reshape(-1)), self._dim)
+        kept = np.ascontiguousarray(vectors[new], "<f2" if self._half else "<f4")
+        added = _widened(kept)
+        flat = pa.FixedSizeListArray.from_arrays(pa.array(kept.reshape(-1)), self._dim)
         self._in_step = False  # until the files are, too; if that fails they are made again
         try:
             self._table.add(pa.table([[contents[at] for at in new.tolist()], flat], schema=self._schema()))
@@ -160,7 +174,7 @@ class KeptVectors:
 
     def _tell(self, stamp: str, count: int) -> None:
         try:
-            told = {"stamp": stamp, "rows": count, "dim": self._dim, **self._about}
+            told = {"stamp": stamp, "rows": count, "dim": self._dim, "half": self._half, **self._about}
             paths.write_atomically(self._told, json.dumps(told).encode())
         except OSError as error:
             raise _unwritten(self._told, error) from error
@@ -196,9 +210,24 @@ def room(shape: tuple[int, int], folder: Path | None = None) -> NDArray[np.float
         return np.memmap(file, np.float32, "w+", shape=shape).view(np.ndarray)
 
 
+def _is_half(table: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_float16(table.schema.field("vector").type.value_type))
+
+
 def _unpacked(batch: Any, dim: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    vectors = np.asarray(batch.column("vector").flatten(), "<f4").reshape(-1, dim)
-    return content_keys(batch.column("content_hash").to_pylist()), vectors
+    vectors = np.asarray(batch.column("vector").flatten()).reshape(-1, dim)
+    return content_keys(batch.column("content_hash").to_pylist()), _widened(vectors)
+
+
+def _widened(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """As float32; of half precision, vectors that had the length 1 have it again."""
+    wide = vectors.astype("<f4", copy=False)
+    if vectors.dtype == np.float16:
+        lengths = np.linalg.norm(wide, axis=1, keepdims=True)
+        wide /= np.where(np.abs(lengths - 1) < UNIT, lengths, np.float32(1))
+    return wide
 
 
 def _copied(table: Any, dim: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

@@ -99,7 +99,7 @@ class VectorTable:
             self._vectors = self._cache.matrix(self.key)
         else:
             self._make_room(end)
-            self._vectors[start:end] = vectors
+            self._vectors[start:end] = self._cache.matrix(self.key)[self._places[start:end]]
         self._rows.update((item.id, start + i) for i, item in enumerate(items))
         self._count = end
 

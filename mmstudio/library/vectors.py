@@ -36,11 +36,12 @@ class SpaceKey:
 class VectorCache:
     """A project's vectors keyed by (content hash, space, model revision, preprocessing): a table for each space.
 
-    Vectors can be made again: what cannot be read is set aside, and ``note`` says so.
+    Vectors can be made again: what cannot be read is set aside, and ``note`` says so. ``half``: a space that is new
+    here is kept as float16; whatever is read is float32.
     """
 
-    def __init__(self, folder: Path, read_only: bool = False) -> None:
-        self._folder, self._read_only = folder, read_only
+    def __init__(self, folder: Path, read_only: bool = False, half: bool = False) -> None:
+        self._folder, self._read_only, self._half = folder, read_only, half
         self._spaces: dict[SpaceKey, KeptVectors] = {}
         self.note = ""
 
@@ -98,12 +99,12 @@ class VectorCache:
             name, about = f"vectors-{key.digest}", {"space": key.space, "revision": key.revision,
                                                     "preprocessing": key.preprocessing}
             try:
-                found = KeptVectors(self._folder, name, key.dim, about, self._read_only)
+                found = KeptVectors(self._folder, name, key.dim, about, self._read_only, self._half)
             except ProjectError as error:
                 if self._read_only or isinstance(error.__cause__, OSError):
                     raise
                 self._set_aside(name)
-                found = KeptVectors(self._folder, name, key.dim, about, self._read_only)
+                found = KeptVectors(self._folder, name, key.dim, about, self._read_only, self._half)
             self.note = self.note or found.note
             self._spaces[key] = found
         return found

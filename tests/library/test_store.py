@@ -185,6 +185,30 @@ def test_vectors_whose_mapped_file_is_out_of_step_are_read_from_their_table(tmp_
             again.close()
 
 
+def test_a_space_in_half_precision_takes_half_the_room_and_is_read_the_same_from_table_and_file(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(3000, 64)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    key, sizes = SpaceKey("space", "revision", "preprocessing", 64), {}
+    for half in (False, True):
+        folder = tmp_path / str(half)
+        cache = VectorCache(folder, half=half)
+        cache.put(key, ((f"h{i}", v) for i, v in enumerate(vectors)))
+        cache.close()
+        sizes[half] = sum(file.stat().st_size for file in (folder / "tables").rglob("*.lance") if file.is_file())
+    assert sizes[True] < 0.65 * sizes[False]
+    again = VectorCache(tmp_path / "True", half=False)
+    mapped = again.matrix(key).copy()
+    assert np.abs(mapped - vectors).max() < 1e-3
+    assert np.allclose(np.linalg.norm(mapped, axis=1), 1, atol=1e-6)
+    again.put(key, [("new", vectors[0])])
+    again.close()
+    for file in (tmp_path / "True" / "mirror").glob("*.json"):
+        file.unlink()
+    for cache in (VectorCache(tmp_path / "True", read_only=True), VectorCache(tmp_path / "True")):
+        assert np.array_equal(cache.matrix(key), np.concatenate([mapped, mapped[:1]]))
+        cache.close()
+
+
 def _table(store: Store, cache: VectorCache, items: list[Item]) -> VectorTable:
     ids = np.array([item.id for item in items])
     rows = cache.rows(KEY, store.known.keys_of(ids))
