@@ -58,7 +58,7 @@ def targets(items: Iterable[Item]) -> list[Target]:
         tags.update(item.tags)
         together[frozenset(item.tags)] += 1
         for name, value in item.columns.items():
-            columns.setdefault(name, Counter())[_word(value)] += 1
+            columns.setdefault(name, Counter())[word_of(value)] += 1
             numbers[name] = numbers.get(name, True) and isinstance(value, float | int)
     common = tuple(tags.most_common(MOST_CLASSES))
     found = [Target(TAGS, common, apart=_apart([name for name, _ in common], tags, together))] if tags else []
@@ -230,14 +230,15 @@ def _target(job: TrainingJob, members: list[Item]) -> int | float | list[float] 
         if job.target == TAGS:
             words.update(item.tags)
         elif job.target in item.columns:
-            words.add(_word(item.columns[job.target]))
+            words.add(word_of(item.columns[job.target]))
     told = [place for place, name in enumerate(job.classes) if name in words]
     if job.task == "multi-label":
         return [float(place in told) for place in range(len(job.classes))] if words else None
     return told[0] if len(told) == 1 else None
 
 
-def _word(value: str | float) -> str:
+def word_of(value: str | float) -> str:
+    """A column's value as the name of a class."""
     return f"{value:.15g}" if isinstance(value, float | int) else value
 
 

@@ -20,7 +20,7 @@ from mmstudio.cli.shared import (
     with_model,
 )
 from mmstudio.encoders.base import encode as vectors_of
-from mmstudio.errors import ProjectError
+from mmstudio.errors import ProjectError, StudioError
 from mmstudio.media import MODALITIES, AudioClip, load
 from mmstudio.media.scan import printable
 
@@ -104,6 +104,9 @@ def explain(asked: argparse.Namespace) -> int:
     limits, encoder = limits_here(), encoder_of(asked)
     ref = project.question_ref(asked.item, limits)
     media = load(ref, limits, rate_hz=encoder.sample_rate_hz, window_seconds=encoder.window_seconds)
+    if asked.box and isinstance(media, str | AudioClip):
+        raise StudioError("Boxes are for pictures.", path=asked.item, hint="Leave --box out.")
+    known = () if isinstance(media, str | AudioClip) else boxes.listed(asked.box, media.width, media.height)
     query = score = None
     if asked.query:
         file = Path(asked.query)
@@ -116,10 +119,9 @@ def explain(asked: argparse.Namespace) -> int:
     caption = figure.Caption.of(encoder, printable(asked.item.name), asked.query, score)
     figure.write(found, media, caption, asked.out)
     print(f"{found.title} → {asked.out}", file=sys.stderr)
-    if asked.box and not isinstance(media, str | AudioClip):
-        pointed = boxes.pointing(found, boxes.listed(asked.box, media.width, media.height), asked.query)
-        if pointed is not None:
-            print(pointed.text.format(*pointed.values), file=sys.stderr)
+    pointed = boxes.pointing(found, known, asked.query)
+    if pointed is not None:
+        print(pointed.text.format(*pointed.values), file=sys.stderr)
     return 0
 
 

@@ -339,18 +339,42 @@ def averaged(rows: Vectors, parts: Sequence[int]) -> Vectors:
     return normalised(means)
 
 
-def stacked(model: Any, pieces: Sequence[Piece], key: str) -> Any:
+class Given:
+    """Stands in the place of pieces where a batch is tensors already: ``stacked`` and ``padded`` give these, by name.
+    Whatever else a reader does with pieces is a TypeError.
+    """
+
+    def __init__(self, tensors: Mapping[str, Any]) -> None:
+        self._tensors = tensors
+
+    def stacked(self, key: str) -> Any:
+        return self._tensors[key]
+
+    def padded(self, key: str, value: float) -> tuple[Any, Any]:
+        return self._tensors[key], self._tensors[mask_of(key)]
+
+
+def mask_of(key: str) -> str:
+    """What the mask of a padded input is called."""
+    return "attention_mask" if key == "input_ids" else f"{key}_mask"
+
+
+def stacked(model: Any, pieces: Sequence[Piece] | Given, key: str) -> Any:
     """``(n, ...)`` tensor on the model's device, floats in its dtype, from arrays of one shape."""
     import torch
 
+    if isinstance(pieces, Given):
+        return pieces.stacked(key)
     tensor = torch.from_numpy(np.stack([piece[key] for piece in pieces])).to(model.device)
     return tensor.to(model.dtype) if tensor.is_floating_point() else tensor
 
 
-def padded(model: Any, pieces: Sequence[Piece], key: str, value: float = 0) -> tuple[Any, Any]:
+def padded(model: Any, pieces: Sequence[Piece] | Given, key: str, value: float = 0) -> tuple[Any, Any]:
     """``(n, longest, ...)`` tensor padded at the end of the first axis, and its ``(n, longest)`` int64 mask."""
     import torch
 
+    if isinstance(pieces, Given):
+        return pieces.padded(key, value)
     lengths = [len(piece[key]) for piece in pieces]
     first = pieces[0][key]
     out = np.full((len(pieces), max(lengths), *first.shape[1:]), value, first.dtype)

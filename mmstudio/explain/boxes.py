@@ -85,7 +85,7 @@ def read(text: str, width: int, height: int) -> tuple[Box, ...]:
         if not isinstance(rows, list):
             raise ValueError
         return tuple(_box(row, width, height) for row in ([rows] if _is_box(rows) else rows))
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise _no_boxes() from error
 
 

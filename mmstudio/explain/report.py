@@ -184,7 +184,7 @@ def _explained(entry: Entry, encoder: Encoder, media: Media, wish: Wish) -> Work
             entry = replace(entry, score=subject.score)
         found = yield from wish.method.run(subject)
         entry = _with_map(entry, subject, found)
-        entry = replace(entry, pointing=pointing(found, boxes_of(entry.item), wish.query))
+        entry = _pointed(entry, found, wish)
         if wish.tests:
             entry = replace(entry, verdict=(yield from verdict_of(subject, found, wish.method.name)))
     except StudioError as error:
@@ -193,6 +193,14 @@ def _explained(entry: Entry, encoder: Encoder, media: Media, wish: Wish) -> Work
         note = f"{wish.method.title}: it could not be explained ({type(error).__name__}: {error})."
         entry = replace(entry, notes=(*entry.notes, note))
     return entry
+
+
+def _pointed(entry: Entry, found: RelevanceMap, wish: Wish) -> Entry:
+    """A column of that name may hold something else."""
+    try:
+        return replace(entry, pointing=pointing(found, boxes_of(entry.item), wish.query))
+    except StudioError as error:
+        return replace(entry, notes=(*entry.notes, str(error)))
 
 
 def _with_map(entry: Entry, subject: Subject, found: RelevanceMap) -> Entry:

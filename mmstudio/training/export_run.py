@@ -128,18 +128,22 @@ class _Export:
 
     def _encoder_as_onnx(self, encoder: Any) -> None:
         from mmstudio.encoders.hf import HubEncoder
-        from mmstudio.training import onnx_encoder, onnx_head
+        from mmstudio.training import onnx_encoder, onnx_head, onnx_hub
 
-        if isinstance(encoder, HubEncoder):
-            self.left_out.append("There is no ONNX of the encoder: the folder “encoder” is one of transformers, for "
-                                 "which other programs write it.")
-        elif not onnx_head.is_possible():
+        if not onnx_head.is_possible():
             self.left_out.append("There is no ONNX of the encoder: install mmstudio[onnx] for it.")
-        else:
-            for modality in self.job.modalities:
-                name = f"encoder-{modality}.onnx"
+            return
+        for modality in self.job.modalities:
+            name = f"encoder-{modality}.onnx"
+            if not isinstance(encoder, HubEncoder):
                 onnx_encoder.write(encoder.model.eval(), modality, self.folder / name)
-                self.files.append(name)
+            else:
+                try:
+                    onnx_hub.write(encoder, modality, self.folder / name)
+                except TrainingError as error:  # its folder can be read all the same
+                    self.left_out.append(f"There is no {name}. {error}")
+                    continue
+            self.files.append(name)
 
     def _card(self) -> None:
         from mmstudio.training.model_card import card

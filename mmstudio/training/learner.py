@@ -171,7 +171,7 @@ class Learner:
         if self.job.balancing:
             parts = cast(Tensor, told.parts).detach().float().softmax(-1)
             own = parts.gather(2, self.targets[rows][:, None, None].expand(-1, parts.shape[1], 1))[..., 0]
-            tell["sure"] = ((own * present).sum(0) / present.sum(0).clamp_min(1)).tolist()
+            tell["sure"] = [(own * present).sum(0).tolist(), present.sum(0).tolist()]
         return loss, tell
 
     def each(self, logits: Tensor, rows: Tensor) -> Tensor:
@@ -233,12 +233,14 @@ class Learner:
         model.train()
         return told
 
-    def balance(self, model: nn.Module, sure: list[float], step: int) -> dict[str, float]:
+    def balance(self, model: nn.Module, sure: list[list[float]], step: int) -> dict[str, float]:
         """Slow the gradients of the modality that is surest of the right class, in its encoder where that learns and in
         what brings it into the decision, and add noise as wide as they are (on-the-fly gradient modulation with
-        generalisation enhancement, Peng et al. 2022). Gives the factor of each modality. The noise is the ``step``'s
-        own, the same in every process.
+        generalisation enhancement, Peng et al. 2022). Gives the factor of each modality. ``sure`` are the sums of each
+        modality's probabilities of the right class, and of how many: one that the batch lacks is compared with none.
+        The noise is the ``step``'s own, the same in every process.
         """
+        means = [total / number if number else None for total, number in zip(*sure, strict=True)]
         chance = torch.Generator(self.vectors.device).manual_seed(self.job.seed * 104_729 + step)
         inner = cast(nn.Module, getattr(model, "module", model))
         own = cast(FusionHead, head_of(model)).gradients()
@@ -246,8 +248,8 @@ class Learner:
             own = [[*head, *tower] for head, tower in zip(own, inner.towers.gradients(), strict=True)]
         factors: dict[str, float] = {}
         for m, gradients in enumerate(own):
-            others = [s for k, s in enumerate(sure) if k != m]
-            lead = sure[m] / max(1e-9, sum(others) / len(others))
+            mine, others = means[m], [mean for k, mean in enumerate(means) if k != m and mean is not None]
+            lead = mine / max(1e-9, sum(others) / len(others)) if mine is not None and others else 1.0
             factor = 1 - float(np.tanh(OGM_ALPHA * lead)) if lead > 1 else 1.0
             factors[self.job.modalities[m]] = factor
             for gradient in gradients if factor < 1 else ():

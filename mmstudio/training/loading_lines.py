@@ -30,8 +30,8 @@ def loading_lines(job: TrainingJob, recipe: Recipe, files: Sequence[str]) -> str
     if "encoder/" in files:
         ways += _starter(job) if job.model == STARTER else _transformers(job)
     if (name := f"encoder-{_first(job)}.onnx") in files:
-        ways.append(_way("The encoder without torch, by ONNX Runtime, of what the studio prepares (batches, texts, "
-                         "pictures and sounds may be of any size):", (
+        ways.append(_way("The encoder without torch, by ONNX Runtime, of what its preprocessing gives; “inputs” names "
+                         "it, and what may vary in size:", (
             f'import onnxruntime\nencoder = onnxruntime.InferenceSession("{name}")\n'
             "inputs = [(one.name, one.type, one.shape) for one in encoder.get_inputs()]")))
     if "adapter/" in files:

@@ -187,7 +187,7 @@ class Training:
                 "smaller bound of the gradient.")
         if "sure" in tell:
             sure = torch.tensor(tell.pop("sure"), device=rows.device)
-            tell["balance"] = self.learner.balance(self.model, self.accelerator.reduce(sure, "mean").tolist(),
+            tell["balance"] = self.learner.balance(self.model, self.accelerator.reduce(sure, "sum").tolist(),
                                                    self.place.step)
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.job.clip or math.inf)
         self.optimizer.step()
@@ -440,7 +440,7 @@ def _groups(job: TrainingJob, model: torch.nn.Module) -> list[dict[str, Any]]:
 
 
 def _merged(tells: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the parts of a step tell, as one: sums of losses, means of the rest."""
+    """What the parts of a step tell, as one: sums of losses and of how sure modalities are, means of the rest."""
     if len(tells) == 1:
         return tells[0]
     made: dict[str, Any] = {}
@@ -450,6 +450,8 @@ def _merged(tells: list[dict[str, Any]]) -> dict[str, Any]:
             made[name] = sum(values)
         elif name == "alone":
             made[name] = {key: sum(value[key] for value in values) for key in values[0]}
+        elif name == "sure":
+            made[name] = np.sum(values, 0).tolist()
         elif isinstance(values[0], dict):
             made[name] = {key: float(np.mean([value[key] for value in values])) for key in values[0]}
         else:

@@ -10,7 +10,8 @@ def unavailable() -> dict[str, str]:
     import torch
 
     if torch.cuda.is_available():
-        return {} if torch.cuda.is_bf16_supported() else {"bf16": "This graphics card has no bfloat16."}
+        has = torch.cuda.is_bf16_supported(including_emulation=False)
+        return {} if has else {"bf16": "This graphics card has no bfloat16."}
     if torch.backends.mps.is_available():
         return {"fp16": "Gradients in float16 need a CUDA graphics card."}
     return {"fp16": "float16 needs a CUDA graphics card; this computer trains on its processor."}

@@ -178,8 +178,10 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def read(path: Path) -> Sweep:
-    """A sweep from a ``.toml`` or ``.json`` file, its classes perhaps to be named later. Raises TrainingError."""
+def read(path: Path, forgiving: bool = False) -> Sweep:
+    """A sweep from a ``.toml`` or ``.json`` file, its classes perhaps to be named later; for ``forgiving`` see
+    ``from_values``. Raises TrainingError.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
@@ -192,7 +194,7 @@ def read(path: Path) -> Sweep:
     if not isinstance(job, dict) or not isinstance(vary, dict):
         raise TrainingError("“job” and “vary” are tables of a training job's settings.", path=path)
     varied = tuple(_varied(name, told) for name, told in vary.items())
-    return Sweep(job=from_values(job, whole=False), varied=varied, **values).check()
+    return Sweep(job=from_values(job, whole=False, forgiving=forgiving), varied=varied, **values).check()
 
 
 def _varied(name: str, told: Any) -> Varied:
@@ -245,7 +247,7 @@ def look(folder: Path) -> KeptSweep:
         created = (folder / _FILE).stat().st_mtime
     except OSError as error:
         raise TrainingError(f"The sweep could not be read ({error.strerror}).", path=folder) from error
-    return KeptSweep(folder, read(folder / _FILE), runs.standing(folder), created)
+    return KeptSweep(folder, read(folder / _FILE, forgiving=True), runs.standing(folder), created)
 
 
 def sweeps(root: Path) -> list[KeptSweep]:

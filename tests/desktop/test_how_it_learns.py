@@ -102,3 +102,15 @@ def test_a_fusion_by_attention_begins_with_two_layers_and_others_with_what_was_c
     how.fit(replace(JOB, fusion="attention"))
     how.be_like(replace(JOB, fusion="attention", layers=4))
     assert how.values()["layers"] == 4
+
+
+def test_a_job_that_is_taken_over_keeps_what_its_fields_cannot_show(how: HowItLearns) -> None:
+    job = TrainingJob(modalities=("image", "text"), classes=("a", "b"), weight_decay=1e-5, clip=0.004, batch=100_000,
+                      split=Split("random", 0.125, 0.005))
+    how.be_like(job)
+    values = how.values()
+    assert (values["weight_decay"], values["clip"], values["batch"]) == (1e-5, 0.004, 100_000)
+    assert (values["split"].validation, values["split"].test) == (0.125, 0.005)
+    how.numbers["clip"].setValue(2)
+    how.test.setValue(20)
+    assert (how.values()["clip"], how.values()["split"].test) == (2, 0.2)

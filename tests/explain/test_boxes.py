@@ -87,3 +87,8 @@ def test_without_boxes_or_places_there_is_no_game() -> None:
     assert pointing(strongest(0), []) is None
     seconds = RelevanceMap(np.ones(1, np.float32), Positions("time", np.array([[0, 1]], np.float32)), "", "")
     assert pointing(seconds, [Box((0, 0, 1, 1))]) is None
+
+
+def test_a_number_beyond_all_pixels_is_no_box() -> None:
+    with pytest.raises(StudioError, match="no boxes"):
+        read(f"[[0, 0, {'9' * 400}, 5]]", 10, 10)

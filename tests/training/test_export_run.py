@@ -349,6 +349,36 @@ def test_a_tuned_starter_leaves_as_onnx_that_gives_the_vectors_of_the_run(
     assert same(vectors, encode(of_run, media, "image"), 1e-4)
 
 
+def test_a_tuned_model_of_transformers_leaves_as_onnx_that_reads_what_its_preprocessing_gives(
+    tuned: Make, discs: list[dict[Modality, MediaRef]], tmp_path: Path,
+) -> None:
+    import onnxruntime
+    from transformers import AutoTokenizer
+
+    run = tuned(str(MODELS["clip"](tmp_path / "clip")), "image", "text", trains="last blocks", task="alignment")
+    report = finish(export_run(run, tmp_path / "left"))
+    assert {"encoder-image.onnx", "encoder-text.onnx"} < set(report.files)
+    of_run: Any = run_encoder.load(run, "run", "cpu")
+    texts = ["a red disc", "blue", "a very small green disc on white", "red", "disc"]
+    given = AutoTokenizer.from_pretrained(tmp_path / "left/encoder")(texts, padding=True, truncation=True,
+                                                                             return_tensors="np")
+    session = onnxruntime.InferenceSession(str(tmp_path / "left/encoder-text.onnx"))
+    vectors, = session.run(None, {name: given[name] for name in ("input_ids", "attention_mask")})
+    assert same(vectors, encode(of_run, texts, "text"), 1e-4)
+    pictures = [opened(of_run, one["image"]) for one in discs[:4]]
+    fed = np.stack([of_run.prepare(one, "image").inputs["pixel_values"] for one in pictures])
+    session = onnxruntime.InferenceSession(str(tmp_path / "left/encoder-image.onnx"))
+    vectors, = session.run(None, {"pixel_values": fed})
+    assert same(vectors, encode(of_run, pictures, "image"), 1e-4)
+
+
+def test_what_cannot_be_written_as_onnx_is_told_and_the_rest_leaves(tuned: Make, tmp_path: Path) -> None:
+    run = tuned(str(MODELS["whisper"](tmp_path / "whisper")), "audio", trains="last blocks")
+    report = finish(export_run(run, tmp_path / "left"))
+    assert "encoder/" in report.files
+    assert any("encoder-audio.onnx" in sentence and "more than its inputs" in sentence for sentence in report.left_out)
+
+
 @pytest.mark.usefixtures("without_onnx")
 @pytest.mark.parametrize("name", ["starter", "clip"])
 def test_a_head_over_all_tokens_leaves_beside_the_encoder_that_makes_them(

@@ -200,11 +200,15 @@ def test_balancing_scales_the_gradients_of_the_leading_modality_alone(
     else:
         assert told.parts is told.alone
     own = functional.softmax(told.parts, -1)[torch.arange(60), :, learner.targets[rows]].detach()
-    assert tell["sure"] == pytest.approx([float(own[present[:, m], m].mean()) for m in range(3)], abs=1e-5)
+    sums, counts = tell["sure"]
+    assert sums == pytest.approx([float(own[present[:, m], m].sum()) for m in range(3)], abs=1e-4)
+    assert counts == present.sum(0).tolist()
     loss.backward()
     before = [[gradient.clone() for gradient in some] for some in learner.model.gradients()]
     assert all(before)
-    factors = learner.balance(learner.model, [0.6, 0.1, 0.2], 0)
+    alone = learner.balance(learner.model, [[6.0, 0.0, 0.0], [10, 0, 0]], 0)
+    assert alone == {"image": 1.0, "audio": 1.0, "text": 1.0}  # a batch with one modality has none that leads
+    factors = learner.balance(learner.model, [[6.0, 2.0, 1.0], [10, 20, 5]], 0)
     expected = 1 - np.tanh(0.5 * 0.6 / 0.15)
     assert factors == {"image": pytest.approx(expected), "audio": 1.0, "text": 1.0}
     for m, (some, others) in enumerate(zip(learner.model.gradients(), before, strict=True)):

@@ -130,13 +130,22 @@ class LabelsPage(QWidget):
             signal.connect(self._ask_names)
         for signal in (self._session.projectOpened, self._session.encoderChanged):
             signal.connect(self._forget)
+        self._session.projectOpened.connect(self._ask_runs)
 
     # ---- who tells ---------------------------------------------------------------------------------------------
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
+        self._ask_runs()
+
+    def _ask_runs(self) -> None:
+        """Those of another project are none here."""
         project = self._session.project
-        if project is not None:
+        known = [run for run in self._runs.values()
+                 if project is not None and run.folder.is_relative_to(project.folder)]
+        if len(known) < len(self._runs):
+            self._show_runs(known)
+        if project is not None and self.isVisible():
             self._look.ask(lambda: [run for run in project.look_at_runs() if is_classifier(run)], self._show_runs)
 
     def _show_runs(self, runs: list[Run]) -> None:
@@ -275,6 +284,8 @@ class LabelsPage(QWidget):
             self.matrix.show_table(table, classes)
             words += tr(". Right: {} of {} that are known ({:.1f} %)").format(
                 count(int(np.trace(table))), count(known), 100 * np.trace(table) / known)
+            if labels.shares is not None:
+                words += tr(", also of what it learned from; its results tell what it can do with others")
         self.told.setText(words + ("." if labels.shares is not None else tr(". Temperature {:g}.").format(
             self.temperature.value())))
 

@@ -15,6 +15,7 @@ from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import tr
 from mmstudio.explore.zero_shot import probabilities
 from mmstudio.library import Items
+from mmstudio.preparing import word_of
 
 TAGS = "\x00tags"
 """Stands for the tags among the names of columns, none of which can be called so."""
@@ -100,7 +101,7 @@ def given_by(labels: Labels, temperature: float) -> Given:
     told = found.argmax(axis=1) if labels.decided is None else labels.decided
     known, size = labels.true >= 0, len(labels.classes)
     table = np.bincount(labels.true[known] * size + told[known], minlength=size * size).reshape(size, size)
-    return Given(found, told, np.argsort(-found.max(axis=1), kind="stable"), table)
+    return Given(found, told, np.argsort(-found[np.arange(len(told)), told], kind="stable"), table)
 
 
 def columns_of(labels: Labels, given: Given, name: str, sure: str) -> dict[int, dict[str, str | float | None]]:
@@ -111,13 +112,12 @@ def columns_of(labels: Labels, given: Given, name: str, sure: str) -> dict[int, 
 
 
 def values_of(items: Items) -> dict[str, list[str]]:
-    """In the pool: the tags, and the values of each column of texts that has not too many."""
+    """In the pool: the tags, and the values of each column that has not too many."""
     ids = items.ids()
     values: dict[str, set[str]] = {TAGS: set(items.tags_of(ids))} if len(ids) else {}
     for columns in items.columns_of(ids) if len(ids) else ():
         for name, value in columns.items():
-            if isinstance(value, str):
-                values.setdefault(name, set()).add(value)
+            values.setdefault(name, set()).add(word_of(value))
     return {name: sorted(found) for name, found in values.items() if 1 < len(found) <= MOST_CLASSES}
 
 
@@ -128,7 +128,7 @@ def true_of(items: Items, ids: NDArray[np.int64], truth: str, classes: Sequence[
     number = {name: at for at, name in enumerate(classes)}
     out = []
     for value in items.rows_of(ids, ["tags" if truth == TAGS else "columns"]).column(0).to_pylist():
-        has = value or [] if truth == TAGS else [str((json.loads(value) if value else {}).get(truth, ""))]
+        has = value or [] if truth == TAGS else [word_of((json.loads(value) if value else {}).get(truth, ""))]
         known = {number[name] for name in has if name in number}
         out.append(known.pop() if len(known) == 1 else -1)
     return np.array(out, np.int64)

@@ -79,7 +79,7 @@ class TrainingPanel(QWidget):
         self._titles: list[tuple[str, str]] = []
         self._evaluated: list[str] = []
         self._outcome: Evaluated | StudioError | None = None
-        self._shown: list[tuple[Path, str]] = []
+        self._shown: list[tuple[Path, str, str]] = []
         self._build(previews)
         self._connect()
         self._opened()
@@ -330,7 +330,8 @@ class TrainingPanel(QWidget):
         found = dict(zip(self._evaluated, outcome.found, strict=True)) if isinstance(outcome, Evaluated) else {}
         self.differences.show_runs(chosen, found)
         pair = [(run, found[run.folder.name]) for run in chosen if run.folder.name in found][:2]
-        shown = [(run.folder, run.name) for run, _ in pair] if pair and pair[0][0] is chosen[0] else []
+        shown = [(run.folder, run.name, repr(run.deciding)) for run, _ in pair
+                 ] if pair and pair[0][0] is chosen[0] else []
         if shown and shown == self._shown:
             return
         self._shown = shown

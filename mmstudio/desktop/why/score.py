@@ -248,10 +248,12 @@ class ScorePage(QWidget):
             self.faces[number].setVisible(True)
             if not isinstance(shown, Sample):
                 self.members[number].setVisible(False)
+            self.faces[number].show_map(None)
             if isinstance(shown, (Item, str)):
                 self.faces[number].show_item(shown)
-            self.faces[number].show_map(None)
-            self.boxes.show_known(self.faces[number])
+                self.boxes.show_known(self.faces[number])
+            else:  # which picture it is, is known later
+                self.faces[number].picture.show_boxes(())
 
     def _member_chosen(self, side: int, key: int | None) -> None:
         self._members[side] = key
@@ -332,6 +334,7 @@ class ScorePage(QWidget):
             self.score.setText(tr("Cosine {:.3f}").format(pair.score))
         if isinstance(sides[SECOND], (Path, MediaRef)) and not self.beside.currentData():
             self.faces[SECOND].show_media(pair.sides[SECOND].media)
+            self.faces[SECOND].picture.show_boxes(())
 
     def _show_members(self, side: int, members: list[int], shown: Item) -> None:
         """A chip for each, the strongest first."""
@@ -339,9 +342,9 @@ class ScorePage(QWidget):
             return
         items = self._session.items
         self.members[side].show_members([(key, items[key].title if key in items else "") for key in members], shown.id)
-        self.faces[side].show_item(shown)
-        if side == FIRST and self.beside.currentData():
-            self.faces[SECOND].show_item(shown)
+        for face in self.faces if side == FIRST and self.beside.currentData() else (self.faces[side],):
+            face.show_item(shown)
+            self.boxes.show_known(face)
 
     def _grey(self, pair: Pair | None) -> None:
         """Of the methods those that neither side allows cannot be chosen; the reason is their tooltip."""

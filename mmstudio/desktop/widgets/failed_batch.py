@@ -18,6 +18,7 @@ class FailedBatch(QWidget):
     def __init__(self, name_of: Callable[[int], str]) -> None:
         super().__init__()
         self._name_of = name_of
+        self._keys: list[int] | None = None
         self.heading, self.names, self.all = QLabel(wordWrap=True), QListWidget(), QPushButton()
         self.heading.setProperty("faint", True)
         self.names.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
@@ -30,7 +31,10 @@ class FailedBatch(QWidget):
         self.all.clicked.connect(self.names.selectAll)
 
     def show_keys(self, keys: Sequence[int]) -> None:
-        """Name the items, or hide where there are none."""
+        """Name the items, or hide where there are none. The same ones stay as they are, with what is selected."""
+        if list(keys) == self._keys:
+            return
+        self._keys = list(keys)
         self.names.blockSignals(True)
         self.names.clear()
         for key in keys:

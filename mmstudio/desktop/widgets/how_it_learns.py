@@ -87,7 +87,8 @@ SEED = Number("seed", "Seed", "Chance begins here: the same seed divides, shuffl
 CHECKS = {
     "class_weights": ("Class weights", "Rare classes weigh as much in the loss as frequent ones."),
     "resampling": ("Balanced resampling", "Rare classes are drawn as often as frequent ones."),
-    "balancing": ("Balance modalities (OGM-GE)", "Slows the modality that leads, so that the others learn, too."),
+    "balancing": ("Balance modalities (OGM-GE)", "Slows the modality that leads, so that the others learn, too. A "
+                  "concatenation has no hidden layer then."),
     "deterministic": ("Deterministic", "The same run gives the same numbers again, a little slower on a graphics "
                       "card."),
 }
@@ -113,6 +114,8 @@ class HowItLearns(QWidget):
         self.why.setProperty("faint", True)
         self._columns: list[str] = []
         self._attends, self._before = False, 0
+        self._like: tuple[TrainingJob, dict[str, float]] | None = None
+        self._unavailable: dict[str, str] = {}
         self._fill()
         self.more = Fold(tr("More"), self._more(), False)
         self.advanced = Fold(tr("Advanced"), self._advanced(), False)
@@ -224,14 +227,17 @@ class HowItLearns(QWidget):
 
     def tell_device(self, unavailable: dict[str, str]) -> None:
         """Grey the precisions that the device cannot compute in, with why."""
-        model = self.precision.model()
+        model, self._unavailable = self.precision.model(), unavailable
         assert isinstance(model, QStandardItemModel)
         for name, why in unavailable.items():
             row = self.precision.findData(name)
             model.item(row).setEnabled(False)
             self.precision.setItemText(row, f"{tr(PRECISIONS[name])}: {tr(why)}")
         self.precision.view().setMinimumWidth(self.precision.view().sizeHintForColumn(0) + 24)
-        if self.precision.currentData() in unavailable:
+        self._leave_unavailable()
+
+    def _leave_unavailable(self) -> None:
+        if self.precision.currentData() in self._unavailable:
             self.precision.setCurrentIndex(self.precision.findData("auto"))
 
     def _fit_layers(self, attends: bool) -> None:
@@ -267,13 +273,13 @@ class HowItLearns(QWidget):
 
     def values(self) -> dict[str, Any]:
         """The job's settings that are chosen here; what is greyed is left as it is by default."""
-        numbers = {name: box.value() if box.isEnabled() else getattr(TrainingJob, name)
+        numbers = {name: self._exact(name, box.value()) if box.isEnabled() else getattr(TrainingJob, name)
                    for name, box in self.numbers.items()}
         checks: dict[str, Any] = {name: box.isEnabled() and box.isChecked() for name, box in self.checks.items()}
         checks["balancing"] = "ogm-ge" if checks["balancing"] else ""
         column = (self.column.currentData() or "") if self.column.isEnabled() else ""
-        split = Split(self.split.currentData(), self.validation.value() / 100, self.test.value() / 100, column,
-                      self.apart.isChecked())
+        split = Split(self.split.currentData(), self._exact("validation", self.validation.value()) / 100,
+                      self._exact("test", self.test.value()) / 100, column, self.apart.isChecked())
         return numbers | checks | {"loss": self.loss.currentData() or "", "precision": self.precision.currentData(),
                                    "split": split}
 
@@ -289,6 +295,18 @@ class HowItLearns(QWidget):
         self.validation.setValue(round(100 * job.split.validation))
         self.test.setValue(round(100 * job.split.test))
         self.apart.setChecked(job.split.keep_duplicates_together)
+        self._leave_unavailable()
+        self._like = job, {name: box.value() for name, box in self._fields().items()}
+
+    def _fields(self) -> dict[str, QSpinBox | QDoubleSpinBox]:
+        return {**self.numbers, "validation": self.validation, "test": self.test}
+
+    def _exact(self, name: str, value: Any) -> Any:
+        """What a job had where its field still shows it: a field has fewer digits, and bounds."""
+        if self._like is None or self._like[1][name] != value:
+            return value
+        job = self._like[0]
+        return 100 * getattr(job.split, name) if name in ("validation", "test") else getattr(job, name)
 
 
 def _side_by_side(*forms: QFormLayout) -> QWidget:

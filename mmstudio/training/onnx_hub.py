@@ -1,0 +1,95 @@
+"""An encoder of transformers as ONNX files, one for each modality: what its preprocessing gives to unit vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmstudio.encoders.hf import Given, HubEncoder, Piece, Reader, mask_of, padded, pieces_of, stacked
+from mmstudio.errors import TrainingError
+from mmstudio.media import Media, Modality
+from mmstudio.media.load import AudioClip
+from mmstudio.training import onnx_head
+
+MOST_TOKENS = 4096
+SIZES = (1, 3, 2)
+"""Batches that torch and ONNX are compared on."""
+WORDS = ("a dog", "rain on a roof at night, and far away a bell", "red", "a very small cat")
+
+
+class _Asked(Given):
+    """Makes the tensors from pieces, and remembers which were asked for: the names of the inputs."""
+
+    def __init__(self, model: Any, pieces: Sequence[Piece]) -> None:
+        super().__init__({})
+        self._model, self._pieces = model, pieces
+        self.tensors: dict[str, Tensor] = {}
+
+    def stacked(self, key: str) -> Any:
+        self.tensors[key] = stacked(self._model, self._pieces, key)
+        return self.tensors[key]
+
+    def padded(self, key: str, value: float) -> tuple[Any, Any]:
+        self.tensors[key], self.tensors[mask_of(key)] = padded(self._model, self._pieces, key, value)
+        return self.tensors[key], self.tensors[mask_of(key)]
+
+
+class _Reads(nn.Module):
+    def __init__(self, model: Any, reader: Reader, names: Sequence[str]) -> None:
+        super().__init__()
+        self.model, self._reader, self._names = model, reader, names
+
+    def forward(self, *given: Tensor) -> Tensor:
+        pieces = cast("Sequence[Piece]", Given(dict(zip(self._names, given, strict=True))))
+        return F.normalize(self._reader.vectors(self.model, pieces).float(), dim=-1)
+
+
+def write(encoder: HubEncoder, modality: Modality, file: Path) -> tuple[str, ...]:
+    """Write how the encoder reads a modality, for any number of items and lengths of texts, with “vectors” as its
+    output; gives the names of the inputs. Raises TrainingError where it cannot be written so, or where the file gives
+    other numbers than torch.
+    """
+    model, reader = encoder.model.eval().float(), encoder.readers[modality]
+    batches = [_batch(encoder, modality, size) for size in SIZES]
+    names = tuple(batches[0])
+    onnx_head.write_checked(_Reads(model, reader, names).eval(), names, "vectors", (_sizes(names),),
+                            [tuple(batch.values()) for batch in batches], file)
+    return names
+
+
+def _sizes(names: Sequence[str]) -> tuple[dict[int, Any], ...]:
+    """Which sizes vary: how many, and of what is padded how long."""
+    batch, longest = torch.export.Dim("batch"), torch.export.Dim("longest", max=MOST_TOKENS)
+    long = {name for name in names if mask_of(name) in names or name.endswith("_mask")}
+    return tuple({0: batch, 1: longest} if name in long else {0: batch} for name in names)
+
+
+def _batch(encoder: HubEncoder, modality: Modality, size: int) -> dict[str, Tensor]:
+    prepared = [encoder.prepare(_medium(encoder, modality, at), modality) for at in range(size)]
+    pieces = [piece for one in prepared for piece in pieces_of(one)]
+    asked = _Asked(encoder.model, pieces)
+    try:
+        with torch.inference_mode():
+            encoder.readers[modality].vectors(encoder.model, cast("Sequence[Piece]", asked))
+    except TypeError as error:
+        raise TrainingError(f"How this model reads {modality} cannot be written as ONNX: it needs more than its inputs."
+                            ) from error
+    return {name: tensor.clone() for name, tensor in asked.tensors.items()}
+
+
+def _medium(encoder: HubEncoder, modality: Modality, at: int) -> Media:
+    """Something of a modality, other for each number."""
+    rng = np.random.default_rng(at)
+    if modality == "text":
+        return WORDS[at]
+    if modality == "image":
+        return Image.fromarray(rng.integers(0, 256, (64 + at, 80, 3), np.uint8))
+    wave = rng.normal(0, 0.1, encoder.sample_rate_hz).astype(np.float32)
+    return AudioClip((wave,), encoder.sample_rate_hz)
