@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from mmstudio.archive import MARKER, ArchiveError, pack, unpack
+from mmstudio.archive import MARKER, ArchiveError, copying, pack, unpack
 from mmstudio.progress import finish
 
 Build = Callable[[zipfile.ZipFile], None]
@@ -237,7 +237,7 @@ def test_a_disk_that_takes_no_more_is_a_clear_error_and_leaves_nothing(project, 
     script = f"""
 import os, resource
 from pathlib import Path
-from mmstudio.archive import ArchiveError, pack, unpack
+from mmstudio.archive import copying, ArchiveError, pack, unpack
 from mmstudio.progress import finish
 folder = Path({str(tmp_path)!r})
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
@@ -419,3 +419,31 @@ def test_many_names_for_the_same_bytes_are_refused(tmp_path):
         changed[place + 42 : place + 46] = first.to_bytes(4, "little")
     (tmp_path / "p").write_bytes(changed)
     _refused(tmp_path / "p", "damaged")
+
+
+def test_what_is_edited_while_a_project_is_copied_is_in_the_copy_too(tmp_path):
+    folder = tmp_path / "project"
+    for name, text in (("a/early.txt", "before"), ("b/gone.txt", "x"), ("z/late.txt", "y" * 3_000_000)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    work = copying.copy(folder, tmp_path / "copy")
+    while "late" not in next(work).text:
+        pass
+    (folder / "a/early.txt").write_text("edited since")
+    (folder / "b/gone.txt").unlink()
+    (folder / "b/new.txt").write_text("new")
+    (folder / "z/late.txt").write_text("shorter")
+    assert finish(work) == tmp_path / "copy"
+    files = {path.relative_to(tmp_path / "copy").as_posix(): path.read_text()
+             for path in (tmp_path / "copy").rglob("*") if path.is_file()}
+    assert files == {"a/early.txt": "edited since", "b/new.txt": "new", "z/late.txt": "shorter"}
+
+
+def test_a_project_that_never_rests_is_not_copied_and_nothing_is_left(tmp_path):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "one.txt").write_text("0")
+    with pytest.raises(ArchiveError, match="again and again"):
+        for number, _ in enumerate(copying.copy(folder, tmp_path / "copy")):
+            (folder / "one.txt").write_text("1" * (number + 2))
+    assert not (tmp_path / "copy").exists()

@@ -34,7 +34,7 @@ _PACKED = frozenset((
     ".mkv", ".mov", ".mp3", ".mp4", ".npz", ".ogg", ".opus", ".parquet", ".png", ".webm", ".webp", ".xz", ".zip",
     ".zst",
 ))
-_GROWING = frozenset((".jsonl", ".log"))
+GROWING = frozenset((".jsonl", ".log"))
 """Files that are only ever added to: their beginning, as long as they were at the start, is a whole file."""
 _LEFT_OUT = re.compile(
     r"lock|lock-holder\.json|.*\.(lock|tmp)|\.tmp.*|\.rehearsal|index-[0-9a-f]+|\.[0-9a-f]{12}\.part|"
@@ -175,14 +175,14 @@ def _date(changed_ns: int) -> tuple[int, int, int, int, int, int]:
 
 
 def _check_unchanged(entry: Entry, now: os.stat_result) -> None:
-    grown = now.st_size > entry.size and Path(entry.name).suffix in _GROWING
+    grown = now.st_size > entry.size and Path(entry.name).suffix in GROWING
     if (now.st_size, now.st_mtime_ns) != (entry.size, entry.changed_ns) and not grown:
         raise _changed(entry)
 
 
 def _changed(entry: Entry) -> ArchiveError:
     return ArchiveError(f"“{printable(entry.name)}” changed while the project was being saved.", path=entry.path,
-                        hint="Wait until no job is running, and try again.")
+                        hint="Change nothing while it is saved, wait until no job is running, and try again.")
 
 
 def _reading(path: Path) -> IO[bytes]:

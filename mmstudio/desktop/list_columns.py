@@ -103,6 +103,8 @@ class ListColumns(QObject):
             self._keep_soon.start()
             self.changed.emit()
             self.look_up()
+            if is_shown and name == SCORE:
+                self._answered()
 
     # ---- what cells say -----------------------------------------------------------------------------------------
 
@@ -186,7 +188,10 @@ class ListColumns(QObject):
 
 def own_name(item: Item, name: str) -> str:
     """A column of the person's that is called as a built-in one goes by that name with ``_column`` after."""
-    return name if name in item.columns or not name.endswith("_column") else name.removesuffix("_column")
+    from mmstudio.library.item_columns import BUILT_IN
+
+    bare = name.removesuffix("_column")
+    return bare if bare.casefold() in BUILT_IN and name not in item.columns else name
 
 
 def _kinds(items: Items, score: Score | None) -> Mapping[str, Kind]:

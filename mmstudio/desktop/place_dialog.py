@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
@@ -20,6 +21,9 @@ from PySide6.QtWidgets import (
 
 from mmstudio.desktop.sharing import unused
 from mmstudio.desktop.text import tr
+
+LONGEST_NAME = 255
+"""Bytes of a name that file systems take."""
 
 
 class PlaceDialog(QDialog):
@@ -76,8 +80,10 @@ class PlaceDialog(QDialog):
         self._where.setText(str(self._inside))
         if not name or name in (".", "..") or any(sign in name for sign in "/\\\0"):
             wrong = tr("A project needs a name, without slashes.")
+        elif len(os.fsencode(name)) > LONGEST_NAME:
+            wrong = tr("That name is too long.")
         else:
-            wrong = tr("There is something of that name already.") if self.folder.exists() else ""
+            wrong = tr("There is something of that name already.") if os.path.lexists(self.folder) else ""
         self.wrong.setText(wrong if name else "")
         self.go.setEnabled(not wrong)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QDialog,
@@ -52,22 +54,36 @@ class WatchedDialog(QDialog):
         self.remove.clicked.connect(self._remove)
         self.list.currentRowChanged.connect(lambda row: self.remove.setEnabled(row >= 0))
         self._places.watchedChanged.connect(self._show)
+        session.failed.connect(self._failed)
         self._show()
 
     def _show(self) -> None:
         self.list.clear()
         self.list.addItems(["    ".join(filter(None, (str(folder), _told(choice))))
                             for folder, choice in self._places.watched.items()])
+        self._wait(False)
         self.remove.setEnabled(False)
+
+    def _wait(self, waits: bool) -> None:
+        """What is said next would be said of what was before."""
+        for part in (self.list, self.add, self.remove):
+            part.setEnabled(not waits)
+
+    def _watch(self, folders: dict[Path, Choice]) -> None:
+        self._wait(folders != self._places.watched)
+        self._places.watch(folders)
+
+    def _failed(self, _: object) -> None:
+        self._wait(False)
 
     def _add(self) -> None:
         if dialog := ask_folder(self._session, tr("Watch a folder"), tr("Watch"), self):
-            dialog.chosen.connect(lambda folder, choice: self._places.watch({**self._places.watched, folder: choice}))
+            dialog.chosen.connect(lambda folder, choice: self._watch({**self._places.watched, folder: choice}))
 
     def _remove(self) -> None:
         row = self.list.currentRow()
-        self._places.watch({folder: choice for place, (folder, choice) in enumerate(self._places.watched.items())
-                            if place != row})
+        self._watch({folder: choice for place, (folder, choice) in enumerate(self._places.watched.items())
+                     if place != row})
 
 
 def _told(choice: Choice) -> str:

@@ -94,7 +94,7 @@ class MainWindow(QMainWindow):
         self.jobs = JobsPanel(session.jobs)
         self.learning = Learning(session)
         self.training = Later(self._make_training)
-        self.search = SearchBox()
+        self.search = SearchBox(session)
         self.banner = Banner()
         self._status = {name: QLabel() for name in ("items", "device", "memory")}
         self.projects = ProjectMenu(session, self)
@@ -262,6 +262,7 @@ class MainWindow(QMainWindow):
         self.inspector.opened.connect(self._open)
         self.trial.opened.connect(self._open)
         self.inspector.failed.connect(self.banner.show_error)
+        s.leaving.connect(self.banner.forget_offer)
         self.search.returnPressed.connect(self._ask_words)
         self.search.fileGiven.connect(s.ask)
         self.search.speakWanted.connect(self._record)

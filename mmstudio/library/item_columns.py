@@ -29,6 +29,9 @@ Score: TypeAlias = Callable[[NDArray[np.int64]], Any]
 _CATEGORIES, _SHORT = 0.05, 40
 """A column of texts is one of categories where few differ (this share, or 50) and none is long (characters)."""
 
+BUILT_IN = frozenset((*_STORED, *_DERIVED, SCORE, "has", "is", "tags", "type"))
+"""Names that the studio's own columns and the query language have, in small letters."""
+
 
 class ItemColumns:
     """The items' rows under the names that a person types; see ``query_match.Columns``."""
@@ -134,7 +137,7 @@ class ItemColumns:
         told = self._base.column("columns")
         known: tuple[Any, dict[str, tuple[Kind, Any]]] | None = self._base.derived.get("own")
         if known is None or known[0] is not told:
-            taken = {*_STORED, *_DERIVED, *self._flags, SCORE, "has", "is", "tags", "type"}
+            taken = BUILT_IN | self._flags.keys()
             found = {f"{name}_column" if name.casefold() in taken else name: _guessed(rows, values, len(self))
                      for name, (rows, values) in _unfolded(told).items()}
             known = self._base.derived["own"] = (told, found)

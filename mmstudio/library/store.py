@@ -289,7 +289,9 @@ class Store:
             if sample is None:
                 self.ungroup(identity)
         self._keep_living()
-        self.move(standing.places)
+        here_still = {item.id: item.path for item in self.known.some(np.fromiter(standing.places, np.int64))}
+        self.move({key: path for key, path in standing.places.items()
+                   if key in instead_of.places and here_still.get(key) == instead_of.places[key]})
 
     def _put_columns(self, wanted: Any) -> None:
         """Give items that are here the tags and columns of a table that has either or both."""

@@ -15,7 +15,7 @@ from renamed import Renamed
 
 from mmstudio.desktop import kept_map
 from mmstudio.desktop.arranging import Layout
-from mmstudio.desktop.panels.map_beside import AS_NOW, OTHER_GAP, MapBeside, between
+from mmstudio.desktop.panels.map_beside import AS_NOW, WITH_GAP, MapBeside, between
 from mmstudio.desktop.panels.maps import MOST
 from mmstudio.desktop.plots.colouring import Colouring
 from mmstudio.desktop.theme import THEME
@@ -141,7 +141,7 @@ def test_new_items_find_their_place_on_every_map_and_removed_ones_leave(
 def test_a_map_with_the_gap_lies_otherwise_and_maps_end_where_there_is_no_room(
     mapped: MainWindow, beside: MapBeside, qtbot: QtBot,
 ) -> None:
-    layout = _choose(beside, OTHER_GAP, qtbot)
+    layout = _choose(beside, WITH_GAP, qtbot)
     assert layout.arrangement is not None
     assert not layout.arrangement.closes_gap
     said: list[str] = []
@@ -150,6 +150,9 @@ def test_a_map_with_the_gap_lies_otherwise_and_maps_end_where_there_is_no_room(
         mapped.maps.add()
     assert len(mapped.maps.others) == MOST
     assert said
+    for _ in range(5):  # while something is on its way to each of them
+        mapped.session.samplesChanged.emit()
+    mapped.map.contours.toggle()
     closed = list(mapped.maps.others)
     for one in closed:
         one.closed.emit()
@@ -159,6 +162,7 @@ def test_a_map_with_the_gap_lies_otherwise_and_maps_end_where_there_is_no_room(
     mapped.map.contours.toggle()
     mapped.session.select([min(mapped.session.items)])
     THEME.changed.emit()
+    qtbot.waitUntil(lambda: not mapped.session.beside._tickets and not mapped.session.pool._asked)
 
 
 def test_another_models_kept_map_can_lie_beside_but_not_become_the_map(

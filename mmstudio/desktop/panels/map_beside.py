@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import shiboken6
 from numpy.typing import NDArray
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor
@@ -32,7 +34,7 @@ from mmstudio.library import Sample, SpaceKey, VectorView
 from mmstudio.progress import Progress, Work
 from mmstudio.project import Project, space_key
 
-AS_NOW, OTHER_GAP = "now", "gap"
+AS_NOW, WITH_GAP, WITHOUT_GAP = "now", "with gap", "without gap"
 Keys = NDArray[np.int64]
 
 
@@ -57,13 +59,15 @@ class MapBeside(QWidget):
     def __init__(self, session: Session, main: MapPanel, previews: Previews) -> None:
         super().__init__()
         self._session, self._main, self._faces = session, main, main.faces
-        self.canvas = Scatter(behind=lambda ask, then: session.pool.ask(ask, then, session.failed.emit))
+        self.canvas = Scatter(behind=self._behind)
         self._card = HoverCard(previews, self.canvas)
         self.which, self.swap, self._fit, self._close = QComboBox(), QToolButton(), QToolButton(), QToolButton()
         self._told = ShortLabel()
         self.found: Beside | None = None
         self._space = ""
         self._ticket: Ticket | None = None
+        self._placing: Ticket | None = None
+        self._closed = False
         self._matching, self._looking = Behind(session), Behind(session)
         self._at: tuple[Keys, Keys, NDArray[np.intp]] | None = None
         self._spaces: dict[str, SpaceKey] = {}
@@ -138,8 +142,8 @@ class MapBeside(QWidget):
         self.which.addItem(tr("The map as it is now"), AS_NOW)
         for method in METHODS:
             self.which.addItem(KINDS[method], method)
-        closes = self._session.arrangement.closes_gap
-        self.which.addItem(tr("With the modality gap") if closes else tr("Without the modality gap"), OTHER_GAP)
+        self.which.addItem(tr("With the modality gap"), WITH_GAP)
+        self.which.addItem(tr("Without the modality gap"), WITHOUT_GAP)
         self.which.setCurrentIndex(max(0, self.which.findData(chosen)))
         self._tell()
         project, encoder = self._session.project, self._session.encoder
@@ -157,8 +161,6 @@ class MapBeside(QWidget):
         """Show the map that is chosen; its points fly from where they are seen now."""
         session, which = self._session, self.which.currentData()
         project, view, shown = session.project, session.view, session.layout
-        if self._ticket is not None:
-            self._ticket.cancel()
         if project is None or view is None or shown is None or len(view) < 2:
             return
         samples, other = list(session.samples.values()), self._spaces.get(which)
@@ -171,8 +173,8 @@ class MapBeside(QWidget):
             self._run(lambda: _alone(replace(shown, final=True), samples))
             return
         arrangement = session.arrangement
-        if which == OTHER_GAP:
-            arrangement = replace(arrangement, closes_gap=not arrangement.closes_gap, axes=None, titles=("", ""))
+        if which in (WITH_GAP, WITHOUT_GAP):
+            arrangement = replace(arrangement, closes_gap=which == WITHOUT_GAP, axes=None, titles=("", ""))
         else:
             wish = replace(arrangement.wish or Wish(), method=which, axes=2)
             arrangement = Arrangement(wish, arrangement.closes_gap)
@@ -190,7 +192,17 @@ class MapBeside(QWidget):
             yield replace(step, fresh=None if step.fresh is None else between(step.fresh, ()))
 
     def _run(self, work: Callable[[], Work[Beside]]) -> None:
-        self._ticket = self._session.beside.run(work, on_step=self._step, on_done=self._show, on_failed=self._failed)
+        """In the place of what is on its way."""
+        if self._ticket is not None:
+            self._ticket.cancel()
+        if not self._closed:
+            self._ticket = self._session.beside.run(work, on_step=self._step, on_done=self._show,
+                                                    on_failed=self._failed)
+
+    def _behind(self, ask: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        """The canvas's own questions; an answer may come when it is gone."""
+        self._session.pool.ask(ask, lambda found: then(found) if shiboken6.isValid(self.canvas) else None,
+                               self._session.failed.emit)
 
     def _step(self, progress: Progress) -> None:
         if isinstance(progress.fresh, Beside):
@@ -226,7 +238,7 @@ class MapBeside(QWidget):
     def _follow_colours(self) -> None:
         """The colours, what is hidden and what passes are those of the map, by key."""
         own, theirs = self.canvas.points.keys, self._main.canvas.points.keys
-        if not len(own):
+        if not len(own) or self._closed:
             return
         if self._at is None or self._at[0] is not own or self._at[1] is not theirs:
             def found(at: NDArray[np.intp]) -> None:
@@ -288,8 +300,16 @@ class MapBeside(QWidget):
     def _renew(self) -> None:
         """Items and samples came together or went."""
         found, samples = self.found, list(self._session.samples.values())
-        if found is not None and found.layout.final:
-            self._run(lambda: _alone(found.layout, samples))
+        if found is None or not found.layout.final or self._closed:
+            return
+        if self._placing is not None:
+            self._placing.cancel()
+        self._placing = self._session.beside.run(lambda: _alone(found.layout, samples), on_done=self._placed,
+                                                 on_failed=self._failed)
+
+    def _placed(self, found: Beside) -> None:
+        if self.found is not None and found.layout is self.found.layout:
+            self._show(found)
 
     def _exchange(self) -> None:
         """The map comes here, and what is here becomes the map."""
@@ -303,8 +323,10 @@ class MapBeside(QWidget):
 
     def stop(self) -> None:
         """Nothing more is reckoned for it."""
-        if self._ticket is not None:
-            self._ticket.cancel()
+        self._closed = True
+        for ticket in (self._ticket, self._placing):
+            if ticket is not None:
+                ticket.cancel()
         self._matching.forget()
         self._looking.forget()
 

@@ -15,7 +15,7 @@ from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, tr
 from mmstudio.desktop.theme import THEME, icon
 from mmstudio.desktop.widgets.empty import EmptyState
-from mmstudio.desktop.widgets.given import given, is_given
+from mmstudio.desktop.widgets.given import is_given, take
 from mmstudio.desktop.widgets.hits import HitsView
 from mmstudio.desktop.widgets.question_bar import QuestionBar, Where
 from mmstudio.errors import StudioError
@@ -29,8 +29,9 @@ class SearchBox(QLineEdit):
     speakWanted = Signal()
     wentDown = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, session: Session) -> None:
         super().__init__()
+        self._session = session
         self.setPlaceholderText(tr("Search with words, or drop, paste or speak  ( / )"))
         self.setClearButtonEnabled(True)
         self.setAcceptDrops(True)
@@ -70,10 +71,7 @@ class SearchBox(QLineEdit):
 
     def take(self, mime: QMimeData) -> bool:
         """Search with what was dropped or pasted; False where it is only text."""
-        found = given(mime)
-        if found is not None:
-            self.fileGiven.emit(*found)
-        return found is not None
+        return take(self._session, mime, self.fileGiven.emit)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if is_given(event.mimeData()):

@@ -78,6 +78,12 @@ class Banner(QFrame):
         self.offer.setText(button)
         self.offer.show()
 
+    def forget_offer(self) -> None:
+        """What was offered belonged to another project."""
+        if self._offered is not None:
+            self._offered = None
+            self.hide()
+
     def _take_offer(self) -> None:
         taken = self._offered
         self.hide()

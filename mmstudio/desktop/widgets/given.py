@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,23 +18,41 @@ from mmstudio.desktop.heat import as_pixels
 from mmstudio.desktop.text import tr
 from mmstudio.errors import StudioError
 
+if TYPE_CHECKING:
+    from mmstudio.desktop.session import Session
+
 
 def is_given(mime: QMimeData) -> bool:
     """Whether there is a file or a picture."""
     return mime.hasUrls() or mime.hasImage()
 
 
-def given(mime: QMimeData) -> tuple[Path, str] | None:
-    """The first file and its name, or the picture as a file for the while; None for anything else. Raises StudioError.
+def take(session: Session, mime: QMimeData, then: Callable[[Path, str], None]) -> bool:
+    """Give the first file and its name, or the picture, once it is written to a file that goes with the studio; False
+    where it is neither.
     """
     urls = [url.toLocalFile() for url in mime.urls() if url.isLocalFile()]
     if urls:
-        return Path(urls[0]), Path(urls[0]).name
-    if mime.hasImage():
-        with tempfile.NamedTemporaryFile(prefix="mmstudio-", suffix=".png", delete=False) as file:
-            pass
-        return save_image(as_pixels(QImage(mime.imageData())), Path(file.name)), tr("pasted picture")
-    return None
+        then(Path(urls[0]), Path(urls[0]).name)
+    elif mime.hasImage():
+        pixels = as_pixels(QImage(mime.imageData()))
+        session.pool.ask(lambda: _kept_for_now(pixels), lambda file: then(file, tr("pasted picture")),
+                         session.failed.emit)
+    return bool(urls) or mime.hasImage()
+
+
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """What is in it is deleted when the studio ends."""
+    return tempfile.TemporaryDirectory(prefix="mmstudio-", ignore_cleanup_errors=True)
+
+
+def _kept_for_now(pixels: NDArray[np.uint8]) -> Path:
+    """In the pool."""
+    try:
+        return save_image(pixels, Path(_folder().name) / f"{uuid4().hex}.png")
+    except OSError as error:
+        raise StudioError("The pasted picture could not be written.", hint="Is the disk full?") from error
 
 
 def save_image(pixels: NDArray[np.uint8], file: Path) -> Path:

@@ -27,9 +27,8 @@ from mmstudio.desktop.filtering import Rows, Wish, passing
 from mmstudio.desktop.selection import Selection
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import count, modality_name, tr
-from mmstudio.desktop.widgets.given import given, is_given
+from mmstudio.desktop.widgets.given import is_given, take
 from mmstudio.desktop.widgets.parts import Flow, PartsBar
-from mmstudio.errors import StudioError
 from mmstudio.explore.similarity import MEASURES, Measure
 from mmstudio.media import MODALITIES
 
@@ -118,6 +117,9 @@ class QuestionBar(QWidget):
         self.scope.setText(asking.scope.title or tr("Everything"))
         self.modality.setCurrentIndex(self.modality.findData(asking.modality))
         self.measure.setCurrentIndex(self.measure.findData(asking.measure))
+        self.exact.blockSignals(True)
+        self.exact.setChecked(asking.exact)
+        self.exact.blockSignals(False)
         self.exact.setVisible(asking.exact or (answer is not None and answer.results.recall is not None))
 
     # ---- adding a part ----------------------------------------------------------------------------------------
@@ -154,14 +156,7 @@ class QuestionBar(QWidget):
 
     def add_given(self, mime: QMimeData, weight: float = 1.0) -> bool:
         """Add what was dropped or copied to the question; False where it is neither a file nor a picture."""
-        try:
-            found = given(mime)
-        except StudioError as error:
-            self._session.failed.emit(error)
-            return False
-        if found is not None:
-            self._asking.add(*found, weight)
-        return found is not None
+        return take(self._session, mime, lambda file, title: self._asking.add(file, title, weight))
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if is_given(event.mimeData()):
