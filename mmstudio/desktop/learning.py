@@ -371,6 +371,8 @@ class Learning(QObject):
 
 def _looked(project: Project, followed: dict[str, Curve]) -> Seen:
     """Look, and start what has waited longest where nothing trains."""
+    if not followed and not project.runs.exists() and not project.sweeps.exists():
+        return Seen([], [], {}, frozenset())  # what reads them would be imported while the model is, which takes longer
     from mmstudio.training import runs
     from mmstudio.training.sweep import sweeps
 
