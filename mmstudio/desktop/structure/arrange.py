@@ -34,6 +34,7 @@ from mmstudio.desktop.text import count, tr
 from mmstudio.explore.projection import METHODS, Wish
 from mmstudio.library import Items
 from mmstudio.progress import Progress
+from mmstudio.project import Project
 
 FEWEST, MOST = 3, 200
 TELLS = {
@@ -180,10 +181,15 @@ class ArrangePage(QWidget):
         elif self.method.currentData() == "umap" and self.target.currentData():
             self._rows.ask(
                 partial(_categories, name=self.target.currentData()),
-                lambda found: self._session.mapping.anew(replace(arrangement, target_ids=found[0], target=found[1])),
-                self._session.failed.emit)
+                partial(self._arrange_apart, arrangement, self._session.project), self._session.failed.emit)
         else:
             self._session.mapping.anew(arrangement)
+
+    def _arrange_apart(self, arrangement: Arrangement, project: Project | None,
+                       found: tuple[NDArray[np.int64], NDArray[np.int64]]) -> None:
+        """Another project that was opened meanwhile has categories of its own."""
+        if project is self._session.project:
+            self._session.mapping.anew(replace(arrangement, target_ids=found[0], target=found[1]))
 
     def _arrange_by_words(self) -> None:
         session, words = self._session, (self.right.text().strip(), self.upwards.text().strip())
