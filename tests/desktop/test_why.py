@@ -502,8 +502,8 @@ def test_a_drawn_box_tells_at_once_whether_the_map_points_into_it(page: Open, qt
     made = page("score", "scene_004")
     made.words.setText("a chair")
     face = made.faces[0].picture
-    qtbot.waitUntil(lambda: not made._work.busy and face.map is not None and not face.box().isEmpty())
-    assert made.boxes.button.isVisible()
+    qtbot.waitUntil(lambda: made._asked is not None and "a chair" in made._asked and not made._work.busy
+                    and made.boxes.button.isVisible() and not face.box().isEmpty())
     best = face.map.positions.extents[int(face.map.weights.argmax())]
     middle = face._within(tuple(best.tolist())).center().toPoint()
 
