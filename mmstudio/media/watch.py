@@ -25,14 +25,16 @@ class Watch:
 
     def __init__(self, folder: Path, known: Iterable[Path] = (), memory: Path | None = None,
                  choice: Choice = EVERYTHING) -> None:
-        """``memory`` is a file that keeps what was told, for the next time that the folder is watched; ``choice`` tells
-        which files are meant, whose kind whoever reads them looks at.
+        """``memory`` is a file that keeps what was told, for the next time that the folder is watched: when the next
+        look begins, for then whoever asked has read what the last one told. What was told last before an end is told
+        again. ``choice`` tells which files are meant, whose kind whoever reads them looks at.
         """
         self.folder, self.choice, self._memory = folder, choice, memory
         self._told: dict[str, tuple[int, int]] = {os.fspath(path): (-1, -1) for path in known} | _remembered(memory)
         self._media: dict[str, set[str]] = {}
         self._note_media(self._told)
         self._seen: dict[str, tuple[int, int]] = {}
+        self._unkept = False
 
     def poll(self) -> list[Path]:
         """Files that came or changed since the last time and are quiet now, in a stable order; each is told once, and
@@ -42,6 +44,7 @@ class Watch:
         """
         from mmstudio.media.tables import TABLE_SUFFIXES  # here, for the window paints before it is loaded
 
+        self._keep()
         try:
             os.listdir(self.folder)
         except OSError as error:
@@ -63,11 +66,15 @@ class Watch:
                 self._told[name] = state
                 fresh |= dict.fromkeys(filter(self._is_meant, self._captioned(found.path) or [found.path]))
         self._seen = seen
-        if fresh and self._memory:
-            with suppress(OSError):  # then some files are looked at again the next time, and are known
-                paths.write_atomically(self._memory, json.dumps(self._told).encode("utf-8", "surrogateescape"))
+        self._unkept |= bool(fresh)
         self._note_media(map(os.fspath, fresh))
         return list(fresh)
+
+    def _keep(self) -> None:
+        if self._unkept and self._memory:
+            with suppress(OSError):  # then some files are looked at again the next time, and are known
+                paths.write_atomically(self._memory, json.dumps(self._told).encode("utf-8", "surrogateescape"))
+        self._unkept = False
 
     def _is_meant(self, path: Path) -> bool:
         return self.choice.reaches(path, {Path(os.path.abspath(self.folder))}) and self.choice.matches(path)

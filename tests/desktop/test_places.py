@@ -104,6 +104,21 @@ def test_what_appears_in_a_watched_folder_is_added_also_after_a_new_start(
     assert not session.places._again.isActive()
 
 
+def test_a_look_at_a_watched_folder_that_the_end_of_the_project_outran_loses_nothing(
+    window: MainWindow, qtbot: QtBot, added: Path, make_picture: Make, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mmstudio.media.watch.QUIET_SECONDS", 0.0)
+    places = window.session.places
+    places.watch({added: EVERYTHING})
+    qtbot.waitUntil(lambda: bool(places._watches) and not places._polling)
+    places._again.stop()
+    new = make_picture("in/purple.png", "purple")
+    qtbot.wait(10)  # a file's age is told in whole ticks of a clock
+    assert places._watches[0].poll() == [new]
+    _reopened(window, qtbot)
+    qtbot.waitUntil(lambda: len(window.session.items) == 4)
+
+
 def test_watching_and_finding_files_are_undone_and_done_again(
     window: MainWindow, qtbot: QtBot, added: Path, tmp_path: Path,
 ) -> None:

@@ -19,6 +19,12 @@ def _write(path: Path, text: str, age: float = 10) -> Path:
     return path
 
 
+def _looks(folder: Path, memory: Path) -> list[list[Path]]:
+    """What two looks of one watch tell; the second keeps what the first told."""
+    watch = Watch(folder, (), memory)
+    return [watch.poll(), watch.poll()]
+
+
 def test_each_file_is_told_once_and_again_when_it_has_changed(tmp_path: Path) -> None:
     known, new = _write(tmp_path / "known.txt", "old"), _write(tmp_path / "sub/new.txt", "new")
     watch = Watch(tmp_path, [known])
@@ -59,12 +65,23 @@ def test_tables_are_passed_over(tmp_path: Path) -> None:
 def test_what_was_told_is_remembered_over_a_new_start(tmp_path: Path) -> None:
     memory = tmp_path / "memory/of.json"
     first, second = _write(tmp_path / "f/a.txt", "a"), _write(tmp_path / "f/ü\udce9.txt", "b")
-    assert Watch(tmp_path / "f", (), memory).poll() == [first, second]
-    assert Watch(tmp_path / "f", (), memory).poll() == []
+    assert _looks(tmp_path / "f", memory) == [[first, second], []]
+    assert _looks(tmp_path / "f", memory) == [[], []]
     _write(first, "changed")
-    assert Watch(tmp_path / "f", (), memory).poll() == [first]
+    assert _looks(tmp_path / "f", memory) == [[first], []]
     memory.write_text("[torn")
     assert len(Watch(tmp_path / "f", (), memory).poll()) == 2
+
+
+def test_what_was_told_last_before_an_end_is_told_again_for_nobody_may_have_read_it(tmp_path: Path) -> None:
+    memory, file = tmp_path / "memory.json", _write(tmp_path / "f/a.txt", "a")
+    for _ in range(2):
+        assert Watch(tmp_path / "f", (), memory).poll() == [file]
+    watch = Watch(tmp_path / "f", (), memory)
+    assert watch.poll() == [file]
+    late = _write(tmp_path / "f/b.txt", "b")
+    assert watch.poll() == [late]
+    assert Watch(tmp_path / "f", (), memory).poll() == [late]
 
 
 def test_a_folder_that_is_gone_is_an_error_and_may_come_back(tmp_path: Path) -> None:
