@@ -6,7 +6,7 @@ outcome. It knows no thread and no window.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -27,6 +27,19 @@ class Progress:
 
 
 Work = Generator[Progress, None, T]
+
+
+def retold(work: Work[T], tell: Callable[[Progress], Progress]) -> Work[T]:
+    """The same work, of whose steps those are told that ``tell`` makes of them. Closed, it closes the work."""
+    try:
+        while True:
+            try:
+                step = next(work)
+            except StopIteration as stop:
+                return stop.value
+            yield tell(step)
+    finally:
+        work.close()
 
 
 def finish(work: Work[T]) -> T:

@@ -54,7 +54,7 @@ from mmstudio.media.describe import file_hash
 from mmstudio.media.preview import preview
 from mmstudio.media.sniff import reason
 from mmstudio.preparing import Views, class_shares, completed, examples, needed, predictions
-from mmstudio.progress import Progress, Work
+from mmstudio.progress import Progress, Work, retold
 from mmstudio.settings import Settings
 from mmstudio.training.job import RUN, UsedModel, job_of
 from mmstudio.whereabouts import CopyReport, FindReport
@@ -430,13 +430,9 @@ class Project:
                                 hint="Make the run anew.")
         steps = self.encode(reads, pool, modalities=modalities, only=only)
         try:
-            while True:
-                step = next(steps)
-                yield replace(step, text=f"{name} · {step.text}")
-        except StopIteration:
+            yield from retold(steps, lambda step: replace(step, text=f"{name} · {step.text}"))
             return used
         finally:
-            steps.close()
             if reads is not encoder:
                 self._tables.pop(space_key(reads), None)
                 del reads, steps

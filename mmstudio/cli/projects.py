@@ -24,7 +24,7 @@ from mmstudio.cli.shared import (
 from mmstudio.errors import ProjectError
 from mmstudio.library import Item, Items
 from mmstudio.media.scan import printable
-from mmstudio.progress import Work
+from mmstudio.progress import Progress, Work, retold
 
 if TYPE_CHECKING:
     from mmstudio.explain.report import Report
@@ -184,17 +184,15 @@ def _in_pages(work: Work[Report], asked: argparse.Namespace, title: str) -> Work
     if pages is None:
         raise ExportError("What draws the pages of a PDF is not installed here.", path=asked.out,
                           hint="Write .html, which every browser prints.")
-    while True:
-        try:
-            progress = next(work)
-        except StopIteration as stop:
-            report: Report = stop.value
-            break
-        if isinstance(progress.fresh, Report):
-            pages.add(head_html(progress.fresh))
-        elif isinstance(progress.fresh, Entry):
-            pages.add(entry_html(progress.fresh))
-        yield progress
+
+    def add(step: Progress) -> Progress:
+        if isinstance(step.fresh, Report):
+            pages.add(head_html(step.fresh))
+        elif isinstance(step.fresh, Entry):
+            pages.add(entry_html(step.fresh))
+        return step
+
+    report = yield from retold(work, add)
     written(asked.out, pages.end())
     return report
 

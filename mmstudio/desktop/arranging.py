@@ -12,7 +12,7 @@ from mmstudio.explore.aside import Aside
 from mmstudio.explore.projection import Method, Wish, on_axes, pacmap, pca, placed_among, project
 from mmstudio.library import VectorView
 from mmstudio.media import Modality
-from mmstudio.progress import Progress, Work
+from mmstudio.progress import Progress, Work, retold
 from mmstudio.searching import Found
 
 QUICK = 3000
@@ -99,15 +99,13 @@ def arranging(view: VectorView, old: Layout | None, final: bool, arrangement: Ar
         steps = pacmap(vectors)
     else:
         steps = aside.run(project, vectors, wish, _target(arrangement, view), arrangement.strength)
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as stop:
-            found = turned(_layout(view, stop.value, KINDS[wish.method]), seen)
-            return replace(found, arrangement=arrangement, clusters=clusters.on_map(found.places))
-        partial = None if step.fresh is None else turned(
-            replace(_layout(view, step.fresh, KINDS[wish.method]), final=False), seen)
-        yield Progress(step.done, step.total, step.text, partial)
+
+    def laid_out(places: NDArray[np.float32]) -> Layout:
+        return turned(_layout(view, places, KINDS[wish.method]), seen)
+
+    found = laid_out((yield from retold(steps, lambda step: replace(
+        step, fresh=None if step.fresh is None else replace(laid_out(step.fresh), final=False)))))
+    return replace(found, arrangement=arrangement, clusters=clusters.on_map(found.places))
 
 
 def _layout(view: VectorView, places: NDArray[np.float32], kind: str) -> Layout:

@@ -22,7 +22,7 @@ from mmstudio.explain.trust import Verdict, verdict_of
 from mmstudio.explore import similarity
 from mmstudio.library import Item, Sample, VectorView
 from mmstudio.media import MODALITIES, Limits, Media, load
-from mmstudio.progress import Progress, Work
+from mmstudio.progress import Progress, Work, retold
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -139,17 +139,15 @@ def reported(encoder: Encoder, wish: Wish) -> Work[Report]:
     yield Progress(0, total, fresh=report)
     entries: list[Entry] = []
     for item in wish.items:
-        work = _entry(encoder, wish, item)
-        while True:
-            try:
-                next(work)
-            except StopIteration as stop:
-                entry: Entry = stop.value
-                break
-            yield Progress(len(entries), total, item.title)
+        entry = yield from retold(_entry(encoder, wish, item), _at(Progress(len(entries), total, item.title)))
         entries.append(replace(entry, neighbours=(), found=None, plain=None, heat=None, passage=(), sound=("", b"")))
         yield Progress(len(entries), total, item.title, fresh=entry)
     return replace(report, entries=tuple(entries))
+
+
+def _at(item: Progress) -> Callable[[Progress], Progress]:
+    """An item's own steps are told as one."""
+    return lambda _: item
 
 
 def _entry(encoder: Encoder, wish: Wish, item: Item) -> Work[Entry]:

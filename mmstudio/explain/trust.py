@@ -18,7 +18,7 @@ from mmstudio.explain.parts import Parts
 from mmstudio.explain.perturb import perturb
 from mmstudio.explain.subject import Subject
 from mmstudio.media import Modality
-from mmstudio.progress import Progress, Work
+from mmstudio.progress import Progress, Work, retold
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -180,12 +180,7 @@ def _without_a_word(subject: Subject, found: RelevanceMap, method: str | Way) ->
 def _again(method: str | Way, subject: Subject) -> Work[RelevanceMap]:
     """The maps on the way are nobody's."""
     work = (named(method).run if isinstance(method, str) else method)(subject)
-    while True:
-        try:
-            progress = next(work)
-        except StopIteration as stop:
-            return stop.value
-        yield replace(progress, fresh=None)
+    return (yield from retold(work, lambda step: replace(step, fresh=None)))
 
 
 def randomised(encoder: Encoder, modality: Modality, seed: int = 0) -> Work[Encoder]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from mmstudio.explain.report import Entry, Report
 from mmstudio.explain.report_html import END, beginning, section
 from mmstudio.exports.target import ExportError, checked, opened, swapped
-from mmstudio.progress import Work
+from mmstudio.progress import Progress, Work, retold
 
 
 def written_page(work: Work[Report], target: Path) -> Work[Report]:
@@ -16,16 +16,13 @@ def written_page(work: Work[Report], target: Path) -> Work[Report]:
     """
     target = checked(target, ExportError, folder=False)
     with swapped(target, ExportError, folder=False) as beside, opened(beside) as file:
-        while True:
-            try:
-                progress = next(work)
-            except StopIteration as stop:
-                report: Report = stop.value
-                break
-            if isinstance(progress.fresh, Report):
-                file.write(beginning(progress.fresh).encode())
-            elif isinstance(progress.fresh, Entry):
-                file.write(section(progress.fresh).encode())
-            yield progress
+        def write(step: Progress) -> Progress:
+            if isinstance(step.fresh, Report):
+                file.write(beginning(step.fresh).encode())
+            elif isinstance(step.fresh, Entry):
+                file.write(section(step.fresh).encode())
+            return step
+
+        report = yield from retold(work, write)
         file.write(END.encode())
     return report

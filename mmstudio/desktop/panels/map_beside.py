@@ -31,7 +31,7 @@ from mmstudio.desktop.worker import Ticket
 from mmstudio.errors import StudioError
 from mmstudio.explore.projection import METHODS, Wish
 from mmstudio.library import Sample, SpaceKey, VectorView
-from mmstudio.progress import Progress, Work
+from mmstudio.progress import Progress, Work, retold
 from mmstudio.project import Project, space_key
 
 AS_NOW, WITH_GAP, WITHOUT_GAP = "now", "with gap", "without gap"
@@ -136,7 +136,7 @@ class MapBeside(QWidget):
     # ---- which map ------------------------------------------------------------------------------------------------
 
     def _offer(self) -> None:
-        """The map as it is now, each projection, the gap the other way, and what other models' maps are kept."""
+        """The map as it is now, each projection, with and without the gap, and what other models' maps are kept."""
         chosen = self.which.currentData()
         self.which.clear()
         self.which.addItem(tr("The map as it is now"), AS_NOW)
@@ -184,12 +184,8 @@ class MapBeside(QWidget):
                   samples: Sequence[Sample]) -> Work[Beside]:
         """In the lane beside."""
         steps = arranging(view, old, True, arrangement, self._session.aside, old is None, shown)
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as stop:
-                return between(stop.value, samples)
-            yield replace(step, fresh=None if step.fresh is None else between(step.fresh, ()))
+        return between((yield from retold(steps, lambda step: replace(
+            step, fresh=None if step.fresh is None else between(step.fresh, ())))), samples)
 
     def _run(self, work: Callable[[], Work[Beside]]) -> None:
         """In the place of what is on its way."""

@@ -21,7 +21,7 @@ from mmstudio.explain.subject import Subject
 from mmstudio.explain.trust import Verdict, verdict_of
 from mmstudio.library import Item, Sample, VectorView
 from mmstudio.media import AudioClip, Limits, Media, MediaRef, Modality, load
-from mmstudio.progress import Progress, Work
+from mmstudio.progress import Progress, Work, retold
 from mmstudio.project import fused, question_ref
 
 Outside: TypeAlias = Path | MediaRef
@@ -206,15 +206,9 @@ def _both(wish: Wish, parts: list[Chosen], pair: Pair, method: str, failed: list
 
 
 def _shown(number: int, subject: Subject, name: str) -> Work[None]:
-    work = named(name).run(subject)
-    while True:
-        try:
-            progress = next(work)
-        except StopIteration as stop:
-            yield Progress(1, 1, fresh=Step(number, Shown(subject, stop.value, name)))
-            return
-        yield Progress(progress.done, progress.total,
-                       fresh=progress.fresh and Step(number, Shown(subject, progress.fresh, name)))
+    found = yield from retold(named(name).run(subject), lambda step: Progress(
+        step.done, step.total, fresh=step.fresh and Step(number, Shown(subject, step.fresh, name))))
+    yield Progress(1, 1, fresh=Step(number, Shown(subject, found, name)))
 
 
 def _quickest(pair: Pair, number: int) -> Work[Shown | None]:
@@ -248,16 +242,8 @@ def _words(pair: Pair) -> Work[None]:
     written = next((side for side in pair.sides if side.modality == "text"), None)
     if written is None:
         return
-    work = word_shares(written)
-    while True:
-        try:
-            progress = next(work)
-        except StopIteration as stop:
-            found = stop.value
-            yield Progress(1, 1, fresh=Step(shares=list(zip(found.positions.labels, found.weights.tolist(),
-                                                            strict=True))))
-            return
-        yield Progress(progress.done, progress.total)
+    found = yield from retold(word_shares(written), lambda step: replace(step, fresh=None))
+    yield Progress(1, 1, fresh=Step(shares=list(zip(found.positions.labels, found.weights.tolist(), strict=True))))
 
 
 def judging(shown: list[tuple[int, Shown]]) -> Work[None]:
