@@ -10,7 +10,7 @@ from pathlib import Path
 from mmstudio.errors import MediaError
 from mmstudio.media.beside import Beside
 from mmstudio.media.choice import Choice
-from mmstudio.media.many_tables import tables_below
+from mmstudio.media.many_tables import tables_among
 from mmstudio.media.scan import scan
 from mmstudio.media.sniff import Kind, sniff
 from mmstudio.progress import Progress, Work
@@ -34,13 +34,17 @@ def counting(folder: Path, choice: Choice, captions: bool = True) -> Work[Count]
     """
     from mmstudio.media.tables import TABLE_SUFFIXES  # here, for the window paints before it is loaded
 
-    top, files, count = Path(os.path.abspath(folder)), list[Path](), Count()
+    top, files, tables, count = Path(os.path.abspath(folder)), list[Path](), list[Path](), Count()
     for found in scan([top]):
-        if not found.error and found.path.suffix.lower() not in TABLE_SUFFIXES and choice.reaches(found.path, {top}):
+        if found.error or not choice.reaches(found.path, {top}):
+            continue
+        if found.path.suffix.lower() in TABLE_SUFFIXES:
+            tables.append(found.path)
+        else:
             files.append(found.path)
-            if len(files) % _FOUND_AT_ONCE == 0:
-                yield Progress(0, 0, f"{len(files):,} files found")
-    count.tables = len(tables_below([top], choice))
+        if (len(files) + len(tables)) % _FOUND_AT_ONCE == 0:
+            yield Progress(0, 0, f"{len(files) + len(tables):,} files found")
+    count.tables = len(tables_among(tables, {top}, choice))
     beside = Beside.of(files, [top], captions=captions, labels=False)
     for done, path in enumerate(files, 1):
         if beside.is_sidecar(path):

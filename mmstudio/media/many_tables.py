@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,14 +45,18 @@ def tables_below(folders: Iterable[Path], choice: Choice = EVERYTHING, named: It
     is reached by several links, or was ``named`` besides, is listed once or not at all. Where kinds of files were
     chosen, a table is none of them.
     """
+    tops = {Path(os.path.abspath(folder)) for folder in folders}
+    return tables_among((file.path for file in scan(sorted(tops)) if file.error is None), tops, choice, named)
+
+
+def tables_among(files: Iterable[Path], tops: Set[Path], choice: Choice, named: Iterable[Path] = ()) -> list[Path]:
+    """Those of the files of a scan of ``tops`` that ``tables_below`` lists."""
     if choice.kinds:
         return []
-    tops = {Path(os.path.abspath(folder)) for folder in folders}
     seen, found = set(filter(None, map(_identity, named))), list[Path]()
-    for file in scan(sorted(tops)):
-        path = file.path
-        if (file.error is None and path.suffix.lower() in TABLE_SUFFIXES and choice.reaches(path, tops)
-                and choice.matches(path) and (identity := _identity(path)) and identity not in seen):
+    for path in files:
+        if (path.suffix.lower() in TABLE_SUFFIXES and choice.reaches(path, tops) and choice.matches(path)
+                and (identity := _identity(path)) and identity not in seen):
             seen.add(identity)
             found.append(path)
     return found
