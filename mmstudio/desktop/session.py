@@ -27,9 +27,10 @@ from mmstudio.desktop.jobs import Job, Jobs
 from mmstudio.desktop.kept_bridge import KeptBridge
 from mmstudio.desktop.map_making import MapMaking
 from mmstudio.desktop.places import Places
+from mmstudio.desktop.preload import complete_torch, import_methods, import_torch_in_part, is_whole, preload_lancedb
 from mmstudio.desktop.selection import Selection
 from mmstudio.desktop.text import count, megabytes, tr
-from mmstudio.desktop.worker import Garbage, Lane, Pool, State, preload_lancedb, preload_torch
+from mmstudio.desktop.worker import Garbage, Lane, Pool, State
 from mmstudio.encoders.base import Encoder, Explanation
 from mmstudio.encoders.device import keep_freed_memory
 from mmstudio.encoders.registry import STARTER, ModelCard, catalog
@@ -274,16 +275,30 @@ class Session(QObject):
         def load() -> Encoder:
             from mmstudio.encoders import load_encoder
 
-            preload_torch()
+            import_torch_in_part() if name == STARTER else complete_torch()
             encoder = project.load_encoder(name, device) if project is not None else load_encoder(name, device)
             warm_up(encoder)
             gc.freeze()  # what torch brought is never searched for garbage again: that took the window 100 ms
             return encoder
 
+        def complete() -> None:
+            complete_torch()
+            import_methods()
+            gc.freeze()
+
+        def completed(_: object = None) -> None:
+            if generation == self._generation["model"]:
+                self._garbage.resting = False
+
+        def complete_soon() -> None:
+            if is_whole():
+                completed()
+            else:
+                self.models.ask(complete, on_done=completed, on_failed=completed)
+
         def loaded(encoder: Encoder) -> None:
             if generation != self._generation["model"]:
                 return
-            self._garbage.resting = False
             for job in self.jobs.running:
                 if job.title == tr("Encoding"):
                     job.cancel()
@@ -291,6 +306,7 @@ class Session(QObject):
             self.mapping.leave()
             self._forget_answers()
             self.encoderChanged.emit()
+            complete_soon()
             self.maths.ask(preload_lancedb)
             note = getattr(encoder, "note", "")
             if note:
@@ -298,8 +314,7 @@ class Session(QObject):
             self.encode()
 
         def failed(error: StudioError) -> None:
-            if generation == self._generation["model"]:
-                self._garbage.resting = False
+            complete_soon()
             self.encoder_error = error
             self.encoderChanged.emit()
             self.failed.emit(error)
@@ -562,7 +577,7 @@ class Session(QObject):
     def encode(self) -> None:
         """Compute the vectors that are missing; what was done before is kept."""
         project, encoder = self.project, self.encoder
-        if project is None or encoder is None or self.jobs.has(tr("Adding")):
+        if project is None or encoder is None or not self.items or self.jobs.has(tr("Adding")):
             return
         if self.jobs.has(tr("Encoding")):
             self._encode_again = True

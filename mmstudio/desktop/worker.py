@@ -18,10 +18,9 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
@@ -324,39 +323,3 @@ def lower_priority() -> None:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
         except OSError:
             pass
-
-
-def preload_torch() -> None:
-    """Map torch's libraries, so that the window stays smooth meanwhile; see ``preload``."""
-    preload("torch", ("lib/libtorch_global_deps.so", "lib/libc10.so", "lib/libtorch_cpu.so", "lib/libtorch_python.so"),
-            os.RTLD_GLOBAL)
-
-
-def preload_lancedb() -> None:
-    """Import LanceDB, which the first change of a project needs, without holding up the window."""
-    preload("pyarrow", ("libarrow.so*", "libarrow_compute.so*", "libarrow_acero.so*", "libarrow_dataset.so*"))
-    preload("lancedb", ("_lancedb*.so",))
-    import lancedb  # noqa: F401
-
-
-def preload(package: str, patterns: Sequence[str], scope: int = 0) -> None:
-    """Map a package's libraries without holding the interpreter's lock.
-
-    An import loads them through the import system, which holds the lock for as long as the linker takes; a foreign
-    call of ``dlopen`` releases it, and the import then finds them loaded. Where this does not work, nothing is lost
-    but smoothness.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    import ctypes
-    import importlib.util
-
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
-        return
-    folder = Path(next(iter(found.submodule_search_locations)))
-    dlopen = ctypes.CDLL(None).dlopen
-    dlopen.restype, dlopen.argtypes = ctypes.c_void_p, (ctypes.c_char_p, ctypes.c_int)
-    for pattern in patterns:
-        for library in sorted(folder.glob(pattern)):
-            dlopen(os.fsencode(library), os.RTLD_NOW | scope)

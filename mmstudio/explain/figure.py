@@ -15,7 +15,6 @@ from mmstudio.encoders.base import Encoder, Explanation
 from mmstudio.errors import AttentionUnavailable, StudioError
 from mmstudio.explain import letters, maps
 from mmstudio.explain.drawing import Drawing, Fill, Raster, Words, to_png, to_svg, words
-from mmstudio.explain.methods import named, relevance
 from mmstudio.explain.overlay import EDGE, WIDTH, colour_table, over, word_table
 from mmstudio.media import AudioClip, Media, Modality
 from mmstudio.progress import Work
@@ -76,6 +75,8 @@ def chosen_map(explanation: Explanation, method: str, layer: int, query: Floats 
 def method_map(encoder: Encoder, media: Media, modality: Modality, method: str, query: Floats | None,
                ) -> Work[maps.RelevanceMap]:
     """The map of any method of ``methods``. Raises StudioError for one that is not there or lacks its query."""
+    from mmstudio.explain.methods import named, relevance  # the window draws maps, and is not to wait for this
+
     chosen = named(method)
     if query is None:
         raise AttentionUnavailable(f"“{chosen.name}” compares with a query.", hint="Give one with --query.")

@@ -75,7 +75,6 @@ def test_another_model_takes_over_and_shows_nothing_of_the_old_one(
     session = encoding.session
     other = Renamed(starter, "other")
     monkeypatch.setattr("mmstudio.project.load_encoder", lambda *_: other)
-    monkeypatch.setattr("mmstudio.desktop.session.preload_torch", lambda: None)
     session.use_model("other", "cpu")
     qtbot.waitUntil(lambda: session.encoder is other, timeout=20_000)
     qtbot.waitUntil(lambda: session.view is not None and session.view.key.space == "other"

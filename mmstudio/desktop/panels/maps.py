@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from mmstudio.desktop.panels.map import MapPanel
-from mmstudio.desktop.panels.map_beside import MapBeside
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.session import Session
 from mmstudio.desktop.text import tr
+
+if TYPE_CHECKING:
+    from mmstudio.desktop.panels.map_beside import MapBeside
 
 MOST = 3
 """Maps beside the map: two rows of two are as small as a map can be read."""
@@ -38,6 +42,8 @@ class Maps(QWidget):
 
     def add(self) -> None:
         """Put another map beside the map."""
+        from mmstudio.desktop.panels.map_beside import MapBeside
+
         if self._session.layout is None:
             self._session.noted.emit(tr("There is no map yet that another could lie beside."))
         elif len(self.others) == MOST:
