@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
-from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, QPoint, QRect, QSize, Qt
+from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QPainter
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStyleOptionViewItem, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QWidget
 
-from mmstudio.desktop.item_view import Action, ItemView
+from mmstudio.desktop.item_view import Action, Index, ItemView, Row
 from mmstudio.desktop.text import tr
 
-Index = QModelIndex | QPersistentModelIndex
 LEAST_WIDTH = 40
+Cell = tuple[int, int, int]
+"""A column, where in the viewport it begins and how wide it is, in pixels."""
+
+
+class RowPainter(Protocol):
+    """Draws rows all at once. A call of Qt waits for Python's lock where other threads work, and a delegate takes a
+    dozen for each cell.
+    """
+
+    def draw_cards(self, painter: QPainter, rows: Iterable[Row]) -> None:
+        """Rows of a grid."""
+
+    def draw_lines(self, painter: QPainter, rows: Iterable[Row], cells: Sequence[Cell]) -> None:
+        """Rows of a list."""
 
 
 class ColumnView(ItemView):
     """Where cells do not wrap, each row is cut into the model's columns. A row is selected whole."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, row_painter: RowPainter, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.row_painter = row_painter
         self.header = QHeaderView(Qt.Orientation.Horizontal, self)
         self.header.setSectionsClickable(True)
         self.header.setHighlightSections(False)
@@ -109,13 +124,12 @@ class ColumnView(ItemView):
 
     # ---- drawing ------------------------------------------------------------------------------------------------
 
-    def paint_row(self, painter: QPainter, option: QStyleOptionViewItem, row: int, rect: QRect) -> None:
+    def paint_rows(self, painter: QPainter, rows: Iterable[Row]) -> None:
         if self._wraps:
-            super().paint_row(painter, option, row, rect)
+            self.row_painter.draw_cards(painter, rows)
             return
-        width = self.viewport().width()
-        for column in range(self.model().columnCount()):
-            cell = self._cell_rect(row, column)
-            if cell.right() >= 0 and cell.left() < width:
-                option.rect = cell  # type: ignore[attr-defined]
-                self.itemDelegate().paint(painter, option, self.model().index(row, column))
+        header, width = self.header, self.viewport().width()
+        cells = ((column, header.sectionViewportPosition(column), header.sectionSize(column))
+                 for column in range(self.model().columnCount()))
+        seen = [cell for cell in cells if cell[1] + cell[2] > 0 and cell[1] < width]
+        self.row_painter.draw_lines(painter, rows, seen)

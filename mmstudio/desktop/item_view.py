@@ -4,7 +4,8 @@ does.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from PySide6.QtCore import QEvent, QItemSelection, QModelIndex, QPersistentModelIndex, QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QCursor, QKeyEvent, QPainter, QPaintEvent, QRegion
@@ -14,6 +15,15 @@ MOST_DRAGGED = 1000
 """Items that other programs are given at once: their files are listed one by one."""
 Action = QAbstractItemView.CursorAction
 Index = QModelIndex | QPersistentModelIndex
+
+
+class Row(NamedTuple):
+    """A row to be drawn, and where in the viewport it lies."""
+
+    number: int
+    rect: QRect
+    selected: bool
+    hovered: bool
 
 
 class ItemView(QAbstractItemView):
@@ -153,22 +163,24 @@ class ItemView(QAbstractItemView):
     # ---- drawing ----------------------------------------------------------------------------------------------
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter, option = QPainter(self.viewport()), QStyleOptionViewItem()
-        self.initViewItemOption(option)
-        state, style = option.state, QStyle.StateFlag  # type: ignore[attr-defined]
-        under = self.viewport().mapFromGlobal(QCursor.pos())
-        hovered = self._row_at(under) if self.viewport().underMouse() else -1
-        for row in range(*self.near()):
-            rect = self._rect(row)
-            if rect.intersects(event.rect()):
-                index = self.model().index(row, 0)
-                chosen = self.selectionModel().isSelected(index)
-                option.state = state | (style.State_Selected if chosen else style.State_None) | (  # type: ignore[attr-defined]
-                    style.State_MouseOver if row == hovered else style.State_None)
-                self.paint_row(painter, option, row, rect)
-        painter.end()
+        area = event.rect()
+        with QPainter(self.viewport()) as painter:
+            under = self.viewport().mapFromGlobal(QCursor.pos())
+            hovered = self._row_at(under) if self.viewport().underMouse() else -1
+            model, is_selected = self.model(), self.selectionModel().isSelected
+            rows = ((row, self._rect(row)) for row in range(*self.near()))
+            edge = 2 if self._wraps else 0
+            self.paint_rows(painter, (
+                Row(row, rect.adjusted(edge, edge, -edge, -edge), is_selected(model.index(row, 0)), row == hovered)
+                for row, rect in rows if rect.intersects(area)))
 
-    def paint_row(self, painter: QPainter, option: QStyleOptionViewItem, row: int, rect: QRect) -> None:
-        """Draw a row that lies in ``rect``, in the state that the option tells."""
-        option.rect = rect.adjusted(2, 2, -2, -2) if self._wraps else rect  # type: ignore[attr-defined]
-        self.itemDelegate().paint(painter, option, self.model().index(row, 0))
+    def paint_rows(self, painter: QPainter, rows: Iterable[Row]) -> None:
+        """Draw the rows that are seen, by the delegate."""
+        option, style = QStyleOptionViewItem(), QStyle.StateFlag
+        self.initViewItemOption(option)
+        state = option.state  # type: ignore[attr-defined]
+        for row in rows:
+            option.rect = row.rect  # type: ignore[attr-defined]
+            option.state = state | (style.State_Selected if row.selected else style.State_None) | (  # type: ignore[attr-defined]
+                style.State_MouseOver if row.hovered else style.State_None)
+            self.itemDelegate().paint(painter, option, self.model().index(row.number, 0))

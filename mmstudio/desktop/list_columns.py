@@ -20,7 +20,7 @@ from mmstudio.desktop.widgets.columns import shown
 from mmstudio.errors import ProjectError
 from mmstudio.library import Item
 from mmstudio.library.dates import moment
-from mmstudio.library.item_columns import SCORE, Score
+from mmstudio.library.item_columns import BUILT_IN, SCORE, Score
 from mmstudio.library.items import Items
 
 if TYPE_CHECKING:
@@ -188,8 +188,6 @@ class ListColumns(QObject):
 
 def own_name(item: Item, name: str) -> str:
     """A column of the person's that is called as a built-in one goes by that name with ``_column`` after."""
-    from mmstudio.library.item_columns import BUILT_IN
-
     bare = name.removesuffix("_column")
     return bare if bare.casefold() in BUILT_IN and name not in item.columns else name
 

@@ -19,16 +19,17 @@ if TYPE_CHECKING:
     from mmstudio.project import Project
 
 KEPT = 3000
-MOST_LOST = 300
-"""Lost previews that are waited for: what was seen before these has been scrolled away."""
+MOST_WAITING, AT_A_TIME = 300, 2
+"""Previews that are waited for: what was seen before these has been scrolled away."""
 Preview: TypeAlias = QPixmap | NDArray[np.float32]
 
 
 class Previews(QObject):
     """``get`` gives a QPixmap for pictures, ``(bins, 2)`` peaks for sounds, or None until ``arrived`` says it is there.
 
-    A preview that the project has lost is made again from its file, one after the other, those seen last first. What
-    cannot be made is not tried again as long as the project is open and no file is found again.
+    They are read in the pool, those seen last first. A preview that the project has lost is made again from its file,
+    one after the other. What cannot be made is not tried again as long as the project is open and no file is found
+    again.
     """
 
     arrived = Signal(str)
@@ -36,21 +37,21 @@ class Previews(QObject):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._session = session
-        self._kept: OrderedDict[str, Preview | None] = OrderedDict()
+        self._kept: OrderedDict[str, Preview] = OrderedDict()
+        self._wanted: OrderedDict[str, Item] = OrderedDict()
         self._lost: OrderedDict[str, Item] = OrderedDict()
+        self._reading: set[str] = set()
         self._unreadable: set[str] = set()
-        self._making = False
+        self._making = ""
         session.projectOpened.connect(self._opened)
         session.places.missingChanged.connect(self._try_again)
 
     def _opened(self) -> None:
-        self._kept.clear()
-        self._lost.clear()
-        self._unreadable.clear()
+        for told in (self._kept, self._wanted, self._lost, self._reading, self._unreadable):
+            told.clear()
+        self._making = ""
 
     def _try_again(self) -> None:
-        for content in self._unreadable:
-            self._kept.pop(content, None)
         self._unreadable.clear()
 
     def get(self, item: Item) -> Preview | None:
@@ -59,22 +60,34 @@ class Previews(QObject):
         if content in self._kept:
             self._kept.move_to_end(content)
             return self._kept[content]
-        project = self._session.project
-        if project is None or item.modality == "text" or content in self._unreadable:
-            return None
-        self._kept[content] = None
-        self._session.pool.ask(lambda: _read(item, project.preview(content)),
-                               lambda found: self._arrived(project, item, found))
+        waits = content in self._reading or content in self._lost or content == self._making
+        if item.modality != "text" and not waits and content not in self._unreadable:
+            _put(self._wanted, content, item)
+            self._read_next()
         return None
 
+    def _read_next(self) -> None:
+        """Ask for no more than are read at a time: the others may be out of view before it is their turn."""
+        project = self._session.project
+        while project is not None and self._wanted and len(self._reading) < AT_A_TIME:
+            content, item = self._wanted.popitem()
+            self._reading.add(content)
+            self._ask(project, item)
+
+    def _ask(self, project: Project, item: Item) -> None:
+        def read(found: QImage | NDArray[np.float32] | None) -> None:
+            if project is not self._session.project:
+                return
+            self._reading.discard(item.content_hash)
+            self._arrived(project, item, found)
+            self._read_next()
+
+        self._session.pool.ask(lambda: _read(item, project.preview(item.content_hash)), read, lambda _: read(None))
+
     def _arrived(self, project: Project, item: Item, found: QImage | NDArray[np.float32] | None) -> None:
-        if project is not self._session.project:
-            return
         content = item.content_hash
         if found is None:
-            self._lost[content] = item
-            while len(self._lost) > MOST_LOST:
-                self._kept.pop(self._lost.popitem(last=False)[0], None)  # out of view; asked for again when it is seen
+            _put(self._lost, content, item)
             self._make_next(project)
             return
         self._kept[content] = QPixmap.fromImage(found) if isinstance(found, QImage) else found
@@ -86,18 +99,27 @@ class Previews(QObject):
         if self._making or not self._lost:
             return
         content, item = self._lost.popitem()
-        self._making = True
+        self._making = content
 
         def made(found: QImage | NDArray[np.float32] | None) -> None:
-            self._making = False
-            if found is None and project is self._session.project:
+            if project is not self._session.project:
+                return
+            self._making = ""
+            if found is None:
                 self._unreadable.add(content)
-            elif found is not None:
+            else:
                 self._arrived(project, item, found)
-            if self._session.project is not None:
-                self._make_next(self._session.project)
+            self._make_next(project)
 
         self._session.pool.ask(lambda: _read(item, project.remake_preview(item)), made, lambda _: made(None))
+
+
+def _put(waiting: OrderedDict[str, Item], content: str, item: Item) -> None:
+    """What is asked for again is the newest; the oldest are given up, and asked for again if they are seen again."""
+    waiting[content] = item
+    waiting.move_to_end(content)
+    while len(waiting) > MOST_WAITING:
+        waiting.popitem(last=False)
 
 
 def _read(item: Item, raw: bytes) -> QImage | NDArray[np.float32] | None:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtGui import QImage, QPainter
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLineEdit
+from PySide6.QtWidgets import QLineEdit, QStyleOptionViewItem
 from pytestqt.qtbot import QtBot
 
 from mmstudio.desktop.item_list import MOST_READ
+from mmstudio.desktop.item_view import Row
 from mmstudio.desktop.theme import THEME
 from mmstudio.desktop.window import MainWindow
 from mmstudio.encoders import Encoder
@@ -202,3 +204,34 @@ def test_only_rows_that_are_near_are_read(listed: MainWindow) -> None:
     items._read = {}
     items.index(3, 0).data()
     assert 0 < len(items._read) <= min(MOST_READ, 64)
+
+
+def test_a_button_offers_the_columns_while_there_are_any(listed: MainWindow, qtbot: QtBot) -> None:
+    button, panel = listed.library._columns, listed.library
+    assert button.isVisible()
+    assert button.menu() is panel.columns_menu
+    panel._as_list.setChecked(False)
+    assert not button.isVisible()
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_what_is_dragged_looks_as_it_does_in_the_library(listed: MainWindow, as_list: bool) -> None:
+    """Qt has the delegate draw what the pointer carries."""
+    panel, drawn = listed.library, []
+    panel._as_list.setChecked(as_list)
+    for drag in (False, True):
+        image = QImage(300, 130, QImage.Format.Format_RGB32)
+        image.fill(Qt.GlobalColor.black)
+        rect = QRect(0, 0, 300, 40) if as_list else QRect(0, 0, 106, 124)
+        with QPainter(image) as painter:
+            if drag:
+                option = QStyleOptionViewItem()
+                option.rect = rect
+                panel.list.itemDelegate().paint(painter, option, panel.items.index(0, 0))
+            elif as_list:
+                panel.list.row_painter.draw_lines(painter, [Row(0, rect, False, False)], [(0, 0, 300)])
+            else:
+                panel.list.row_painter.draw_cards(painter, [Row(0, rect, False, False)])
+        drawn.append(image)
+    assert drawn[0] == drawn[1]
+    assert len({drawn[0].pixel(x, 20) for x in range(100)}) > 1

@@ -23,7 +23,7 @@ def lost(window: MainWindow, mixed_folder: Path, qtbot: QtBot) -> MainWindow:
     qtbot.waitUntil(lambda: window.library.items.rowCount() == 24 and not window.session.jobs.running)
     project = window.session.project
     assert project is not None
-    qtbot.waitUntil(lambda: all(kept is not None for kept in window.previews._kept.values()))
+    qtbot.waitUntil(lambda: not window.previews._wanted and not window.previews._reading)
     window.hide()  # so that nothing is looked at but what a test looks at
     (project.folder / "previews.sqlite").unlink()
     window.previews._opened()
@@ -78,3 +78,39 @@ def test_a_file_that_has_changed_gives_no_preview(lost: MainWindow, make_picture
     make_picture(f"media/{picture.path.name}", "yellow", 90)
     lost.previews.get(picture)
     qtbot.waitUntil(lambda: picture.content_hash in lost.previews._unreadable)
+
+
+def test_what_is_seen_last_is_read_first_and_what_was_scrolled_away_not_at_all(
+    lost: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read, waiting = list[str](), list[Callable[[], object]]()
+    pictures = [item for item in lost.session.items.values() if item.modality == "image"]
+    monkeypatch.setattr("mmstudio.desktop.previews.MOST_WAITING", 3)
+    monkeypatch.setattr(lost.session.project, "preview", lambda content: (read.append(content), b"")[1])
+    with monkeypatch.context() as held:
+        held.setattr(lost.session.pool, "ask", lambda task, *_: waiting.append(task))
+        for item in pictures[:7]:
+            assert lost.previews.get(item) is None
+    assert len(waiting) == 2  # the others wait, so that what comes later can come before them
+    done = lost.previews._reading.copy()
+    for task in waiting:
+        task()
+    lost.previews._reading.clear()
+    lost.previews._read_next()
+    qtbot.waitUntil(lambda: not lost.previews._reading)
+    assert done == {item.content_hash for item in pictures[:2]}
+    assert set(read[2:4]) == {item.content_hash for item in (pictures[6], pictures[5])}
+    assert set(read[2:]) == {item.content_hash for item in pictures[4:7]}
+
+
+def test_what_another_project_was_making_again_is_read_from_the_one_that_is_open(
+    lost: MainWindow, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    picture, tasks = first(lost, "image"), list[Callable[[], object]]()
+    monkeypatch.setattr(lost.session.pool, "ask", lambda task, *_: tasks.append(task))
+    lost.previews._making = picture.content_hash  # and its answer comes when this project is no longer open
+    assert lost.previews.get(picture) is None
+    assert not tasks
+    lost.previews._opened()
+    assert lost.previews.get(picture) is None
+    assert len(tasks) == 1

@@ -15,7 +15,8 @@ from PySide6.QtWidgets import (
 
 from mmstudio.desktop.column_view import ColumnView
 from mmstudio.desktop.filtering import Wish
-from mmstudio.desktop.item_list import ItemDelegate, ItemList
+from mmstudio.desktop.item_list import ItemList
+from mmstudio.desktop.item_rows import SIDE, ItemEditor, ItemRows
 from mmstudio.desktop.previews import Previews
 from mmstudio.desktop.row_selection import RowSelection
 from mmstudio.desktop.session import Session
@@ -42,8 +43,7 @@ class LibraryPanel(QWidget):
         super().__init__()
         self._session = session
         self.items = ItemList(session, self)
-        self.delegate = ItemDelegate(previews, session.places, self)
-        self.list = ColumnView()
+        self.list = ColumnView(ItemRows(self.items, previews, session.places))
         self._words = QueryEdit()
         self._wrong = QLabel(visible=False, wordWrap=True)
         self._modalities = QButtonGroup(self)
@@ -83,6 +83,10 @@ class LibraryPanel(QWidget):
         self._as_list.toggled.connect(self._show_as_list)
         top.addWidget(self._as_list)
         self.columns_menu = ColumnsMenu(self.items.columns, self)
+        self._columns = QToolButton(toolTip=tr("Choose the list's columns"), visible=False)
+        self._columns.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._columns.setMenu(self.columns_menu)
+        top.addWidget(self._columns)
         layout.addLayout(top)
         self._wrong.setTextFormat(Qt.TextFormat.PlainText)
         self._wrong.setProperty("wrong", True)
@@ -113,7 +117,7 @@ class LibraryPanel(QWidget):
         self.rows = RowSelection(self.items, self._session, view.near)
         view.setSelectionModel(self.rows)
         view.verticalScrollBar().valueChanged.connect(lambda _: self.rows.scrolled())
-        view.setItemDelegate(self.delegate)
+        view.setItemDelegate(ItemEditor(view))
         view.setDragEnabled(True)
         view.setAccessibleName(tr("Library"))
         self._show_as_list(False)
@@ -128,9 +132,8 @@ class LibraryPanel(QWidget):
         view.clicked.connect(self._current)
 
     def _show_as_list(self, as_list: bool) -> None:
-        self.delegate.as_list = as_list
-        side = self.delegate.side
-        self.list.set_cells(QSize(200, 40) if as_list else QSize(side + 16, side + 34), wraps=not as_list)
+        self.list.set_cells(QSize(200, 40) if as_list else QSize(SIDE + 16, SIDE + 34), wraps=not as_list)
+        self._columns.setVisible(as_list)
 
     def _show_columns(self) -> None:
         """Each as wide as the person made it."""
@@ -163,6 +166,7 @@ class LibraryPanel(QWidget):
 
     def _icons(self) -> None:
         self._as_list.setIcon(icon("list"))
+        self._columns.setIcon(icon("columns"))
 
     def _count(self) -> None:
         counts = self._session.items.counts()
