@@ -200,7 +200,7 @@ def test_selected_points_are_seen_among_very_many(qtbot: QtBot) -> None:
     for key in (1, 2):
         at = _at(made, key)
         near = [image.pixelColor(at + QPoint(x, y)) for x in (-1, 0, 1) for y in (-1, 0, 1)]
-        assert any(c.green() > 150 and c.red() < 90 for c in near)
+        assert sum(c.green() > 150 and c.red() < 90 for c in near) >= 6  # a shape, not a pixel
     green = sum(c.green() > 150 > c.red() + 60 for x in range(0, 400, 4) for c in [image.pixelColor(x, 200)])
     assert green < 5
 
@@ -226,6 +226,29 @@ def test_a_flight_of_very_many_ends_exactly_at_the_target(qtbot: QtBot) -> None:
     key = int(after.keys[77_777])
     assert made.pixel_of(key) is not None
     assert np.array_equal(made.drawing.places(np.array([77_777]))[0], after.places[77_777])
+
+
+def test_of_very_many_that_fly_no_selected_one_is_there_before_the_others(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, drawn = Scatter(), list[np.ndarray]()
+    qtbot.addWidget(made)
+    made.resize(300, 300)
+    before, after = _many(250_000), _many(250_000, seed=1)
+    made.show_points(before, category_colours(5))
+    made.show_selection(before.keys[:12], None)
+    made.show_points(after, category_colours(5))
+    draw = made.drawing._draw_shapes
+    monkeypatch.setattr(made.drawing, "_draw_shapes", lambda painter, rows, *rest: (drawn.append(rows),
+                                                                                    draw(painter, rows, *rest)))
+    assert made.drawing.flight is not None
+    flying = made.drawing.flight.rows
+    made.grab()
+    assert 0 < len(drawn[0]) < 12
+    assert np.isin(drawn[0], flying).all()
+    qtbot.waitUntil(lambda: made.drawing.flight is None)
+    made.grab()
+    assert sorted(drawn[-1].tolist()) == list(range(12))
 
 
 def test_points_fly_by_key_and_new_ones_wait_at_their_places() -> None:

@@ -193,6 +193,10 @@ def test_the_gap_is_measured_links_are_drawn_and_searches_can_do_without_it(fill
     assert np.allclose([name.place for name in drawn.names[:3]], middles, atol=1e-5)
     assert np.allclose([(*a.start, *a.end) for a in drawn.arrows][-1], [*middles[1], *middles[2]], atol=1e-5)
     assert f"gap {pair.length:.2f}" in [name.text for name in drawn.names]
+    filled.map.marks.repaint()
+    assert {name.text for name in drawn.names} <= {text for _, text in filled.map.marks.written}  # none hides another
+    boxes = [box for box, _ in filled.map.marks.written]
+    assert not any(a.intersects(b) for at, a in enumerate(boxes) for b in boxes[:at])
     page.searched.setChecked(True)
     session.ask_like(images[0])
     qtbot.waitUntil(lambda: session.answer is not None)

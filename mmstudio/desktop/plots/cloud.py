@@ -57,6 +57,7 @@ class Cloud:
         self.version = 0
         self._sorting = self._stale = False
         self._by_key: NDArray[np.intp] | None = None
+        self._in_front: tuple[Dots, int, Longs] | None = None  # of these dots, where there are no more than so many
         self._take(Grid.of(self.points.places, np.arange(0)))
 
     # ---- what is shown ----------------------------------------------------------------------------------------
@@ -192,6 +193,15 @@ class Cloud:
     def visible_loose(self) -> Longs:
         """Rows that are drawn by themselves."""
         return np.array([row for row in self.loose if not self.hidden[row]], np.int64)
+
+    def few_in_front(self, most: int) -> Longs:
+        """Rows of the dots that are drawn in front of the rest; none where there are more than ``most``."""
+        dots, known = self.dots, self._in_front
+        if known is None or known[0] is not dots or known[1] != most:
+            front = (dots.codes >= self.number) & (dots.codes < self.grey) if self.stands_out else np.zeros(0, bool)
+            few = 0 < np.count_nonzero(front) <= most
+            self._in_front = known = dots, most, self.grid.rows[np.flatnonzero(front)] if few else np.zeros(0, np.int64)
+        return known[2]
 
     def count(self, runs: tuple[Longs, Longs]) -> int:
         """How many dots in these runs are drawn."""

@@ -180,13 +180,13 @@ class CurvePlot(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         if self._picture is None:
             self._picture = self._rendered()
-        painter = QPainter(self)
-        painter.drawPixmap(0, 0, self._picture)
-        if self._hover is not None and self.drawn:
-            self._draw_hover(painter, self._hover)
-        if self.hasFocus():
-            painter.setPen(QPen(QColor(colours().accent), 1))
-            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
+        with QPainter(self) as painter:
+            painter.drawPixmap(0, 0, self._picture)
+            if self._hover is not None and self.drawn:
+                self._draw_hover(painter, self._hover)
+            if self.hasFocus():
+                painter.setPen(QPen(QColor(colours().accent), 1))
+                painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
 
     def _rendered(self) -> QPixmap:
         ratio = self.devicePixelRatioF()

@@ -114,16 +114,17 @@ class RunsLegend(QWidget):
         return min(float(_ROW), (self.height() - 8) / max(1, len(self._runs)))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter, metrics = QPainter(self), self.fontMetrics()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        for number, (key, title, colour) in enumerate(self._runs):
-            y = 4 + (number + 0.5) * self._row
-            hidden = key in self.hidden
-            painter.setPen(QPen(QColor(colours().dim) if hidden else colour, 3))
-            painter.drawLine(QPointF(6, y), QPointF(20, y))
-            painter.setPen(QColor(colours().dim if hidden else colours().text))
-            painter.drawText(QPointF(28, y + metrics.ascent() / 2 - 1),
-                             metrics.elidedText(title, Qt.TextElideMode.ElideMiddle, self.width() - 32))
+        metrics = self.fontMetrics()
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            for number, (key, title, colour) in enumerate(self._runs):
+                y = 4 + (number + 0.5) * self._row
+                hidden = key in self.hidden
+                painter.setPen(QPen(QColor(colours().dim) if hidden else colour, 3))
+                painter.drawLine(QPointF(6, y), QPointF(20, y))
+                painter.setPen(QColor(colours().dim if hidden else colours().text))
+                painter.drawText(QPointF(28, y + metrics.ascent() / 2 - 1),
+                                 metrics.elidedText(title, Qt.TextElideMode.ElideMiddle, self.width() - 32))
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         key = self.run_at(event.position().y())

@@ -27,7 +27,7 @@ from mmstudio.desktop.plots.raster import (
 )
 from mmstudio.desktop.plots.sprites import SHAPES, draw_shape
 from mmstudio.desktop.plots.transform import Transform
-from mmstudio.desktop.worker import preload
+from mmstudio.desktop.preload import preload
 
 _SIDES = ((12_000, 7), (60_000, 5), (300_000, 3))
 """Up to so many points on the screen are drawn as stamps of so many pixels; more as one pixel each."""

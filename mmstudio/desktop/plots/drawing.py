@@ -76,7 +76,10 @@ class Drawing:
         if scene.count > MOST_SHAPES:
             COMPILED.want(self._behind)
             self._draw_density(painter, scene, width, height, ratio)
-            rows = cloud.visible_loose()
+            front = cloud.few_in_front(MOST_SHAPES)
+            if self.flight:  # of very many only some fly, and the others are not seen before they have arrived
+                front = front[np.isin(front, self.flight.rows)]
+            rows = self._in_front_last(np.concatenate([front, cloud.visible_loose()]))
         else:
             painter.fillRect(0, 0, width, height, QColor(colours().base))
             rows = self._in_front_last(self.flight.rows[~cloud.hidden[self.flight.rows]] if self.flight

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QLineF, QObject, QPointF, QRectF, Qt
+from PySide6.QtCore import QEvent, QLineF, QObject, QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
@@ -20,17 +20,23 @@ MOST_LINKS = 20_000
 WIDEST = 220
 """Pixels of a name."""
 _ROOM = 4
+_STEPS = sorted(((x / 2, y / 2) for x in range(-8, 9) for y in range(-12, 13)),
+                key=lambda at: 4 * at[0] ** 2 + at[1] ** 2)
+"""How far aside a name may be written, in halves of its width and in lines, the nearest first."""
 _HEAD = 11
 """Pixels of an arrow's head."""
 
 
 @dataclass(frozen=True)
 class Name:
-    """A cluster's name, at a ``place (2,)`` of the map; names of more ``members`` come first where room is short."""
+    """A cluster's name, at a ``place (2,)`` of the map; names of more ``members`` come first where room is short. One
+    that ``moves`` is written near by then, with a line to its place.
+    """
 
     text: str
     place: tuple[float, float]
     members: int
+    moves: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,23 +103,23 @@ class Marks(QWidget):
     # ---- drawing ----------------------------------------------------------------------------------------------
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        accent = QColor(colours().accent)
-        for overlay in self.shown.values():
-            self._draw_links(painter, overlay.links)
-            self._draw_rings(painter, overlay.rings)
-        if self._rays is not None:
-            key, near = self._rays
-            painter.setPen(QPen(accent, 1.6))
-            painter.drawLines(self._lines(np.array([(key, other) for other in near], np.int64)))
-        for overlay in self.shown.values():
-            self._draw_arrows(painter, overlay.arrows)
-        self._draw_names(painter, [name for overlay in self.shown.values() for name in overlay.names])
-        for overlay in self.shown.values():
-            if overlay.axes:
-                self._draw_axes(painter, overlay.axes)
-        self._draw_figures(painter, [line for overlay in self.shown.values() for line in overlay.figures])
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            accent = QColor(colours().accent)
+            for overlay in self.shown.values():
+                self._draw_links(painter, overlay.links)
+                self._draw_rings(painter, overlay.rings)
+            if self._rays is not None:
+                key, near = self._rays
+                painter.setPen(QPen(accent, 1.6))
+                painter.drawLines(self._lines(np.array([(key, other) for other in near], np.int64)))
+            for overlay in self.shown.values():
+                self._draw_arrows(painter, overlay.arrows)
+            self._draw_names(painter, [name for overlay in self.shown.values() for name in overlay.names])
+            for overlay in self.shown.values():
+                if overlay.axes:
+                    self._draw_axes(painter, overlay.axes)
+            self._draw_figures(painter, [line for overlay in self.shown.values() for line in overlay.figures])
 
     def _pixels(self, keys: Keys) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Where keys are ``(m, 2)``, and which are to be seen."""
@@ -171,16 +177,28 @@ class Marks(QWidget):
         for name in sorted(names, key=lambda name: -name.members):
             x, y = canvas.transform.to_pixels(np.array([name.place], np.float32), self.width(), self.height())[0]
             text = metrics.elidedText(name.text, Qt.TextElideMode.ElideRight, WIDEST)
-            width, height = metrics.horizontalAdvance(text) + 12, metrics.height() + 4
-            box = QRectF(float(x) - width / 2, float(y) - height / 2, width, height)
-            room = box.adjusted(-_ROOM, -_ROOM, _ROOM, _ROOM)
-            if QRectF(self.rect()).contains(box) and not any(room.intersects(other) for other in taken):
+            size, place = QSizeF(metrics.horizontalAdvance(text) + 12, metrics.height() + 4), QPointF(x, y)
+            box = self._free(place, size, taken, name.moves)
+            if box is not None:
                 taken.append(box)
                 self.written.append((box, text))
-                self._draw_plate(painter, box)
-                painter.setPen(QColor(c.text))
-                painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), text)
+                if not box.contains(place):
+                    painter.setPen(QPen(QColor(c.text), 1))
+                    painter.drawLine(place, box.center())
+        for box, text in self.written:
+            self._write(painter, box, text)
         painter.setFont(self.font())
+
+    def _free(self, place: QPointF, size: QSizeF, taken: list[QRectF], moves: bool) -> QRectF | None:
+        """Where a plate of this size fits, in the middle of its place or, if it may move, as near as can be."""
+        seen = QRectF(self.rect())
+        for x, y in _STEPS if moves and seen.contains(place) else _STEPS[:1]:
+            box = QRectF(QPointF(), size)
+            box.moveCenter(place + QPointF(x * (size.width() / 2 + _ROOM), y * (size.height() + _ROOM)))
+            room = box.adjusted(-_ROOM, -_ROOM, _ROOM, _ROOM)
+            if seen.contains(box) and not any(room.intersects(other) for other in taken):
+                return box
+        return None
 
     def _taken(self, line: int) -> list[QRectF]:
         """Where the legend is, and the figures."""

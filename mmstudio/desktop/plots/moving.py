@@ -92,25 +92,26 @@ class MovingPoints(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         if self.film is None:
             return
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        places, c = self.placed(), colours()
-        if self.film.plain:
-            low, high = self._pixels(np.repeat([[self.film.places.min()], [self.film.places.max()]], 2, 1), self.film)
-            painter.setPen(QPen(QColor(c.dim), 1, Qt.PenStyle.DashLine))
-            painter.drawLine(QPointF(*low), QPointF(*high))
-        some = bool(self.selected.any())
-        shown = ~self.hidden
-        for code, colour in enumerate(self.palette_):
-            mine = shown & (self.codes == code)
-            if some:
-                _dots(painter, places[mine & ~self.selected], QColor(c.dim), DOT)
-            else:
-                _dots(painter, places[mine], colour, DOT)
-        for code in np.unique(self.codes[self.selected]) if some else ():
-            mine = shown & self.selected & (self.codes == code)
-            _dots(painter, places[mine], QColor(c.text), RING)
-            _dots(painter, places[mine], self.palette_[code], RING - 3)
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            places, c = self.placed(), colours()
+            if self.film.plain:
+                ends = np.repeat([[self.film.places.min()], [self.film.places.max()]], 2, 1)
+                low, high = self._pixels(ends, self.film)
+                painter.setPen(QPen(QColor(c.dim), 1, Qt.PenStyle.DashLine))
+                painter.drawLine(QPointF(*low), QPointF(*high))
+            some = bool(self.selected.any())
+            shown = ~self.hidden
+            for code, colour in enumerate(self.palette_):
+                mine = shown & (self.codes == code)
+                if some:
+                    _dots(painter, places[mine & ~self.selected], QColor(c.dim), DOT)
+                else:
+                    _dots(painter, places[mine], colour, DOT)
+            for code in np.unique(self.codes[self.selected]) if some else ():
+                mine = shown & self.selected & (self.codes == code)
+                _dots(painter, places[mine], QColor(c.text), RING)
+                _dots(painter, places[mine], self.palette_[code], RING - 3)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         point = self.point_at(event.position())

@@ -123,14 +123,13 @@ class ParallelPlot(QWidget):
     # ---- drawing ------------------------------------------------------------------------------------------------
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if self.strands:
-            self._draw(painter)
-        else:
-            painter.setPen(QColor(colours().faint))
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, tr("No trial has begun yet."))
-        painter.end()
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            if self.strands:
+                self._draw(painter)
+            else:
+                painter.setPen(QColor(colours().faint))
+                painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, tr("No trial has begun yet."))
 
     def _draw(self, painter: QPainter) -> None:
         passing = frozenset(self.passing())

@@ -201,23 +201,23 @@ class Scatter(QWidget):
     # ---- drawing ----------------------------------------------------------------------------------------------
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        c = colours()
-        if len(self.points.keys):
-            self.drawing.paint(painter, self.width(), self.height(), self.devicePixelRatioF())
-        else:
-            painter.fillRect(self.rect(), QColor(c.base))
-        if self._lasso:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            painter.setPen(QPen(QColor(c.accent), 1.5, Qt.PenStyle.DashLine))
-            fill = QColor(c.accent)
-            fill.setAlpha(36)
-            painter.setBrush(fill)
-            painter.drawPolygon(QPolygonF(self._outline()))
-        if self.hasFocus():
-            painter.setPen(QPen(QColor(c.accent), 1))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
+        with QPainter(self) as painter:
+            c = colours()
+            if len(self.points.keys):
+                self.drawing.paint(painter, self.width(), self.height(), self.devicePixelRatioF())
+            else:
+                painter.fillRect(self.rect(), QColor(c.base))
+            if self._lasso:
+                painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+                painter.setPen(QPen(QColor(c.accent), 1.5, Qt.PenStyle.DashLine))
+                fill = QColor(c.accent)
+                fill.setAlpha(36)
+                painter.setBrush(fill)
+                painter.drawPolygon(QPolygonF(self._outline()))
+            if self.hasFocus():
+                painter.setPen(QPen(QColor(c.accent), 1))
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
 
     # ---- picking ----------------------------------------------------------------------------------------------
 

@@ -163,13 +163,13 @@ def _centres(layout: Layout, lengths: dict[tuple[str, str], float]) -> Overlay:
     """In the pool."""
     names = sorted(set(np.unique(layout.modalities).tolist()))
     at = {name: tuple(layout.places[layout.modalities == name].mean(axis=0).tolist()) for name in names}
-    titles = [Name(modality_name(name), place, len(layout.keys)) for name, place in at.items()]
+    titles = [Name(modality_name(name), place, len(layout.keys), moves=True) for name, place in at.items()]
     arrows = []
     for one, other in combinations(names, 2):
         arrows.append(Arrow(at[one], at[other]))
         if (one, other) in lengths:
             middle = (at[one][0] + at[other][0]) / 2, (at[one][1] + at[other][1]) / 2
-            titles.append(Name(tr("gap {:.2f}").format(lengths[one, other]), middle, 0))
+            titles.append(Name(tr("gap {:.2f}").format(lengths[one, other]), middle, 0, moves=True))
     return Overlay(names=tuple(titles), arrows=tuple(arrows))
 
 

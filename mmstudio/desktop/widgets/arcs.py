@@ -49,29 +49,29 @@ class Arcs(QWidget):
         return max(NAME, self.width() / 2 - 160)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        left, right = self._left(), self.width() - self._left()
-        shown = np.zeros_like(self._weights)
-        rows = slice(None) if self._pointed is None else slice(self._pointed, self._pointed + 1)
-        shown[rows] = self._weights[rows]
-        strongest = np.argsort(-shown, axis=None)[:LINES]
-        for at in strongest:
-            source, target = divmod(int(at), len(self._others))
-            strength = float(shown[source, target])
-            if strength > 0.01:
-                colour = QColor(colours().accent)
-                colour.setAlphaF(min(1.0, strength))
-                painter.setPen(QPen(colour, 1 + 2 * strength))
-                painter.drawLine(QPointF(left + 6, self._y(source)), QPointF(right - 6, self._y(target)))
-        middle = Qt.AlignmentFlag.AlignVCenter
-        for number, name in enumerate(self._names):
-            painter.setPen(QColor(colours().accent if number == self._pointed else colours().text))
-            painter.drawText(QRectF(0, self._y(number) - ROW / 2, left, ROW), int(middle | Qt.AlignmentFlag.AlignRight),
-                             name)
-        painter.setPen(QColor(colours().text))
-        for number, name in enumerate(self._others):
-            painter.drawText(QRectF(right, self._y(number) - ROW / 2, self.width() - right, ROW), int(middle), name)
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            left, right = self._left(), self.width() - self._left()
+            shown = np.zeros_like(self._weights)
+            rows = slice(None) if self._pointed is None else slice(self._pointed, self._pointed + 1)
+            shown[rows] = self._weights[rows]
+            strongest = np.argsort(-shown, axis=None)[:LINES]
+            for at in strongest:
+                source, target = divmod(int(at), len(self._others))
+                strength = float(shown[source, target])
+                if strength > 0.01:
+                    colour = QColor(colours().accent)
+                    colour.setAlphaF(min(1.0, strength))
+                    painter.setPen(QPen(colour, 1 + 2 * strength))
+                    painter.drawLine(QPointF(left + 6, self._y(source)), QPointF(right - 6, self._y(target)))
+            middle = Qt.AlignmentFlag.AlignVCenter
+            ending = int(middle | Qt.AlignmentFlag.AlignRight)
+            for number, name in enumerate(self._names):
+                painter.setPen(QColor(colours().accent if number == self._pointed else colours().text))
+                painter.drawText(QRectF(0, self._y(number) - ROW / 2, left, ROW), ending, name)
+            painter.setPen(QColor(colours().text))
+            for number, name in enumerate(self._others):
+                painter.drawText(QRectF(right, self._y(number) - ROW / 2, self.width() - right, ROW), int(middle), name)
 
     def _row_at(self, event: QMouseEvent) -> int | None:
         row = int((event.position().y() - 4) // ROW)

@@ -79,9 +79,9 @@ class AttentionGrid(QWidget):
     # ---- drawing ------------------------------------------------------------------------------------------------
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        for (left, top), one in zip(self._places(), self.shown, strict=False):
-            self._draw(painter, left, top, one)
+        with QPainter(self) as painter:
+            for (left, top), one in zip(self._places(), self.shown, strict=False):
+                self._draw(painter, left, top, one)
 
     def _draw(self, painter: QPainter, left: int, top: int, one: Looks) -> None:
         c, middle = colours(), int(Qt.AlignmentFlag.AlignCenter)

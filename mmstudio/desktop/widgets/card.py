@@ -40,10 +40,10 @@ class HoverCard(QFrame):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
-        painter = QPainter(self)
-        if self._item is not None:
-            draw_item(painter, QRect(8, 8, SIDE, SIDE - 4), self._item, self._previews.get(self._item))
-        box = QRect(8, self.height() - 26, self.width() - 16, 20)
-        line = self._title.replace("\n", " ")
-        text = painter.fontMetrics().elidedText(line, Qt.TextElideMode.ElideRight, box.width())
-        painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), text)
+        with QPainter(self) as painter:
+            if self._item is not None:
+                draw_item(painter, QRect(8, 8, SIDE, SIDE - 4), self._item, self._previews.get(self._item))
+            box = QRect(8, self.height() - 26, self.width() - 16, 20)
+            line = self._title.replace("\n", " ")
+            text = painter.fontMetrics().elidedText(line, Qt.TextElideMode.ElideRight, box.width())
+            painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), text)

@@ -153,20 +153,20 @@ class ConfusionMatrix(QAbstractScrollArea):
     def paintEvent(self, event: QPaintEvent) -> None:
         if not len(self._names):
             return
-        painter = QPainter(self.viewport())
-        corner = self._corner()
-        cells = QRect(corner, self.viewport().rect().bottomRight())
-        painter.save()
-        painter.setClipRect(cells)
-        self._draw_cells(painter)
-        painter.restore()
-        self._draw_names(painter, corner)
-        painter.setPen(QColor(colours().faint))
-        line = self.fontMetrics().height()
-        painter.drawText(QRect(GAP, corner.y() - line - 2, corner.x() - 2 * GAP, line),
-                         int(Qt.AlignmentFlag.AlignRight), tr("true ↓"))
-        painter.drawText(QRect(corner.x(), 0, self.viewport().width() - corner.x(), line),
-                         int(Qt.AlignmentFlag.AlignLeft), tr("told →"))
+        with QPainter(self.viewport()) as painter:
+            corner = self._corner()
+            cells = QRect(corner, self.viewport().rect().bottomRight())
+            painter.save()
+            painter.setClipRect(cells)
+            self._draw_cells(painter)
+            painter.restore()
+            self._draw_names(painter, corner)
+            painter.setPen(QColor(colours().faint))
+            line = self.fontMetrics().height()
+            painter.drawText(QRect(GAP, corner.y() - line - 2, corner.x() - 2 * GAP, line),
+                             int(Qt.AlignmentFlag.AlignRight), tr("true ↓"))
+            painter.drawText(QRect(corner.x(), 0, self.viewport().width() - corner.x(), line),
+                             int(Qt.AlignmentFlag.AlignLeft), tr("told →"))
 
     def _draw_cells(self, painter: QPainter) -> None:
         rows, columns = self._shown()
@@ -361,19 +361,19 @@ class ConfusionScale(QWidget):
         THEME.changed.connect(self.update)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        wide, left = 80, self.width() - 82
-        shares = np.linspace(0, 1, wide)
-        for row, (name, right) in enumerate(((tr("told right"), True), (tr("told wrong"), False))):
-            line = heat.as_image(_mixed(shares[None], np.array([[right]])))
-            painter.drawImage(QRectF(left, 4 + 22 * row, wide, 12), line)
-            painter.setPen(QColor(colours().line))
-            painter.drawRect(QRectF(left - 0.5, 3.5 + 22 * row, wide, 13))
-            painter.setPen(QColor(colours().faint))
-            painter.drawText(QRectF(0, 2 + 22 * row, left - 6, 16), int(Qt.AlignmentFlag.AlignVCenter), name)
-        painter.drawText(QRectF(0, 46, left - 6, 18), int(Qt.AlignmentFlag.AlignVCenter), tr("of the row"))
-        for flag, word in ((Qt.AlignmentFlag.AlignLeft, "0"), (Qt.AlignmentFlag.AlignRight, "100 %")):
-            painter.drawText(QRectF(left, 46, wide, 18), int(flag | Qt.AlignmentFlag.AlignVCenter), word)
+        with QPainter(self) as painter:
+            wide, left = 80, self.width() - 82
+            shares = np.linspace(0, 1, wide)
+            for row, (name, right) in enumerate(((tr("told right"), True), (tr("told wrong"), False))):
+                line = heat.as_image(_mixed(shares[None], np.array([[right]])))
+                painter.drawImage(QRectF(left, 4 + 22 * row, wide, 12), line)
+                painter.setPen(QColor(colours().line))
+                painter.drawRect(QRectF(left - 0.5, 3.5 + 22 * row, wide, 13))
+                painter.setPen(QColor(colours().faint))
+                painter.drawText(QRectF(0, 2 + 22 * row, left - 6, 16), int(Qt.AlignmentFlag.AlignVCenter), name)
+            painter.drawText(QRectF(0, 46, left - 6, 18), int(Qt.AlignmentFlag.AlignVCenter), tr("of the row"))
+            for flag, word in ((Qt.AlignmentFlag.AlignLeft, "0"), (Qt.AlignmentFlag.AlignRight, "100 %")):
+                painter.drawText(QRectF(left, 46, wide, 18), int(flag | Qt.AlignmentFlag.AlignVCenter), word)
 
 
 def _tinted(shares: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -150,13 +150,13 @@ class Screen(QWidget):
         self.setFixedHeight(round(min(max(self.width() * shape.height() / shape.width(), 90), HIGHEST_PIXELS)))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.fillRect(self.rect(), QColor("#000000"))
-        if not self.image.isNull():
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-            size = self.image.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)
-            painter.drawImage(QRectF((self.width() - size.width()) / 2, (self.height() - size.height()) / 2,
-                                     size.width(), size.height()), self.image)
+        with QPainter(self) as painter:
+            painter.fillRect(self.rect(), QColor("#000000"))
+            if not self.image.isNull():
+                painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+                size = self.image.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)
+                painter.drawImage(QRectF((self.width() - size.width()) / 2, (self.height() - size.height()) / 2,
+                                         size.width(), size.height()), self.image)
 
 
 class SeekBar(QSlider):

@@ -58,18 +58,18 @@ class HeadGrid(QWidget):
         return QRect(column * (SIDE + GAP), row * (SIDE + CAPTION + GAP), SIDE, SIDE)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        for number, image in enumerate(self._images):
-            box = self.box_of(number)
-            painter.fillRect(box, QColor("#101216"))
-            painter.drawImage(_fitted(box, image), image)
-            if number - 1 == self.chosen:
-                painter.setPen(QPen(QColor(colours().accent), 2))
-                painter.drawRect(box.adjusted(1, 1, -1, -1))
-            painter.setPen(QColor(colours().faint))
-            name = tr("mean") if number == 0 else str(number)
-            painter.drawText(QRect(box.left(), box.bottom() + 1, SIDE, CAPTION), int(Qt.AlignmentFlag.AlignCenter),
-                             f"{name} · {self._entropies[number]:.2f}")
+        with QPainter(self) as painter:
+            for number, image in enumerate(self._images):
+                box = self.box_of(number)
+                painter.fillRect(box, QColor("#101216"))
+                painter.drawImage(_fitted(box, image), image)
+                if number - 1 == self.chosen:
+                    painter.setPen(QPen(QColor(colours().accent), 2))
+                    painter.drawRect(box.adjusted(1, 1, -1, -1))
+                painter.setPen(QColor(colours().faint))
+                name = tr("mean") if number == 0 else str(number)
+                painter.drawText(QRect(box.left(), box.bottom() + 1, SIDE, CAPTION), int(Qt.AlignmentFlag.AlignCenter),
+                                 f"{name} · {self._entropies[number]:.2f}")
 
     def _choose(self, number: int) -> None:
         if -1 <= number < len(self._images) - 1:

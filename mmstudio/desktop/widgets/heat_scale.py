@@ -30,19 +30,19 @@ class HeatScale(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         if self._map is None:
             return
-        painter = QPainter(self)
-        _, low, high = to_unit(self._map)
-        bar = QRectF(0, 0, self.width(), 8)
-        for x in range(self.width()):
-            painter.fillRect(QRectF(x, bar.top(), 1, bar.height()), heat.colour(x / max(1, self.width() - 1)))
-        painter.setPen(QColor(colours().faint))
-        line = QRectF(0, 11, self.width(), 20)
-        tiny = 1e-6 * max(abs(low), abs(high))
-        lowest, highest = f"{low if abs(low) > tiny else 0:.3g}", f"{high:.3g} {tr(self._map.unit)}"
-        painter.drawText(line, int(Qt.AlignmentFlag.AlignLeft), lowest)
-        painter.drawText(line, int(Qt.AlignmentFlag.AlignRight), highest)
-        metrics = painter.fontMetrics()
-        left, right = (metrics.horizontalAdvance(text) + 8 for text in (lowest, highest))
-        room = line.adjusted(left, 0, -right, 0)
-        title = metrics.elidedText(self._map.title, Qt.TextElideMode.ElideRight, int(room.width()))
-        painter.drawText(room, int(Qt.AlignmentFlag.AlignHCenter), title)
+        with QPainter(self) as painter:
+            _, low, high = to_unit(self._map)
+            bar = QRectF(0, 0, self.width(), 8)
+            for x in range(self.width()):
+                painter.fillRect(QRectF(x, bar.top(), 1, bar.height()), heat.colour(x / max(1, self.width() - 1)))
+            painter.setPen(QColor(colours().faint))
+            line = QRectF(0, 11, self.width(), 20)
+            tiny = 1e-6 * max(abs(low), abs(high))
+            lowest, highest = f"{low if abs(low) > tiny else 0:.3g}", f"{high:.3g} {tr(self._map.unit)}"
+            painter.drawText(line, int(Qt.AlignmentFlag.AlignLeft), lowest)
+            painter.drawText(line, int(Qt.AlignmentFlag.AlignRight), highest)
+            metrics = painter.fontMetrics()
+            left, right = (metrics.horizontalAdvance(text) + 8 for text in (lowest, highest))
+            room = line.adjusted(left, 0, -right, 0)
+            title = metrics.elidedText(self._map.title, Qt.TextElideMode.ElideRight, int(room.width()))
+            painter.drawText(room, int(Qt.AlignmentFlag.AlignHCenter), title)

@@ -106,22 +106,22 @@ class HistogramView(QWidget):
         found = self.histogram
         if found is None:
             return
-        painter = QPainter(self)
-        if not len(found):
-            painter.setPen(QColor(colours().faint))
-            painter.drawText(self.rect(), int(Qt.AlignmentFlag.AlignVCenter), tr("No item has a value."))
-            return
-        most = max(1, int(found.every.max()))
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self._draw_brush(painter)
-        for bar in range(len(found)):
-            self._draw_bar(painter, found, bar, most)
-        if not self._lines:
-            self._draw_scale(painter, found)
-        if self.hasFocus():
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(QColor(colours().accent), 1, Qt.PenStyle.DotLine))
-            painter.drawRect(self._box(self._cursor).adjusted(0.5, 0.5, -0.5, -0.5))
+        with QPainter(self) as painter:
+            if not len(found):
+                painter.setPen(QColor(colours().faint))
+                painter.drawText(self.rect(), int(Qt.AlignmentFlag.AlignVCenter), tr("No item has a value."))
+                return
+            most = max(1, int(found.every.max()))
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            self._draw_brush(painter)
+            for bar in range(len(found)):
+                self._draw_bar(painter, found, bar, most)
+            if not self._lines:
+                self._draw_scale(painter, found)
+            if self.hasFocus():
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.setPen(QPen(QColor(colours().accent), 1, Qt.PenStyle.DotLine))
+                painter.drawRect(self._box(self._cursor).adjusted(0.5, 0.5, -0.5, -0.5))
 
     def _draw_brush(self, painter: QPainter) -> None:
         """A band behind each run of brushed bars."""

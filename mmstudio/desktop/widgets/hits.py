@@ -68,26 +68,26 @@ class HitRow(QWidget):
         return QRect(index % columns * cell.width(), index // columns * cell.height(), cell.width(), cell.height())
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        c = colours()
-        for index in range(self._shown()):
-            hit, box = self._hits[index], self._box(index)
-            item = self._session.items.get(hit.item_id)
-            if item is None:
-                continue
-            face = QRect(box.left() + 3, box.top() + 3, self._side, self._side)
-            painter.setOpacity(1 if self._close is None or index < self._close else FAINT)
-            draw_item(painter, face, item, self._previews.get(item))
-            painter.setOpacity(1)
-            if index == self._at or item.id in self._session.selection:
-                painter.setPen(QPen(QColor(c.accent), 2))
-                painter.setBrush(Qt.BrushStyle.NoBrush)
-                painter.drawRect(face)
-            painter.setPen(QColor(c.faint))
-            painter.drawText(QRect(box.left() + 3, face.bottom() + 2, self._side, 16),
-                             int(Qt.AlignmentFlag.AlignHCenter), self._told(hit))
-        if self._close is not None and 0 < self._close < self._shown():
-            self._draw_line(painter, self._box(self._close))
+        with QPainter(self) as painter:
+            c = colours()
+            for index in range(self._shown()):
+                hit, box = self._hits[index], self._box(index)
+                item = self._session.items.get(hit.item_id)
+                if item is None:
+                    continue
+                face = QRect(box.left() + 3, box.top() + 3, self._side, self._side)
+                painter.setOpacity(1 if self._close is None or index < self._close else FAINT)
+                draw_item(painter, face, item, self._previews.get(item))
+                painter.setOpacity(1)
+                if index == self._at or item.id in self._session.selection:
+                    painter.setPen(QPen(QColor(c.accent), 2))
+                    painter.setBrush(Qt.BrushStyle.NoBrush)
+                    painter.drawRect(face)
+                painter.setPen(QColor(c.faint))
+                painter.drawText(QRect(box.left() + 3, face.bottom() + 2, self._side, 16),
+                                 int(Qt.AlignmentFlag.AlignHCenter), self._told(hit))
+            if self._close is not None and 0 < self._close < self._shown():
+                self._draw_line(painter, self._box(self._close))
 
     def _told(self, hit: Found) -> str:
         if not self._by_chance:

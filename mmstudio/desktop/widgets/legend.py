@@ -106,21 +106,21 @@ class Legend(QWidget):
         return QSize(max(widest + 44, rest + 24), LINE * rows + 2 * MARGIN)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        c = colours()
-        back = QColor(c.raised)
-        back.setAlpha(240)
-        painter.setBrush(back)
-        painter.setPen(QColor(c.line))
-        painter.drawRoundedRect(self.rect().adjusted(0, 0, -1, -1), 6, 6)
-        if self._scale:
-            self._draw_scale(painter, self._scale)
-        for row, line in enumerate(self._lines[self._first : self._first + self._most]):
-            self._draw_line(painter, row, line)
-        if self._rest:
-            painter.setPen(QColor(c.faint))
-            painter.drawText(12, self._baseline(self._most), self._told(self._first + 1))
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            c = colours()
+            back = QColor(c.raised)
+            back.setAlpha(240)
+            painter.setBrush(back)
+            painter.setPen(QColor(c.line))
+            painter.drawRoundedRect(self.rect().adjusted(0, 0, -1, -1), 6, 6)
+            if self._scale:
+                self._draw_scale(painter, self._scale)
+            for row, line in enumerate(self._lines[self._first : self._first + self._most]):
+                self._draw_line(painter, row, line)
+            if self._rest:
+                painter.setPen(QColor(c.faint))
+                painter.drawText(12, self._baseline(self._most), self._told(self._first + 1))
 
     def _baseline(self, row: int) -> int:
         return int(MARGIN + (row + 0.5) * LINE + self.fontMetrics().ascent() / 2 - 1)

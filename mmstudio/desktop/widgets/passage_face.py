@@ -111,21 +111,22 @@ class PassageFace(Face):
         return found
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter, bright, seen = QPainter(self), QRegion(), event.rect()
-        first, last = self._characters(self._lines_at(seen.top(), seen.bottom()))
-        edges = np.flatnonzero(np.diff(self._owner[first:last])) + first + 1
-        for start, end in pairwise(sorted({first, *edges.tolist(), last})):
-            if self._owner[start] < 0:
-                continue
-            share = float(self._shares[self._owner[start]])
-            for box in self.boxes_of(start, end):
-                painter.fillRect(box, heat.colour(share, 0.25 + 0.65 * share))
-                if share > BRIGHT:
-                    bright += box.toAlignedRect()
-        for region, ink in ((QRegion(seen) - bright, colours().text), (bright, "#111111")):
-            painter.setClipRegion(region)
-            painter.setPen(QColor(ink))
-            self._layout.draw(painter, QPointF(0, 0), [], QRectF(seen))
+        bright, seen = QRegion(), event.rect()
+        with QPainter(self) as painter:
+            first, last = self._characters(self._lines_at(seen.top(), seen.bottom()))
+            edges = np.flatnonzero(np.diff(self._owner[first:last])) + first + 1
+            for start, end in pairwise(sorted({first, *edges.tolist(), last})):
+                if self._owner[start] < 0:
+                    continue
+                share = float(self._shares[self._owner[start]])
+                for box in self.boxes_of(start, end):
+                    painter.fillRect(box, heat.colour(share, 0.25 + 0.65 * share))
+                    if share > BRIGHT:
+                        bright += box.toAlignedRect()
+            for region, ink in ((QRegion(seen) - bright, colours().text), (bright, "#111111")):
+                painter.setClipRegion(region)
+                painter.setPen(QColor(ink))
+                self._layout.draw(painter, QPointF(0, 0), [], QRectF(seen))
 
     def position_at(self, at: QPointF) -> int | None:
         index = self._character_at(at)

@@ -262,24 +262,24 @@ class PictureFace(Face):
     def paintEvent(self, event: QPaintEvent) -> None:
         if self._view is None:
             return
-        painter = QPainter(self)
-        self._paint_strip(painter, self._view)
-        painter.setClipRect(self._area)
-        box = self.box()
-        if self._view.image.hasAlphaChannel():
-            painter.fillRect(box, QColor("#ffffff"))
-        coarse = self.scale * self.devicePixelRatioF() <= self._view.overview.width() / self._view.image.width()
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.scale / self._own < SQUARES_FROM)
-        self._paint_part(painter, box, self._view.overview if coarse else self._view.image)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        if not self._heat.isNull():
-            self._paint_part(painter, self._within(self._covered), self._heat)
-        if self.picked is not None and self.map is not None and self.picked < len(self.map.positions):
-            painter.setPen(QPen(QColor("#ffffff"), 2))
-            left, top, right, bottom = (float(v) for v in self.map.positions.extents[self.picked])
-            painter.drawRect(self._within((left, top, right, bottom)))
+        with QPainter(self) as painter:
+            self._paint_strip(painter, self._view)
+            painter.setClipRect(self._area)
+            box = self.box()
+            if self._view.image.hasAlphaChannel():
+                painter.fillRect(box, QColor("#ffffff"))
+            coarse = self.scale * self.devicePixelRatioF() <= self._view.overview.width() / self._view.image.width()
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.scale / self._own < SQUARES_FROM)
+            self._paint_part(painter, box, self._view.overview if coarse else self._view.image)
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            if not self._heat.isNull():
+                self._paint_part(painter, self._within(self._covered), self._heat)
+            if self.picked is not None and self.map is not None and self.picked < len(self.map.positions):
+                painter.setPen(QPen(QColor("#ffffff"), 2))
+                left, top, right, bottom = (float(v) for v in self.map.positions.extents[self.picked])
+                painter.drawRect(self._within((left, top, right, bottom)))
 
-        self._paint_boxes(painter)
+            self._paint_boxes(painter)
 
     def _paint_boxes(self, painter: QPainter) -> None:
         """White within black, so that they are seen on any picture; their labels above them."""

@@ -133,22 +133,22 @@ class BatchStrip(QWidget):
         return QSize(0, self.sizeHint().height())
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        line = self.fontMetrics().lineSpacing()
-        for column, (items, told, _) in enumerate(self._batch):
-            left = column * (FACE + GAP)
-            if left + FACE > self.width():
-                break
-            for row, item in enumerate(items):
-                box = QRect(left, row * (FACE + GAP), FACE, FACE)
-                if item.id in self.seen:
-                    _draw_seen(painter, box, self.seen[item.id])
-                else:
-                    draw_item(painter, box, item, self._previews.get(item))
-            painter.setPen(QColor(colours().faint))
-            text = self.fontMetrics().elidedText(told, Qt.TextElideMode.ElideRight, FACE)
-            painter.drawText(QRect(left, self._rows * (FACE + GAP) - GAP // 2, FACE, line),
-                             int(Qt.AlignmentFlag.AlignHCenter), text)
+        with QPainter(self) as painter:
+            line = self.fontMetrics().lineSpacing()
+            for column, (items, told, _) in enumerate(self._batch):
+                left = column * (FACE + GAP)
+                if left + FACE > self.width():
+                    break
+                for row, item in enumerate(items):
+                    box = QRect(left, row * (FACE + GAP), FACE, FACE)
+                    if item.id in self.seen:
+                        _draw_seen(painter, box, self.seen[item.id])
+                    else:
+                        draw_item(painter, box, item, self._previews.get(item))
+                painter.setPen(QColor(colours().faint))
+                text = self.fontMetrics().elidedText(told, Qt.TextElideMode.ElideRight, FACE)
+                painter.drawText(QRect(left, self._rows * (FACE + GAP) - GAP // 2, FACE, line),
+                                 int(Qt.AlignmentFlag.AlignHCenter), text)
 
 
 def _seen(encoder: Encoder, limits: Limits, items: list[Item]) -> dict[int, Seen]:

@@ -99,21 +99,21 @@ class Plot(QWidget):
     # ---- drawing ------------------------------------------------------------------------------------------------
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self._draw_axes(painter)
-        painter.setClipRect(self._field().adjusted(-2, -2, 2, 2))
-        self._draw_bars(painter)
-        for line in self.drawing.lines:
-            dash = Qt.PenStyle.DashLine if line.dashed else Qt.PenStyle.SolidLine
-            painter.setPen(QPen(QColor(line.colour or colours().accent), line.width, dash))
-            painter.drawPolyline(self._polygon(line.xs, line.ys))
-        if self.drawing.xs is not None and self.drawing.ys is not None:
-            colour = QColor(colours().accent)
-            colour.setAlpha(170 if len(self.drawing.xs) < 1000 else 80)
-            painter.setPen(QPen(colour, 5, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
-            painter.drawPoints(self._polygon(self.drawing.xs, self.drawing.ys))
-        self._draw_legend(painter)
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            self._draw_axes(painter)
+            painter.setClipRect(self._field().adjusted(-2, -2, 2, 2))
+            self._draw_bars(painter)
+            for line in self.drawing.lines:
+                dash = Qt.PenStyle.DashLine if line.dashed else Qt.PenStyle.SolidLine
+                painter.setPen(QPen(QColor(line.colour or colours().accent), line.width, dash))
+                painter.drawPolyline(self._polygon(line.xs, line.ys))
+            if self.drawing.xs is not None and self.drawing.ys is not None:
+                colour = QColor(colours().accent)
+                colour.setAlpha(170 if len(self.drawing.xs) < 1000 else 80)
+                painter.setPen(QPen(colour, 5, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+                painter.drawPoints(self._polygon(self.drawing.xs, self.drawing.ys))
+            self._draw_legend(painter)
 
     def _polygon(self, xs: Floats, ys: Floats) -> QPolygonF:
         x, y = self._places(xs, ys)

@@ -303,10 +303,9 @@ class RunsTable(QTableView):
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
         if self.rows.runs and not self._order.rowCount():
-            painter = QPainter(self.viewport())
-            painter.setPen(QColor(colours().faint))
-            painter.drawText(self.viewport().rect(), Qt.AlignmentFlag.AlignCenter, tr("No run passes the filter."))
-            painter.end()
+            with QPainter(self.viewport()) as painter:
+                painter.setPen(QColor(colours().faint))
+                painter.drawText(self.viewport().rect(), Qt.AlignmentFlag.AlignCenter, tr("No run passes the filter."))
 
     # ---- choosing -----------------------------------------------------------------------------------------------
 

@@ -114,17 +114,17 @@ class SeenImage(QWidget):
             across = down = min(across, down)
         box = QRectF((self.width() - width * across) / 2, (self.height() - height * down) / 2, width * across,
                      height * down)
-        painter = QPainter(self)
-        painter.drawImage(box, self._image)
-        painter.setPen(QPen(QColor(255, 255, 255, 60), 1))
-        if self._columns and self._columns * across >= 4:
-            for x in range(self._columns, width, self._columns):
-                painter.drawLine(round(box.left() + x * across), round(box.top()), round(box.left() + x * across),
-                                 round(box.bottom()))
-        if self._rows and self._rows * down >= 4:
-            for y in range(height - self._rows, 0, -self._rows):
-                painter.drawLine(round(box.left()), round(box.top() + y * down), round(box.right()),
-                                 round(box.top() + y * down))
+        with QPainter(self) as painter:
+            painter.drawImage(box, self._image)
+            painter.setPen(QPen(QColor(255, 255, 255, 60), 1))
+            if self._columns and self._columns * across >= 4:
+                for x in range(self._columns, width, self._columns):
+                    painter.drawLine(round(box.left() + x * across), round(box.top()), round(box.left() + x * across),
+                                     round(box.bottom()))
+            if self._rows and self._rows * down >= 4:
+                for y in range(height - self._rows, 0, -self._rows):
+                    painter.drawLine(round(box.left()), round(box.top() + y * down), round(box.right()),
+                                     round(box.top() + y * down))
 
 
 def sound_image(seen: SeenSound) -> QImage:

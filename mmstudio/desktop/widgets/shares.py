@@ -37,20 +37,20 @@ class Shares(QWidget):
         return QSize(320, ROW * len(self.rows))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        low, high = (edge(0.0, *(value for _, value in self.rows)) for edge in (min, max))
-        room = max(1, self.width() - NAME - NUMBER - 16)
-        for number, (name, value) in enumerate(self.rows):
-            top = number * ROW
-            painter.setPen(QColor(colours().text))
-            painter.drawText(QRectF(0, top, NAME, ROW), int(Qt.AlignmentFlag.AlignVCenter), self._shown(name))
-            start, end = ((at - low) / max(high - low, 1e-12) * room for at in sorted((0.0, value)))
-            painter.fillRect(QRectF(NAME + 8 + start, top + 5, max(1.0, end - start), ROW - 10),
-                             QColor(FOR if value >= 0 else AGAINST))
-            painter.setPen(QColor(colours().faint))
-            painter.drawText(QRectF(self.width() - NUMBER, top, NUMBER, ROW),
-                             int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight), f"{value:+.3f}")
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            low, high = (edge(0.0, *(value for _, value in self.rows)) for edge in (min, max))
+            room = max(1, self.width() - NAME - NUMBER - 16)
+            for number, (name, value) in enumerate(self.rows):
+                top = number * ROW
+                painter.setPen(QColor(colours().text))
+                painter.drawText(QRectF(0, top, NAME, ROW), int(Qt.AlignmentFlag.AlignVCenter), self._shown(name))
+                start, end = ((at - low) / max(high - low, 1e-12) * room for at in sorted((0.0, value)))
+                painter.fillRect(QRectF(NAME + 8 + start, top + 5, max(1.0, end - start), ROW - 10),
+                                 QColor(FOR if value >= 0 else AGAINST))
+                painter.setPen(QColor(colours().faint))
+                painter.drawText(QRectF(self.width() - NUMBER, top, NUMBER, ROW),
+                                 int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight), f"{value:+.3f}")
 
     def _shown(self, name: str) -> str:
         return self.fontMetrics().elidedText(name.replace("\n", " "), Qt.TextElideMode.ElideRight, NAME)

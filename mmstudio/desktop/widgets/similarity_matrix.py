@@ -120,18 +120,19 @@ class SimilarityMatrix(QAbstractScrollArea):
     def paintEvent(self, event: QPaintEvent) -> None:
         if not self._values.size:
             return
-        painter, corner, side = QPainter(self.viewport()), self._corner(), self._side()
-        whole = self.box_of((0, 0)).united(self.box_of((len(self._rows) - 1, len(self._columns) - 1)))
-        painter.save()
-        painter.setClipRect(QRect(corner, self.viewport().rect().bottomRight()))
-        painter.drawImage(QRectF(whole), self._image)
-        if side.width() >= 36 and side.height() >= 16:
-            self._draw_values(painter)
-        if self.hasFocus():
-            painter.setPen(QPen(QColor(colours().text), 2))
-            painter.drawRect(self.box_of(self.cursor_cell).adjusted(1, 1, -1, -1))
-        painter.restore()
-        self._draw_sides(painter, corner, side)
+        corner, side = self._corner(), self._side()
+        with QPainter(self.viewport()) as painter:
+            whole = self.box_of((0, 0)).united(self.box_of((len(self._rows) - 1, len(self._columns) - 1)))
+            painter.save()
+            painter.setClipRect(QRect(corner, self.viewport().rect().bottomRight()))
+            painter.drawImage(QRectF(whole), self._image)
+            if side.width() >= 36 and side.height() >= 16:
+                self._draw_values(painter)
+            if self.hasFocus():
+                painter.setPen(QPen(QColor(colours().text), 2))
+                painter.drawRect(self.box_of(self.cursor_cell).adjusted(1, 1, -1, -1))
+            painter.restore()
+            self._draw_sides(painter, corner, side)
 
     def _draw_values(self, painter: QPainter) -> None:
         low, high = self.span

@@ -52,23 +52,23 @@ class SoundFace(Face):
         return seconds / self._seconds * self.width()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        c = colours()
-        body = QRect(0, self.WAVE, self.width(), self.height() - self.WAVE - self.AXIS)
-        draw_waveform(painter, QRectF(0, 0, self.width(), self.WAVE), self._peaks)
-        painter.drawImage(body, self._mel)
-        self._paint_map(painter, body)
-        painter.setPen(QColor(c.faint))
-        base = self.height() - 4
-        for share in (0.0, 0.25, 0.5, 0.75):
-            painter.drawText(int(share * self.width()) + 3, base, clock(share * self._seconds))
-        painter.setPen(QColor("#ffffff"))
-        painter.drawText(6, body.top() + 15, f"{self._top_hz / 1000:g} kHz")
-        self._paint_mark(painter, body.bottom())
-        if self._at is not None:
-            painter.setPen(QPen(QColor(c.text), 2))
-            painter.drawLine(QPointF(self._x(self._at), 0), QPointF(self._x(self._at), body.bottom()))
+        with QPainter(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            c = colours()
+            body = QRect(0, self.WAVE, self.width(), self.height() - self.WAVE - self.AXIS)
+            draw_waveform(painter, QRectF(0, 0, self.width(), self.WAVE), self._peaks)
+            painter.drawImage(body, self._mel)
+            self._paint_map(painter, body)
+            painter.setPen(QColor(c.faint))
+            base = self.height() - 4
+            for share in (0.0, 0.25, 0.5, 0.75):
+                painter.drawText(int(share * self.width()) + 3, base, clock(share * self._seconds))
+            painter.setPen(QColor("#ffffff"))
+            painter.drawText(6, body.top() + 15, f"{self._top_hz / 1000:g} kHz")
+            self._paint_mark(painter, body.bottom())
+            if self._at is not None:
+                painter.setPen(QPen(QColor(c.text), 2))
+                painter.drawLine(QPointF(self._x(self._at), 0), QPointF(self._x(self._at), body.bottom()))
 
     def _paint_mark(self, painter: QPainter, bottom: int) -> None:
         if self._mark is None:

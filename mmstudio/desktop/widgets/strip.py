@@ -50,11 +50,11 @@ class VectorStrip(QWidget):
         return heat.as_image(table[((cells + 1) / 2 * (len(table) - 1)).astype(int)].reshape(ROWS, -1, 3))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        if self._image.isNull():
-            painter.fillRect(QRect(0, 0, self.width(), self.height()), QColor(colours().line))
-        else:
-            painter.drawImage(self.rect(), self._image)
+        with QPainter(self) as painter:
+            if self._image.isNull():
+                painter.fillRect(QRect(0, 0, self.width(), self.height()), QColor(colours().line))
+            else:
+                painter.drawImage(self.rect(), self._image)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if not len(self._vector):

@@ -39,28 +39,29 @@ class WeightBars(QWidget):
         return QSize(360, ROW * (len(self.rows) + 1) + EDGE)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter, c = QPainter(self), colours()
-        left, wide = EDGE + NAME + EDGE, max(40, self.width() - NAME - NUMBER - 4 * EDGE)
-        upright = int(Qt.AlignmentFlag.AlignVCenter)
-        at = float(EDGE)
-        for modality in self.modalities:  # the legend
-            painter.fillRect(QRectF(at, 6, 10, 10), QColor(MODALITY_COLOURS[modality]))
-            painter.setPen(QColor(c.faint))
-            painter.drawText(QRectF(at + 14, 0, 120, ROW), upright, modality_name(modality))
-            at += 30 + self.fontMetrics().horizontalAdvance(modality_name(modality))
-        for place, (name, number, shares) in enumerate(self.rows, 1):
-            top, at = place * ROW, float(left)
-            painter.setPen(QColor(c.text))
-            shown = self.fontMetrics().elidedText(name.replace("\n", " "), Qt.TextElideMode.ElideRight, NAME)
-            painter.drawText(QRectF(EDGE, top, NAME, ROW), upright, shown)
-            for modality, share in zip(self.modalities, shares, strict=True):
-                bar = QRectF(at, top + 3, wide * share, ROW - 6)
-                painter.fillRect(bar, QColor(MODALITY_COLOURS[modality]))
-                if bar.width() >= WRITTEN:
-                    painter.setPen(QColor(ON_BARS))
-                    painter.drawText(bar, int(Qt.AlignmentFlag.AlignCenter), f"{share:.0%}")
-                at += bar.width()
-            if number:
+        c = colours()
+        with QPainter(self) as painter:
+            left, wide = EDGE + NAME + EDGE, max(40, self.width() - NAME - NUMBER - 4 * EDGE)
+            upright = int(Qt.AlignmentFlag.AlignVCenter)
+            at = float(EDGE)
+            for modality in self.modalities:  # the legend
+                painter.fillRect(QRectF(at, 6, 10, 10), QColor(MODALITY_COLOURS[modality]))
                 painter.setPen(QColor(c.faint))
-                painter.drawText(QRectF(left + wide + EDGE, top, NUMBER, ROW),
-                                 upright | int(Qt.AlignmentFlag.AlignRight), count(number))
+                painter.drawText(QRectF(at + 14, 0, 120, ROW), upright, modality_name(modality))
+                at += 30 + self.fontMetrics().horizontalAdvance(modality_name(modality))
+            for place, (name, number, shares) in enumerate(self.rows, 1):
+                top, at = place * ROW, float(left)
+                painter.setPen(QColor(c.text))
+                shown = self.fontMetrics().elidedText(name.replace("\n", " "), Qt.TextElideMode.ElideRight, NAME)
+                painter.drawText(QRectF(EDGE, top, NAME, ROW), upright, shown)
+                for modality, share in zip(self.modalities, shares, strict=True):
+                    bar = QRectF(at, top + 3, wide * share, ROW - 6)
+                    painter.fillRect(bar, QColor(MODALITY_COLOURS[modality]))
+                    if bar.width() >= WRITTEN:
+                        painter.setPen(QColor(ON_BARS))
+                        painter.drawText(bar, int(Qt.AlignmentFlag.AlignCenter), f"{share:.0%}")
+                    at += bar.width()
+                if number:
+                    painter.setPen(QColor(c.faint))
+                    painter.drawText(QRectF(left + wide + EDGE, top, NUMBER, ROW),
+                                     upright | int(Qt.AlignmentFlag.AlignRight), count(number))
