@@ -66,10 +66,11 @@ def add_to(command: Command) -> None:
 def train(asked: argparse.Namespace) -> int:
     """Train a run to its end and print its results; stopped, it goes on the next time from its folder."""
     from mmstudio.training import runs
-    from mmstudio.training.loop import train
+    from mmstudio.training.loop import get_ready, train
     from mmstudio.training.sweep import is_sweep
 
     if str(asked.job) == "-":
+        get_ready()
         folder = _told_run()
         if folder is None:
             return 0

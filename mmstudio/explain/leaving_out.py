@@ -58,10 +58,13 @@ def rise(subject: Subject, masks: int = RISE_MASKS, seed: int = 0) -> Work[Relev
     """RISE (Petsiuk et al. 2018): the mean of random smooth masks weighted by the score of what they leave, as the
     difference to the mean score, so that cells that do not matter are near zero.
     """
-    parts = subject.parts
-    rows, times = _each_once(random_masks(parts.shape, masks, np.random.default_rng(seed)))
+    parts, rng = subject.parts, np.random.default_rng(seed)
+    rows = random_masks(parts.shape, masks, rng)
+    times, batches = np.ones(masks, np.int64), _batches(np.arange(masks))
+    if len(parts.shape) == 1:
+        rows, times = _each_once(rows)
+        batches = _of_like_length(rows, rng)
     weighted, summed, total, done = np.zeros(len(parts.positions)), np.zeros(len(parts.positions)), 0.0, 0
-    batches = [slice(start, start + BATCH) for start in range(0, len(rows), BATCH)]
     for batch, scores in zip(batches, _scores(subject, [rows[batch] for batch in batches]), strict=True):
         often = times[batch]
         weighted, summed = weighted + (often * scores) @ rows[batch], summed + often @ rows[batch]
@@ -69,6 +72,18 @@ def rise(subject: Subject, masks: int = RISE_MASKS, seed: int = 0) -> Work[Relev
         found = _map(parts, weighted / np.maximum(summed, 1e-9) - total / done, "RISE")
         yield Progress(done, masks, fresh=found)
     return found
+
+
+def _batches(order: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    return [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+
+
+def _of_like_length(masks: Floats, rng: np.random.Generator) -> list[NDArray[np.intp]]:
+    """Batches of texts that are about as long, for a model reads each of a batch as long as the longest; in any order,
+    so that the first of them tell of short ones as of long.
+    """
+    batches = _batches(np.argsort(masks.sum(axis=1), kind="stable"))
+    return [batches[number] for number in rng.permutation(len(batches))]
 
 
 def _each_once(masks: Floats) -> tuple[Floats, NDArray[np.int64]]:

@@ -81,35 +81,38 @@ class Parts:
         return np.where(total > 0, shared @ weights / np.maximum(total, 1e-12), mean).astype(np.float32)
 
 
-def parts_of(media: Media, pixels: int = PIXELS) -> Parts:
-    """The item's cells. A picture is reduced to at most ``pixels`` along its longer side before parts are taken away.
-    Raises AttentionUnavailable for a text without words.
+def parts_of(media: Media, size: tuple[int, int] | None = None) -> Parts:
+    """The item's cells. A picture is brought to ``size``, width and height, before parts are taken away, or to at most
+    ``PIXELS`` along its longer side. Raises AttentionUnavailable for a text without words.
     """
     modality = modality_of(media)
     if modality == "text":
         return _of_text(str(media))
-    return _of_sound(media) if isinstance(media, AudioClip) else _of_picture(media, pixels)
+    return _of_sound(media) if isinstance(media, AudioClip) else _of_picture(media, size or within(media, PIXELS))
 
 
 # ---- pictures -------------------------------------------------------------------------------------------------------
 
 
-def _of_picture(picture: Any, side: int) -> Parts:
+def within(picture: Any, most: int) -> tuple[int, int]:
+    """A picture's width and height, reduced to at most ``most`` along the longer side."""
+    shrunk = min(1.0, most / max(picture.size))
+    return max(1, round(picture.width * shrunk)), max(1, round(picture.height * shrunk))
+
+
+def _of_picture(picture: Any, size: tuple[int, int]) -> Parts:
     from PIL import Image
 
-    small = picture.copy()
-    small.thumbnail((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0)
-    pixels = np.asarray(small, np.float32)
-    height, width = pixels.shape[:2]
-    rows, columns = (max(1, round(CELLS * side / max(width, height))) for side in (height, width))
-    mean = pixels.reshape(-1, 3).mean(axis=0)
+    small = picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+    rows, columns = (max(1, round(CELLS * side / max(picture.size))) for side in (picture.height, picture.width))
+    mean = np.asarray(small, np.float32).reshape(-1, 3).mean(axis=0)
     nothing = Image.new("RGB", small.size, tuple(np.rint(mean).astype(int).tolist()))
 
     def kept(share: Floats) -> Picture:
         grid = Image.fromarray(np.rint(255 * share.reshape(rows, columns)).astype(np.uint8))
         hard = bool(((share == 0) | (share == 1)).all())
         way = Image.Resampling.NEAREST if hard else Image.Resampling.BILINEAR
-        return Image.composite(small, nothing, grid.resize((width, height), way))
+        return Image.composite(small, nothing, grid.resize(size, way))
 
     cells = np.asarray(small.resize((columns, rows), Image.Resampling.BOX), np.float32)
     return Parts(_grid(rows, columns), (rows, columns), superpixels(cells, REGIONS), kept)

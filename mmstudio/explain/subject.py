@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mmstudio.encoders.base import Encoder, Explanation, Positions, Prepared, SeenPicture, Vectors, encode
 from mmstudio.errors import AttentionUnavailable, SpaceMismatch
-from mmstudio.explain.parts import PIXELS, Parts, parts_of
+from mmstudio.explain.parts import PIXELS, Parts, parts_of, within
 from mmstudio.media import AudioClip, Media, Modality
 
 BATCH = 32
@@ -47,15 +47,20 @@ class Subject:
 
     @cached_property
     def parts(self) -> Parts:
-        return parts_of(self.media, min(PIXELS, self._pixels_read()) if self.modality == "image" else PIXELS)
+        return parts_of(self.media, self._size_read() if self.modality == "image" else None)
 
-    def _pixels_read(self) -> int:
-        """Twice as many along the picture's longer side as the model reads: more it could not tell from fewer."""
-        seen = self.encoder.seen(self.media, "image")
+    def _size_read(self) -> tuple[int, int]:
+        """At what width and height parts of a picture are taken away: as the model reads it, where it reads the whole;
+        else at twice as many pixels along the longer side, for more it could not tell from fewer; never at more than
+        ``PIXELS``, which is fewer than some models read.
+        """
+        seen, picture = self.encoder.seen(self.media, "image"), self.media
         assert isinstance(seen, SeenPicture)
         left, top, right, bottom = seen.box
         height, width = seen.pixels.shape[:2]
-        return round(2 * max(width / (right - left), height / (bottom - top)))
+        if seen.box == (0.0, 0.0, 1.0, 1.0) and max(width, height) <= PIXELS:
+            return width, height
+        return within(picture, min(PIXELS, round(2 * max(width / (right - left), height / (bottom - top)))))
 
     @cached_property
     def score(self) -> float:

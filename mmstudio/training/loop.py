@@ -65,6 +65,11 @@ def train(folder: Path) -> Work[dict[str, Any]]:
             raise
 
 
+def get_ready() -> None:
+    """Load what torch else loads for its first optimizer, its compiler among it: one to two seconds."""
+    torch.optim.AdamW([torch.zeros(1, requires_grad=True)], fused=True)
+
+
 def accelerator(job: TrainingJob) -> Accelerator:
     """The device, or processes, that a job runs on, in its precision. Without ``cpu`` several processes on CPUs would
     each train alone. Raises TrainingError where the device cannot compute so.
@@ -82,9 +87,9 @@ class Training:
         self.job, self.examples, self.folder, self.accelerator = job, examples, folder, accelerator
         torch.manual_seed(job.seed)
         if job.deterministic:
-            torch.use_deterministic_algorithms(True, warn_only=True)
+            torch.set_deterministic_debug_mode("warn")  # the other way to say so imports torch's compiler: two seconds
         self.learner = Learner(job, examples, accelerator.device)
-        optimizer = torch.optim.AdamW(_groups(job, self.learner.model), weight_decay=job.weight_decay)
+        optimizer = torch.optim.AdamW(_groups(job, self.learner.model), weight_decay=job.weight_decay, fused=True)
         self.model, self.optimizer = accelerator.prepare(self.learner.model, optimizer)
         self.inner = accelerator.unwrap_model(self.model)
         self.rows = torch.as_tensor(examples.rows(TRAIN), device=accelerator.device)
@@ -406,6 +411,8 @@ class Training:
             self.place, parts = found
             learn_from(self.inner, parts["model"])
             self.optimizer.load_state_dict(parts["optimizer"])
+            for group in self.optimizer.param_groups:
+                group["fused"] = True  # a checkpoint of an earlier version says otherwise
             self.averaged = parts["averaged"]
             if self.accelerator.scaler is not None and parts["scaler"]:
                 self.accelerator.scaler.load_state_dict(parts["scaler"])

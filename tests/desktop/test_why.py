@@ -419,7 +419,7 @@ def test_two_models_stand_side_by_side_with_their_rank_correlation(
     made.method.setCurrentIndex(made.method.findData("grad-cam"))
     made.beside.setCurrentIndex(made.beside.findData(MODEL + second_model))
     made.beside.activated.emit(0)
-    qtbot.waitUntil(lambda: not made._work.busy and BESIDE in made._shown)
+    qtbot.waitUntil(lambda: not made._work.busy and BESIDE in made._shown and bool(made.told.text()))
     assert made.badge.text().startswith("Rank correlation")
     assert "other model's cosine is" in made.told.text()
     here, there = made._maps[0].positions, made._shown[BESIDE].found.positions

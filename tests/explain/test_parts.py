@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +12,7 @@ from scipy import signal
 from mmstudio.encoders import Encoder
 from mmstudio.encoders.base import Positions, encode
 from mmstudio.errors import AttentionUnavailable
+from mmstudio.explain.leaving_out import _of_like_length, random_masks
 from mmstudio.explain.maps import RelevanceMap
 from mmstudio.explain.parts import parts_of, superpixels, words_of
 from mmstudio.explain.subject import Subject
@@ -121,10 +124,32 @@ def test_what_is_kept_of_a_sound_is_the_inverse_transform_of_its_spectrum_with_e
     assert np.allclose(heard.windows[0], wanted[:8000], atol=1e-5)
 
 
-def test_parts_of_a_picture_are_taken_away_at_twice_the_pixels_that_the_model_reads(starter: Encoder) -> None:
-    target = encode(starter, ["a dog"], "text")[0]
-    subject = Subject(starter, Image.new("RGB", (600, 300), "red"), "image", target)
+@pytest.mark.parametrize("size", [(600, 300), (64, 64), (40, 90), (500, 200)])
+def test_parts_of_a_picture_are_taken_away_as_the_model_reads_it(starter: Encoder, size: tuple[int, int]) -> None:
+    target, noise = encode(starter, ["a dog"], "text")[0], np.random.default_rng(0).integers(0, 255, (*size[::-1], 3))
+    subject = Subject(starter, Image.fromarray(noise.astype(np.uint8)), "image", target)
+    whole = subject.parts.kept(np.ones(len(subject.parts.positions), np.float32))
+    pixels = starter.prepare(subject.media, "image").inputs["pixels"]
+    assert np.array_equal(starter.prepare(whole, "image").inputs["pixels"], pixels)
+    assert subject.parts.shape[0] / subject.parts.shape[1] == pytest.approx(size[1] / size[0], rel=0.15)
+
+
+def test_where_a_model_reads_a_part_of_a_picture_twice_its_pixels_are_kept(
+    starter: Encoder, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen, subject = starter.seen, Subject(starter, Image.new("RGB", (600, 300), "red"), "image",
+                                          encode(starter, ["a dog"], "text")[0])
+    monkeypatch.setattr(starter, "seen", lambda *_: replace(seen(subject.media, "image"), box=(0.25, 0, 0.75, 1)))
     read = starter.prepare(subject.media, "image").inputs["pixels"].shape
     whole = subject.parts.kept(np.ones(len(subject.parts.positions), np.float32))
-    assert whole.size == (2 * read[2], read[2])  # type: ignore[union-attr]
+    assert whole.size == (min(224, 4 * read[2]), min(112, 2 * read[2]))  # type: ignore[union-attr]
     assert parts_of(subject.media).kept(np.zeros(28 * 14, np.float32)).size == (224, 112)  # type: ignore[union-attr]
+
+
+def test_masks_of_words_come_with_others_of_their_length_and_none_is_left_out() -> None:
+    masks = random_masks((26,), 300, np.random.default_rng(0))
+    batches = _of_like_length(masks, np.random.default_rng(1))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(300))
+    spread = [np.ptp(masks[batch].sum(axis=1)) for batch in batches]
+    assert max(spread) < np.ptp(masks.sum(axis=1)) - 3
+    assert np.median(spread) <= 2
