@@ -384,7 +384,7 @@ def _(walk: Walk) -> Shown:
     walk.whole()
     canvas = walk.map.canvas
     corners = [QPointF(canvas.width() * x, canvas.height() * y) for x, y in ((.2, .2), (.7, .3), (.6, .8), (.3, .7))]
-    walk.map._lassoed(canvas.keys_inside(corners), Qt.KeyboardModifier.NoModifier)
+    walk.map.lasso(canvas.keys_inside(corners), Qt.KeyboardModifier.NoModifier)
     rest(1.0)
 
 
