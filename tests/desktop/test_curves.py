@@ -22,6 +22,8 @@ from mmstudio.desktop.plots.trace import Trace
 from mmstudio.desktop.theme import THEME
 
 RNG = np.random.default_rng(0)
+NEAR = 40
+"""So far may a pixel's red, green and blue lie from a run's."""
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 
 
@@ -177,11 +179,13 @@ def lines(first: int, last: int, level: float = 1.0, per_epoch: int = 100) -> li
 
 
 def pixels(plot: CurvePlot, colour: QColor) -> int:
-    """How many pixels inside the plot have a run's colour."""
+    """How many pixels inside the plot have a run's colour; a line that lies between two rows has a part of it."""
     image = plot.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
     area = plot.area.toRect()
-    return sum(image.pixel(x, y) == colour.rgb() for x in range(area.left(), area.right())
-               for y in range(area.top(), area.bottom()))
+    told = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine() // 4, 4)
+    inside = told[area.top() : area.bottom(), area.left() : area.right(), 2::-1].astype(int)
+    distance = np.abs(inside - np.array(colour.getRgb()[:3])).max(axis=2)
+    return int((distance < NEAR).sum())
 
 
 def wheel(plot: CurvePlot, at: QPointF, steps: int) -> None:

@@ -310,7 +310,7 @@ def test_the_summary_shows_intervals_and_modalities(view: ResultsView) -> None:
     assert column(view.modalities.table, 0) == ["Pictures", "Texts", "Mean over modalities", "Pictures, own head"]
     assert column(view.modalities.table, 2) == ["0.500 (0.400 – 0.600)", "0.700", "0.600", "0.250"]
     assert column(view.modalities.table, 4) == ["1.000", "–", "–", "–"]
-    assert view._of.text() == "Run 3 · test part · 200 examples"
+    assert view._of.whole == "Run 3 · test part · 200 examples"
     view.show_run(replace(run, results=[]), found)  # type: ignore[arg-type]
     assert "Modalities" not in tabs(view)
 
@@ -404,4 +404,4 @@ def test_a_run_that_was_trained_is_shown(view: ResultsView, tmp_path: Path) -> N
     assert all("–" in cell for cell in accuracies)  # each has its interval
     single = [float(cell.split(" ")[0]) for cell in accuracies]
     assert single[2] == pytest.approx((single[0] + single[1]) / 2, abs=0.002)
-    assert view._of.text().startswith("Three things 1")
+    assert view._of.whole.startswith("Three things 1")

@@ -157,7 +157,7 @@ def test_name_and_note_are_typed_in_place_and_shown_everywhere(panel: TrainingPa
     QTest.keyClick(table, Qt.Key.Key_F2)
     _type(table, "the first")
     qtbot.waitUntil(lambda: table.cell(2, "name") == "1 · the first")
-    qtbot.waitUntil(lambda: "the first" in panel.results._of.text())
+    qtbot.waitUntil(lambda: "the first" in panel.results._of.whole)
     assert panel.curves._titles == {"0001": "1 · the first"}
     _click(table, 2, "note", double=True)
     _type(table, "<b>good</b> on blurry ones")
