@@ -158,8 +158,9 @@ class ClapSounds:
     def _inputs(self, model: Any, pieces: Sequence[hf.Piece]) -> dict[str, Any]:
         import torch
 
-        return {"input_features": hf.stacked(model, pieces, "input_features"),
-                "is_longer": torch.zeros((len(pieces), 1), dtype=torch.bool, device=model.device)}
+        features = hf.stacked(model, pieces, "input_features")
+        return {"input_features": features,
+                "is_longer": torch.zeros((features.shape[0], 1), dtype=torch.bool, device=model.device)}
 
     def _projected(self, model: Any, hidden: Any) -> Any:
         return model.audio_projection(grid_tokens(hidden, self._ratio()))

@@ -91,12 +91,12 @@ class WhisperReader:
     def vectors(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
         """See Reader."""
         hidden = model(hf.stacked(model, pieces, "input_features")).last_hidden_state
-        return hf.masked_mean(hidden, self._mask(pieces, hidden))
+        return hf.masked_mean(hidden, self._mask(model, pieces, hidden))
 
     def tokens(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
         """See Reader: frames that hold sound."""
         hidden = model(hf.stacked(model, pieces, "input_features")).last_hidden_state
-        return hf.kept(hidden, self._mask(pieces, hidden))
+        return hf.kept(hidden, self._mask(model, pieces, hidden))
 
     def explain(self, model: Any, prepared: Prepared, piece: hf.Piece) -> Explanation:
         """Frames that hold sound; the silence after it is one last position, so that rows still sum to 1."""
@@ -106,7 +106,7 @@ class WhisperReader:
                                     int(piece["samples"]))
         hidden = out.last_hidden_state
         keep = np.arange(hidden.shape[1]) < frames
-        return Explanation(hf.unit(hf.masked_mean(hidden, self._mask([piece], hidden)))[0],
+        return Explanation(hf.unit(hf.masked_mean(hidden, self._mask(model, [piece], hidden)))[0],
                            hf.unit(hidden[0, :frames]), positions, np.full(frames, 1 / frames, np.float32),
                            lumped_layers(out.attentions, keep, positions), rows=lumped_rows(keep))
 
@@ -121,11 +121,9 @@ class WhisperReader:
     def _frames(self, piece: hf.Piece) -> int:
         return max(1, -(-int(piece["samples"]) // self.frame_samples))
 
-    def _mask(self, pieces: Sequence[hf.Piece], hidden: Any) -> Any:
-        import torch
-
-        counts = torch.tensor([self._frames(piece) for piece in pieces], device=hidden.device)
-        return torch.arange(hidden.shape[1], device=hidden.device)[None] < counts[:, None]
+    def _mask(self, model: Any, pieces: Sequence[hf.Piece], hidden: Any) -> Any:
+        counts = (hf.stacked(model, pieces, "samples") + self.frame_samples - 1) // self.frame_samples
+        return first(counts.clamp(min=1), hidden)
 
 
 class AstReader:
@@ -227,14 +225,17 @@ class WaveReader:
         """See Reader."""
         import torch
 
+        if self.masks:
+            return hf.masked_mean(*self._masked(model, pieces))
+        if isinstance(pieces, hf.Given):
+            return self._alike(model, pieces).float().mean(dim=1)
         return torch.stack([frames.float().mean(dim=0) for frames in self.tokens(model, pieces)])
 
     def tokens(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
         """See Reader: the final hidden states of the frames."""
         if self.masks:
-            return self._masked(model, pieces)
-        return by_length(pieces, "input_values",
-                         lambda group: model(hf.stacked(model, group, "input_values")).last_hidden_state)
+            return hf.kept(*self._masked(model, pieces))
+        return by_length(pieces, "input_values", lambda group: self._alike(model, group))
 
     def explain(self, model: Any, prepared: Prepared, piece: hf.Piece) -> Explanation:
         """Tokens are the final hidden states of the frames."""
@@ -256,16 +257,19 @@ class WaveReader:
                          np.array([0.0, rate / 2]), (1, self._reach() / rate), (1, math.prod(self.strides) / rate),
                          prepared.parts)
 
-    def _masked(self, model: Any, pieces: Sequence[hf.Piece]) -> Any:
-        import torch
+    @staticmethod
+    def _alike(model: Any, pieces: Sequence[hf.Piece]) -> Any:
+        """``(n, t, d)`` of sounds of one length."""
+        return model(hf.stacked(model, pieces, "input_values")).last_hidden_state
 
+    def _masked(self, model: Any, pieces: Sequence[hf.Piece]) -> tuple[Any, Any]:
+        """``(n, t, d)``, and ``(n, t)`` which frames are of a sound and not of its padding."""
         values, mask = hf.padded(model, pieces, "input_values")
         hidden = model(values, attention_mask=mask).last_hidden_state
-        counts = torch.tensor([self.frames(len(piece["input_values"])) for piece in pieces], device=hidden.device)
-        return hf.kept(hidden, torch.arange(hidden.shape[1], device=hidden.device)[None] < counts[:, None])
+        return hidden, first(self.frames(mask.sum(dim=1)), hidden)
 
-    def frames(self, samples: int) -> int:
-        """How many frames the convolutions make of so many samples."""
+    def frames(self, samples: Any) -> Any:
+        """How many frames the convolutions make of so many samples, a number or a tensor of numbers."""
         for kernel, stride in zip(self.kernels, self.strides, strict=True):
             samples = (samples - kernel) // stride + 1
         return samples
@@ -275,6 +279,13 @@ class WaveReader:
         for kernel, stride in zip(self.kernels, self.strides, strict=True):
             reach, step = reach + (kernel - 1) * step, step * stride
         return reach
+
+
+def first(counts: Any, hidden: Any) -> Any:
+    """``(n,)`` and ``(n, t, d)`` → ``(n, t)`` bool: in each row the first so many."""
+    import torch
+
+    return torch.arange(hidden.shape[1], device=hidden.device)[None] < counts[:, None]
 
 
 def by_length(pieces: Sequence[hf.Piece], key: str, run: Callable[[list[hf.Piece]], Any]) -> list[Any]:

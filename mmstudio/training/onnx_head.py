@@ -47,10 +47,11 @@ def write(head: nn.Module, modalities: int, vectors: Mapping[str, tuple[int, ...
 
 
 def write_checked(module: nn.Module, names: Sequence[str], output: str, shapes: Any, batches: Sequence[Tensors],
-                  file: Path, traced: Tensors | None = None) -> None:
+                  file: Path, traced: Tensors | None = None, wanted: Sequence[torch.Tensor] = ()) -> None:
     """Write ``module``, which makes one tensor, the ``output``, of what is named. ``shapes`` say which sizes vary, as
     ``torch.export`` has it; the module is traced on ``traced``, else on the second of ``batches``. Raises TrainingError
-    where it cannot be written so, or where the file gives other numbers than torch on one of the batches.
+    where it cannot be written so, or where the file gives other numbers than torch on one of the batches: than
+    ``wanted``, else than the module.
     """
     try:
         with warnings.catch_warnings():
@@ -61,13 +62,17 @@ def write_checked(module: nn.Module, names: Sequence[str], output: str, shapes: 
         written = program.model_proto.SerializeToString()
     except Exception as error:
         raise TrainingError(f"The model cannot be written as ONNX ({type(error).__name__}: {error}).") from error
-    difference = _difference(module, written, names, batches)
+    if not wanted:
+        with torch.inference_mode():
+            wanted = [module(*given) for given in batches]
+    difference = _difference(wanted, written, names, batches)
     if not difference <= FURTHEST:
         raise TrainingError(f"The model as ONNX gives numbers that differ from its own by {difference:.2g}.")
     file.write_bytes(written)
 
 
-def _difference(module: nn.Module, written: bytes, names: Sequence[str], batches: Sequence[Tensors]) -> float:
+def _difference(wanted: Sequence[torch.Tensor], written: bytes, names: Sequence[str],
+                batches: Sequence[Tensors]) -> float:
     """The largest difference between torch and ONNX Runtime."""
     import onnxruntime
 
@@ -76,11 +81,9 @@ def _difference(module: nn.Module, written: bytes, names: Sequence[str], batches
     try:
         session = onnxruntime.InferenceSession(written, options, providers=["CPUExecutionProvider"])
         found = 0.0
-        for given in batches:
-            with torch.inference_mode():
-                wanted = module(*given).numpy()
+        for given, by_torch in zip(batches, wanted, strict=True):
             told, = session.run(None, {name: one.numpy() for name, one in zip(names, given, strict=True)})
-            found = max(found, float(np.abs(told - wanted).max()))
+            found = max(found, float(np.abs(told - by_torch.numpy()).max()))
         return found
     except Exception as error:
         raise TrainingError(f"The model as ONNX does not run ({error}).") from error

@@ -17,8 +17,8 @@ from mmstudio.errors import TrainingError
 from mmstudio.media import Media, Modality
 from mmstudio.media.load import AudioClip
 from mmstudio.training import onnx_head
+from mmstudio.training.onnx_traceable import traceable
 
-MOST_TOKENS = 4096
 SIZES = (1, 3, 2)
 """Batches that torch and ONNX are compared on."""
 WORDS = ("a dog", "rain on a roof at night, and far away a bell", "red", "a very small cat")
@@ -52,44 +52,51 @@ class _Reads(nn.Module):
 
 
 def write(encoder: HubEncoder, modality: Modality, file: Path) -> tuple[str, ...]:
-    """Write how the encoder reads a modality, for any number of items and lengths of texts, with “vectors” as its
-    output; gives the names of the inputs. Raises TrainingError where it cannot be written so, or where the file gives
-    other numbers than torch.
+    """Write how the encoder reads a modality, for any number of items and lengths of texts and sounds, with “vectors”
+    as its output; gives the names of the inputs. Raises TrainingError where it cannot be written so, or where the file
+    gives other numbers than the encoder.
     """
     model, reader = encoder.model.eval().float(), encoder.readers[modality]
-    batches = [_batch(encoder, modality, size) for size in SIZES]
+    batches, wanted = zip(*(_batch(encoder, modality, size) for size in SIZES), strict=True)
     names = tuple(batches[0])
-    onnx_head.write_checked(_Reads(model, reader, names).eval(), names, "vectors", (_sizes(names),),
-                            [tuple(batch.values()) for batch in batches], file)
+    with traceable(model):
+        onnx_head.write_checked(_Reads(model, reader, names).eval(), names, "vectors", (_sizes(batches),),
+                                [tuple(batch.values()) for batch in batches], file, wanted=wanted)
     return names
 
 
-def _sizes(names: Sequence[str]) -> tuple[dict[int, Any], ...]:
-    """Which sizes vary: how many, and of what is padded how long."""
-    batch, longest = torch.export.Dim("batch"), torch.export.Dim("longest", max=MOST_TOKENS)
-    long = {name for name in names if mask_of(name) in names or name.endswith("_mask")}
+def _sizes(batches: Sequence[dict[str, Tensor]]) -> tuple[dict[int, Any], ...]:
+    """Which sizes vary: how many, and how long is what is padded, or not alike in all batches."""
+    batch, longest, names = torch.export.Dim("batch"), torch.export.Dim("longest"), batches[0].keys()
+    long = {name for name in names if mask_of(name) in names or name.endswith("_mask")
+            or len({one[name].shape[1:] for one in batches}) > 1}
     return tuple({0: batch, 1: longest} if name in long else {0: batch} for name in names)
 
 
-def _batch(encoder: HubEncoder, modality: Modality, size: int) -> dict[str, Tensor]:
-    prepared = [encoder.prepare(_medium(encoder, modality, at), modality) for at in range(size)]
+def _batch(encoder: HubEncoder, modality: Modality, size: int) -> tuple[dict[str, Tensor], Tensor]:
+    """Some items as the model gets them, by the names of its inputs, and their vectors."""
+    reader = encoder.readers[modality]
+    alike = not getattr(reader, "masks", True)  # sounds of unlike length run apart, so a file's are of one
+    prepared = [encoder.prepare(_medium(encoder, modality, at, size + at * (not alike)), modality)
+                for at in range(size)]
     pieces = [piece for one in prepared for piece in pieces_of(one)]
     asked = _Asked(encoder.model, pieces)
-    try:
-        with torch.inference_mode():
-            encoder.readers[modality].vectors(encoder.model, cast("Sequence[Piece]", asked))
-    except TypeError as error:
-        raise TrainingError(f"How this model reads {modality} cannot be written as ONNX: it needs more than its inputs."
-                            ) from error
-    return {name: tensor.clone() for name, tensor in asked.tensors.items()}
+    with torch.inference_mode():
+        try:
+            reader.vectors(encoder.model, cast("Sequence[Piece]", asked))
+        except TypeError as error:
+            raise TrainingError(f"How this model reads {modality} cannot be written as ONNX: it needs more than its "
+                                "inputs.") from error
+        wanted = F.normalize(reader.vectors(encoder.model, pieces).float(), dim=-1)
+    return {name: tensor.clone() for name, tensor in asked.tensors.items()}, wanted
 
 
-def _medium(encoder: HubEncoder, modality: Modality, at: int) -> Media:
+def _medium(encoder: HubEncoder, modality: Modality, at: int, longer: int) -> Media:
     """Something of a modality, other for each number."""
     rng = np.random.default_rng(at)
     if modality == "text":
         return WORDS[at]
     if modality == "image":
-        return Image.fromarray(rng.integers(0, 256, (64 + at, 80, 3), np.uint8))
-    wave = rng.normal(0, 0.1, encoder.sample_rate_hz).astype(np.float32)
+        return Image.fromarray(rng.integers(0, 256, (48 + 24 * at, 80, 3), np.uint8))
+    wave = rng.normal(0, 0.1, encoder.sample_rate_hz * (10 + longer) // 10).astype(np.float32)
     return AudioClip((wave,), encoder.sample_rate_hz)
