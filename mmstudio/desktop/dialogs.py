@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QAction, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QDialogButtonBox,
     QDoubleSpinBox,
     QFormLayout,
+    QFrame,
     QGridLayout,
     QGroupBox,
     QHBoxLayout,
@@ -26,6 +27,7 @@ from PySide6.QtWidgets import (
     QListWidgetItem,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -230,7 +232,8 @@ class ShortcutsDialog(QDialog):
     def __init__(self, actions: list[QAction], parent: QWidget) -> None:
         super().__init__(parent, windowTitle=tr("Shortcuts"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        layout = QGridLayout(self)
+        sheet = QWidget()
+        layout = QGridLayout(sheet)
         layout.setHorizontalSpacing(24)
         layout.setContentsMargins(16, 16, 16, 16)
         rows = [(a.shortcut().toString(QKeySequence.SequenceFormat.NativeText), a.text().replace("&", ""))
@@ -242,6 +245,15 @@ class ShortcutsDialog(QDialog):
             row, column = number % self.ROWS, 2 * (number // self.ROWS)
             layout.addWidget(key, row, column)
             layout.addWidget(QLabel(text), row, column + 1)
+        area = QScrollArea(widgetResizable=True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setWidget(sheet)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(area)
+        bar = area.verticalScrollBar().sizeHint().width()
+        wanted = sheet.sizeHint() + QSize(bar, bar)  # with large letters more than a small screen has
+        self.resize(wanted.boundedTo(self.screen().availableSize() * 0.95))
 
 
 class Palette(QDialog):

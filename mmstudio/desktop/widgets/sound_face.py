@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen
 
 from mmstudio.desktop import heat
@@ -14,6 +14,7 @@ from mmstudio.desktop.theme import colours
 from mmstudio.desktop.widgets.faces import Face
 
 SHORTEST_MARK_SECONDS = 0.02
+_DARK = QColor(0, 0, 0, 150)
 
 
 class SoundFace(Face):
@@ -63,12 +64,23 @@ class SoundFace(Face):
             base = self.height() - 4
             for share in (0.0, 0.25, 0.5, 0.75):
                 painter.drawText(int(share * self.width()) + 3, base, clock(share * self._seconds))
-            painter.setPen(QColor("#ffffff"))
-            painter.drawText(6, body.top() + 15, f"{self._top_hz / 1000:g} kHz")
+            self._paint_top(painter, body)
             self._paint_mark(painter, body.bottom())
             if self._at is not None:
-                painter.setPen(QPen(QColor(c.text), 2))
-                painter.drawLine(QPointF(self._x(self._at), 0), QPointF(self._x(self._at), body.bottom()))
+                for colour, width in ((_DARK, 5), (Qt.GlobalColor.white, 2)):  # seen on both themes and every colour
+                    painter.setPen(QPen(colour, width))
+                    painter.drawLine(QPointF(self._x(self._at), 0), QPointF(self._x(self._at), body.bottom()))
+
+    def _paint_top(self, painter: QPainter, body: QRect) -> None:
+        """The highest frequency, readable on every colour."""
+        top = f"{self._top_hz / 1000:g} kHz"
+        plate = painter.fontMetrics().boundingRect(top).adjusted(-4, -1, 4, 2)
+        plate.moveTopLeft(body.topLeft() + QPoint(3, 3))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(_DARK)
+        painter.drawRoundedRect(plate, 3, 3)
+        painter.setPen(Qt.GlobalColor.white)
+        painter.drawText(plate, int(Qt.AlignmentFlag.AlignCenter), top)
 
     def _paint_mark(self, painter: QPainter, bottom: int) -> None:
         if self._mark is None:
