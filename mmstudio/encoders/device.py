@@ -50,6 +50,18 @@ def memory_errors_translated() -> Iterator[None]:
         raise
 
 
+def require_memory(needed_bytes: int) -> None:
+    """Raise OutOfMemory where the machine has less left: most systems grant it all the same, and end the program, or
+    swap until nothing moves, once it is used.
+    """
+    import psutil
+
+    left = psutil.virtual_memory().available
+    if needed_bytes > left:
+        raise OutOfMemory(f"The model takes {needed_bytes / 1e9:.1f} GB of memory, and {left / 1e9:.1f} GB are left.",
+                          hint="Close other programs, or choose a smaller model.")
+
+
 def keep_freed_memory() -> None:
     """Let a forward pass on the CPU reuse the memory of the last one.
 
@@ -107,14 +119,6 @@ def device_memory_bytes(device: str) -> int:
 
 def program_memory_bytes() -> int:
     """Resident memory of this program."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            import resource
+    import psutil
 
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except OSError:
-        import resource
-        import sys
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return int(peak if sys.platform == "darwin" else peak * 1024)
+    return int(psutil.Process().memory_info().rss)

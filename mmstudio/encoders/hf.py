@@ -7,6 +7,7 @@ is made of them and is what the rest of the studio sees.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ from mmstudio.encoders.base import (
     normalised,
     side_by_side,
 )
-from mmstudio.encoders.device import dtype_for, free_memory, memory_errors_translated, pick_device
+from mmstudio.encoders.device import dtype_for, free_memory, memory_errors_translated, pick_device, require_memory
 from mmstudio.errors import EncoderError, ModelRefused, OutOfMemory, StudioError, WrongModality
 from mmstudio.media import Media, Modality
 
@@ -217,19 +218,40 @@ def load_model(folder: Path, class_name: str, part: str = "", exact: bool = Fals
     """A function dtype → transformers' model ``class_name`` (or its sub-module ``part``) on the CPU from ``folder``.
 
     Only safetensors, no program code from the folder, no network; ``exact`` stays in float32 on every device. The
-    function raises EncoderError where files are broken or weights are missing, which would be filled at random.
+    function raises EncoderError where files are broken or weights are missing, which would be filled at random, and
+    OutOfMemory where they do not fit.
     """
     def build(dtype: Any) -> Any:
         import torch
 
+        dtype = torch.float32 if exact else dtype
         with foreign_errors("The model could not be loaded", folder), memory_errors_translated():
+            require_memory(count_weights(folder) * dtype.itemsize)
             cls = from_transformers(class_name)
             model, report = cls.from_pretrained(
-                folder, use_safetensors=True, trust_remote_code=False, local_files_only=True,
-                dtype=torch.float32 if exact else dtype, output_loading_info=True)
+                folder, use_safetensors=True, trust_remote_code=False, local_files_only=True, dtype=dtype,
+                output_loading_info=True)
             require_weights(model, report, folder)
             return (getattr(model, part) if part else model).eval()
     return build
+
+
+def count_weights(folder: Path) -> int:
+    """How many numbers the model's weight file holds, or its parts together, by their headers; 0 where it has none.
+    Raises SafetensorError.
+    """
+    from math import prod
+
+    from safetensors import safe_open
+
+    index = folder / "model.safetensors.index.json"
+    names = set(json.loads(index.read_bytes())["weight_map"].values()) if index.is_file() else {"model.safetensors"}
+    count = 0
+    for file in (folder / name for name in names):
+        if file.is_file():
+            with safe_open(file, "numpy") as weights:
+                count += sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    return count
 
 
 def require_weights(model: Any, report: Mapping[str, Any], folder: Path) -> None:

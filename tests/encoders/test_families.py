@@ -495,6 +495,30 @@ def test_a_model_that_does_not_fit_runs_on_the_cpu_and_says_so(folders: Any, mon
     assert encoder.memory_bytes > 60_000
 
 
+def test_a_model_larger_than_the_memory_that_is_left_is_refused_before_it_is_read(
+    folders: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:
+    import psutil
+    from transformers import BertModel
+
+    from mmstudio.encoders import load_encoder
+    from mmstudio.encoders.hf import count_weights
+    from mmstudio.errors import OutOfMemory
+
+    whole = BertModel.from_pretrained(folders("bert"))
+    assert count_weights(folders("bert")) == sum(one.numel() for one in whole.state_dict().values())
+    whole.save_pretrained(tmp_path, max_shard_size="20KB")
+    assert len(list(tmp_path.glob("*.safetensors"))) > 1
+    assert count_weights(tmp_path) == count_weights(folders("bert"))
+    needed = 4 * count_weights(folders("bert"))
+    left = psutil.virtual_memory()._replace(available=needed)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: left)
+    load_encoder(str(folders("bert")), "cpu")
+    left = left._replace(available=needed - 1)
+    with pytest.raises(OutOfMemory, match="GB are left"):
+        load_encoder(str(folders("bert")), "cpu")
+
+
 def test_prepare_may_be_called_from_many_threads(encoders: Any, texts: Any, pictures: Any) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
