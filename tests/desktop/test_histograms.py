@@ -253,7 +253,7 @@ def test_columns_of_the_persons_own_and_tags_are_counted_as_they_change(
     next(action for action in panel.columns_menu.actions() if action.text() == "my score").trigger()
     rest()
     card = panel.cards["my score"]
-    assert card.log.isVisible()
+    qtbot.waitUntil(card.log.isVisible)  # once the second value has come
     card.log.click()
     rest()
     assert shown(panel, "my score").log
