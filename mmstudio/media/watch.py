@@ -20,21 +20,30 @@ QUIET_SECONDS = 2.0
 """A file that was changed less long ago may still be being written."""
 
 
+State = tuple[int, int]
+"""Size and time of change in ns of a file that was told; ``KNOWN`` of one that need never be."""
+KNOWN: State = (-1, -1)
+
+
 class Watch:
     """``known`` are the files that need not be told: what the project has, and what failed before."""
 
     def __init__(self, folder: Path, known: Iterable[Path] = (), memory: Path | None = None,
                  choice: Choice = EVERYTHING) -> None:
-        """``memory`` is a file that keeps what was told, for the next time that the folder is watched: when the next
-        look begins, for then whoever asked has read what the last one told. What was told last before an end is told
-        again. ``choice`` tells which files are meant, whose kind whoever reads them looks at.
+        """``memory`` is a file that keeps what was told, for the next time that the folder is watched. When a look
+        begins, whoever asked has read what the one before it told; what was told last before an end is told again,
+        unless it was new and is known by now. ``choice`` tells which files are meant, whose kind whoever reads them
+        looks at.
         """
         self.folder, self.choice, self._memory = folder, choice, memory
-        self._told: dict[str, tuple[int, int]] = {os.fspath(path): (-1, -1) for path in known} | _remembered(memory)
+        before, last = _remembered(memory)
+        names = set(map(os.fspath, known))
+        read = {name: state for name, state in last.items() if name in names and name not in before}
+        self._told: dict[str, State] = dict.fromkeys(names, KNOWN) | before | read
+        self._last: dict[str, State] = {}
         self._media: dict[str, set[str]] = {}
         self._note_media(self._told)
-        self._seen: dict[str, tuple[int, int]] = {}
-        self._unkept = False
+        self._seen: dict[str, State] = {}
 
     def poll(self) -> list[Path]:
         """Files that came or changed since the last time and are quiet now, in a stable order; each is told once, and
@@ -44,12 +53,13 @@ class Watch:
         """
         from mmstudio.media.tables import TABLE_SUFFIXES  # here, for the window paints before it is loaded
 
-        self._keep()
+        was_read, self._last = self._last, {}
+        self._told |= was_read
         try:
             os.listdir(self.folder)
         except OSError as error:
             raise UnreadableMedia(f"The watched folder cannot be read ({reason(error)})", path=self.folder) from error
-        now, seen, fresh = time.time(), dict[str, tuple[int, int]](), dict[Path, None]()
+        now, seen, fresh = time.time(), dict[str, State](), dict[Path, None]()
         for found in scan([self.folder]):
             name = os.fspath(found.path)
             if found.path.suffix.lower() in TABLE_SUFFIXES:
@@ -60,21 +70,22 @@ class Watch:
                 continue
             state = seen[name] = status.st_size, status.st_mtime_ns
             told = self._told.get(name)
-            if told == state or told == (-1, -1):
+            if told in (state, KNOWN):
                 continue
             if self._seen.get(name) == state or now - status.st_mtime > QUIET_SECONDS:
-                self._told[name] = state
+                self._last[name] = state
                 fresh |= dict.fromkeys(filter(self._is_meant, self._captioned(found.path) or [found.path]))
         self._seen = seen
-        self._unkept |= bool(fresh)
+        if was_read or self._last:
+            self._keep()
         self._note_media(map(os.fspath, fresh))
         return list(fresh)
 
     def _keep(self) -> None:
-        if self._unkept and self._memory:
+        if self._memory:
+            kept = json.dumps({"told": self._told, "last": self._last})
             with suppress(OSError):  # then some files are looked at again the next time, and are known
-                paths.write_atomically(self._memory, json.dumps(self._told).encode("utf-8", "surrogateescape"))
-        self._unkept = False
+                paths.write_atomically(self._memory, kept.encode("utf-8", "surrogateescape"))
 
     def _is_meant(self, path: Path) -> bool:
         return self.choice.reaches(path, {Path(os.path.abspath(self.folder))}) and self.choice.matches(path)
@@ -92,9 +103,12 @@ class Watch:
                 self._media.setdefault(stem, set()).add(name)
 
 
-def _remembered(memory: Path | None) -> dict[str, tuple[int, int]]:
+def _remembered(memory: Path | None) -> tuple[dict[str, State], dict[str, State]]:
+    """What was told and read, and what was told last."""
     try:
-        told = json.loads(memory.read_text(encoding="utf-8", errors="surrogateescape")) if memory else {}
-        return {name: (int(size), int(changed)) for name, (size, changed) in told.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
+        kept = json.loads(memory.read_text(encoding="utf-8", errors="surrogateescape")) if memory else {}
+        told, last = ({name: (int(size), int(changed)) for name, (size, changed) in kept[part].items()}
+                      for part in ("told", "last"))
+        return told, last
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        return {}, {}

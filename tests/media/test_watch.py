@@ -84,6 +84,20 @@ def test_what_was_told_last_before_an_end_is_told_again_for_nobody_may_have_read
     assert Watch(tmp_path / "f", (), memory).poll() == [late]
 
 
+def test_what_was_told_last_and_read_is_told_again_once_it_changes(tmp_path: Path) -> None:
+    memory, file = tmp_path / "memory.json", _write(tmp_path / "f/a.txt", "a")
+    by_hand = _write(tmp_path / "f/by hand.txt", "b")
+    assert Watch(tmp_path / "f", [by_hand], memory).poll() == [file]
+    for text in ("changed", "changed once more"):
+        watch = Watch(tmp_path / "f", [file, by_hand], memory)  # it was read, and then the studio ended
+        assert watch.poll() == []
+        _write(file, text)
+        _write(by_hand, text)
+        assert watch.poll() == [file]
+        assert Watch(tmp_path / "f", [file, by_hand], memory).poll() == [file]  # nobody may have read the change
+        assert watch.poll() == []
+
+
 def test_a_folder_that_is_gone_is_an_error_and_may_come_back(tmp_path: Path) -> None:
     watch = Watch(tmp_path / "f")
     with pytest.raises(UnreadableMedia, match="cannot be read"):
