@@ -58,6 +58,9 @@ def require_memory(needed_bytes: int) -> None:
 
     left = psutil.virtual_memory().available
     if needed_bytes > left:
+        return_freed_memory()
+        left = psutil.virtual_memory().available
+    if needed_bytes > left:
         raise OutOfMemory(f"The model takes {needed_bytes / 1e9:.1f} GB of memory, and {left / 1e9:.1f} GB are left.",
                           hint="Close other programs, or choose a smaller model.")
 

@@ -226,7 +226,7 @@ def load_model(folder: Path, class_name: str, part: str = "", exact: bool = Fals
 
         dtype = torch.float32 if exact else dtype
         with foreign_errors("The model could not be loaded", folder), memory_errors_translated():
-            require_memory(count_weights(folder) * dtype.itemsize)
+            require_memory(converted_bytes(folder, dtype))
             cls = from_transformers(class_name)
             model, report = cls.from_pretrained(
                 folder, use_safetensors=True, trust_remote_code=False, local_files_only=True, dtype=dtype,
@@ -236,22 +236,26 @@ def load_model(folder: Path, class_name: str, part: str = "", exact: bool = Fals
     return build
 
 
-def count_weights(folder: Path) -> int:
-    """How many numbers the model's weight file holds, or its parts together, by their headers; 0 where it has none.
-    Raises SafetensorError.
+def converted_bytes(folder: Path, dtype: Any) -> int:
+    """How much memory the weights take in a ``dtype`` that they do not have on the disk, by the headers of their file
+    or its parts. Those that have it are mapped from there, and can be dropped and read again. Whatever a damaged file
+    raises.
     """
     from math import prod
 
     from safetensors import safe_open
 
-    index = folder / "model.safetensors.index.json"
-    names = set(json.loads(index.read_bytes())["weight_map"].values()) if index.is_file() else {"model.safetensors"}
+    whole, same = folder / "model.safetensors", {"torch.float32": "F32", "torch.float16": "F16",
+                                                 "torch.bfloat16": "BF16"}
+    files = {whole} if whole.is_file() else {folder / name for name in json.loads(
+        (folder / "model.safetensors.index.json").read_bytes())["weight_map"].values()}
     count = 0
-    for file in (folder / name for name in names):
-        if file.is_file():
-            with safe_open(file, "numpy") as weights:
-                count += sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
-    return count
+    for file in files:
+        with safe_open(file, "numpy") as weights:
+            for part in map(weights.get_slice, weights.keys()):
+                if part.get_dtype() in same.values() and part.get_dtype() != same[str(dtype)]:
+                    count += prod(part.get_shape())
+    return count * int(dtype.itemsize)
 
 
 def require_weights(model: Any, report: Mapping[str, Any], folder: Path) -> None:

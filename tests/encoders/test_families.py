@@ -498,25 +498,36 @@ def test_a_model_that_does_not_fit_runs_on_the_cpu_and_says_so(folders: Any, mon
 def test_a_model_larger_than_the_memory_that_is_left_is_refused_before_it_is_read(
     folders: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> None:
+    import shutil
+
     import psutil
+    import torch
     from transformers import BertModel
 
-    from mmstudio.encoders import load_encoder
-    from mmstudio.encoders.hf import count_weights
+    from mmstudio.encoders import device, load_encoder
+    from mmstudio.encoders.hf import converted_bytes
     from mmstudio.errors import OutOfMemory
 
     whole = BertModel.from_pretrained(folders("bert"))
-    assert count_weights(folders("bert")) == sum(one.numel() for one in whole.state_dict().values())
-    whole.save_pretrained(tmp_path, max_shard_size="20KB")
-    assert len(list(tmp_path.glob("*.safetensors"))) > 1
-    assert count_weights(tmp_path) == count_weights(folders("bert"))
-    needed = 4 * count_weights(folders("bert"))
-    left = psutil.virtual_memory()._replace(available=needed)
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: left)
-    load_encoder(str(folders("bert")), "cpu")
-    left = left._replace(available=needed - 1)
+    needed = 4 * sum(one.numel() for one in whole.state_dict().values() if one.is_floating_point())
+    for name, size in (("one", "1GB"), ("parts", "20KB")):
+        shutil.copytree(folders("bert"), tmp_path / name, ignore=shutil.ignore_patterns("*.safetensors"))
+        whole.half().save_pretrained(tmp_path / name, max_shard_size=size)
+        assert converted_bytes(tmp_path / name, torch.float32) == needed
+        assert converted_bytes(tmp_path / name, torch.float16) == 0
+    assert len(list((tmp_path / "parts").glob("*.safetensors"))) > 1
+    (tmp_path / "one/model.safetensors.index.json").write_text("[torn")  # nobody reads it beside the whole
+    amounts, freed = [needed - 1, needed], list[str]()
+    real = psutil.virtual_memory()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: real._replace(available=amounts[0]))
+    monkeypatch.setattr(device, "return_freed_memory", lambda: freed.append(str(amounts.pop(0))))
+    load_encoder(str(tmp_path / "one"), "cpu")  # there is room once what the program freed is given back
+    assert freed == [str(needed - 1)]
+    amounts[:] = [needed - 2, needed - 1]
     with pytest.raises(OutOfMemory, match="GB are left"):
-        load_encoder(str(folders("bert")), "cpu")
+        load_encoder(str(tmp_path / "parts"), "cpu")
+    amounts[:] = [0]
+    load_encoder(str(folders("bert")), "cpu")  # in float32 already: it is mapped
 
 
 def test_prepare_may_be_called_from_many_threads(encoders: Any, texts: Any, pictures: Any) -> None:
