@@ -32,8 +32,8 @@ def loading_lines(job: TrainingJob, recipe: Recipe, files: Sequence[str]) -> str
     if (name := f"encoder-{_first(job)}.onnx") in files:
         ways.append(_way("The encoder without torch, by ONNX Runtime, of what its preprocessing gives; “inputs” names "
                          "it, and what may vary in size. A mask is 1 where something is and 0 where it was filled up; "
-                         "“samples” are how many a sound has; “spatial_shapes” how many rows and columns of patches a "
-                         "picture has:", (
+                         "where there is none, and a length may vary, all of one call are of one length. “samples” are "
+                         "how many a sound has, “spatial_shapes” how many rows and columns of patches a picture has:", (
             f'import onnxruntime\nencoder = onnxruntime.InferenceSession("{name}")\n'
             "inputs = [(one.name, one.type, one.shape) for one in encoder.get_inputs()]")))
     if "adapter/" in files:

@@ -67,7 +67,9 @@ def write(encoder: HubEncoder, modality: Modality, file: Path) -> tuple[str, ...
 
 def _sizes(batches: Sequence[dict[str, Tensor]]) -> tuple[dict[int, Any], ...]:
     """Which sizes vary: how many, and how long is what is padded, or not alike in all batches."""
-    batch, longest, names = torch.export.Dim("batch"), torch.export.Dim("longest"), batches[0].keys()
+    names = batches[0].keys()
+    filled_up = any(name.endswith("_mask") for name in names)
+    batch, longest = torch.export.Dim("batch"), torch.export.Dim("longest" if filled_up else "length")
     long = {name for name in names if mask_of(name) in names or name.endswith("_mask")
             or len({one[name].shape[1:] for one in batches}) > 1}
     return tuple({0: batch, 1: longest} if name in long else {0: batch} for name in names)

@@ -30,7 +30,8 @@ def traceable(model: Any) -> Iterator[None]:
 def resized(table: Tensor, shapes: Tensor, max_length: int) -> Tensor:
     """Embeddings of places on a grid ``(rows, columns, dim)``, interpolated for grids of other ``shapes (n, 2)`` →
     ``(n, max_length, dim)``, row after row; behind a grid's last place whatever. It is bilinear with antialiasing, as
-    ``torch.nn.functional.interpolate`` has it, as a product with the weights of each place's row and column.
+    ``torch.nn.functional.interpolate`` has it, as a product with the weights of each place's row and column. (On a
+    processor that one gives other numbers where all of a picture is a single column of patches.)
     """
     rows, columns = shapes[:, :1], shapes[:, 1:]
     at = torch.arange(max_length, device=shapes.device)[None]

@@ -82,6 +82,13 @@ def test_places_are_interpolated_as_by_transformers(shapes: list[tuple[int, int]
     assert torch.isfinite(ours).all()
 
 
+def test_a_single_column_of_places_is_interpolated_row_by_row() -> None:
+    table = torch.randn(16, 16, 5, generator=torch.Generator().manual_seed(0))
+    along = torch.nn.functional.interpolate(table.permute(2, 0, 1)[None], size=(7, 16), mode="bilinear", antialias=True)
+    both = torch.nn.functional.interpolate(along.mT.contiguous(), size=(1, 7), mode="bilinear", antialias=True)
+    assert torch.allclose(resized(table, torch.tensor([[7, 1]]), 7)[0], both[0, :, 0].T, atol=1e-5)
+
+
 def test_a_model_is_as_before_once_it_is_written(tmp_path: Path) -> None:
     for name, modality in (("clap_fused", "audio"), ("siglip2", "image")):
         model = load_encoder(str(MODELS[name](tmp_path / name)), "cpu").model  # type: ignore[attr-defined]
