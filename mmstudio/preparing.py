@@ -133,10 +133,10 @@ def examples(job: TrainingJob, items: Items, samples: Sequence[Sample], views: V
     made = Examples(np.array([key for key, _ in units], np.int64), vectors, present, values,
                     np.zeros(len(units), np.int8))
     yield Progress(0, 0, "dividing")
-    parts, note = _divided(job, made, [[items[i] for i in unit] for _, unit in units])
+    parts, note, groups = _divided(job, made, [[items[i] for i in unit] for _, unit in units])
     notes.append(note)
     if job.split.keep_duplicates_together:
-        parts, note = yield from _without_leaks(job, parts, vectors)
+        parts, note = yield from _without_leaks(job, parts, groups, vectors)
         notes.append(note)
     made = replace(made, parts=parts, note=" ".join(filter(None, notes)), anchors=anchors)
     if captions:
@@ -349,19 +349,24 @@ def modalities_of(view: VectorView) -> tuple[Modality, ...]:
     return tuple(m for m in MODALITIES if (view.modalities == m).any())
 
 
-def _divided(job: TrainingJob, made: Examples, members: list[list[Item]]) -> tuple[NDArray[np.int8], str]:
-    """The part of each example, and what to tell of the division. What shares a picture, a sound or a file is in one
-    part, except where a person says the parts.
+def _divided(job: TrainingJob, made: Examples, members: list[list[Item]],
+             ) -> tuple[NDArray[np.int8], str, NDArray[np.int64]]:
+    """The part of each example, what to tell of the division, and ``(n,)`` which examples stay in one part. What shares
+    a picture, a sound or a file does, except where a person says the parts.
     """
+    each = np.arange(len(made))
     if job.split.kind not in ("random", "stratified"):
-        return _parts(job, np.asarray(made.targets), members)
-    group = _sharing(members)
-    firsts, place = np.unique(group, return_inverse=True)
+        parts, note = _parts(job, np.asarray(made.targets), members)
+        if job.split.kind == "grouped":
+            each = np.array(splits.numbered([_first(unit, job.split.column) for unit in members], alone=True))
+        return parts, note, each
+    firsts, place = np.unique(_sharing(members), return_inverse=True)
     if np.bincount(place).max() > MOST_SHARED * len(made):
         parts, note = _parts(job, np.asarray(made.targets), members)
-        return parts, f"{note} Many examples share a picture or sound, also across parts: the figures flatter.".strip()
+        flatters = "Many examples share a picture or sound, also across parts: the figures flatter."
+        return parts, f"{note} {flatters}".strip(), each
     parts, note = _parts(job, np.asarray(made.targets)[firsts], [members[first] for first in firsts])
-    return parts[place], note
+    return parts[place], note, place
 
 
 def _sharing(members: list[list[Item]]) -> NDArray[np.int64]:
@@ -385,6 +390,9 @@ def _parts(job: TrainingJob, values: NDArray[np.generic], members: list[list[Ite
     split = job.split
     shares = (1 - split.validation - split.test, split.validation, split.test)
     told = [_first(unit, split.column) for unit in members]
+    if split.kind in ("column", "grouped", "time") and split.column and all(value is None for value in told):
+        raise TrainingError(f"No example has a value in the column “{split.column}”, which is to say the parts.",
+                            hint="Choose another column, or divide by chance.")
     if split.kind == "column":
         division = splits.by_words(told)
     elif split.kind == "grouped":
@@ -401,22 +409,28 @@ def _parts(job: TrainingJob, values: NDArray[np.generic], members: list[list[Ite
     return division.parts, division.note
 
 
-def _without_leaks(job: TrainingJob, parts: NDArray[np.int8], vectors: NDArray[np.float32],
-                   ) -> Work[tuple[NDArray[np.int8], str]]:
-    """Near-duplicates in two parts are learned from, so that no test is a thing that was learned; but not where hardly
-    anything would be left to test with: then that is told. Texts beside other modalities may be the same words.
+def _without_leaks(job: TrainingJob, parts: NDArray[np.int8], groups: NDArray[np.int64],
+                   vectors: NDArray[np.float32]) -> Work[tuple[NDArray[np.int8], str]]:
+    """Near-duplicates in two parts are learned from, so that no test is a thing that was learned, and what is of their
+    ``groups (n,)`` with them. That is only told where the time or a column says the parts, and where hardly anything
+    would be left to test with. Texts beside other modalities may be the same words.
     """
-    moved = parts
-    for m, modality in enumerate(job.modalities):
-        if modality != "text" or len(job.modalities) == 1:
+    compared = [m for m, name in enumerate(job.modalities) if name != "text" or len(job.modalities) == 1]
+    moved, again = parts, True
+    while again:
+        again = False
+        for m in compared:
             found = yield from leaks.find(moved, vectors[:, m])
-            moved = leaks.moved_to_train(moved, found)
+            with_groups = leaks.moved_to_train(moved, found, groups)
+            again |= bool(((with_groups != moved) & (found.group < 0)).any())  # these may have left others behind
+            moved = with_groups
     if np.array_equal(moved, parts):
         return parts, ""
     held, left = int((parts != TRAIN).sum()), int((moved != TRAIN).sum())
-    if left < held / 2 or not all((moved == part).any() for part in np.unique(parts)):
+    stays = job.split.kind in ("time", "column")
+    if stays or left < held / 2 or not all((moved == part).any() for part in np.unique(parts)):
         return parts, f"{held - left} of {held} held-out examples are near-duplicates of others: the figures flatter."
-    return moved, f"{held - left} near-duplicates across parts were moved to train."
+    return moved, f"{held - left} near-duplicates across parts, and what belongs to them, were moved to train."
 
 
 def _first(unit: list[Item], column: str) -> str | float | None:
@@ -424,11 +438,12 @@ def _first(unit: list[Item], column: str) -> str | float | None:
 
 
 def _times(values: Sequence[str | float | None]) -> NDArray[np.generic]:
-    """Numbers as they are, else dates; what is neither is missing."""
+    """Numbers as they are, else ISO dates, of which a whole number is a year; what is neither is missing."""
     if all(value is None or isinstance(value, float | int) for value in values):
         return np.array([np.nan if value is None else float(value) for value in values])
     found = np.full(len(values), "NaT", "datetime64[s]")
     for place, value in enumerate(values):
         with suppress(ValueError):
-            found[place] = np.datetime64(str(value).strip(), "s")
+            told = f"{value:.0f}" if isinstance(value, float) else str(value).strip().removesuffix("Z")
+            found[place] = np.datetime64(told, "s")
     return found

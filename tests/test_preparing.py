@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from mmstudio import cli
 from mmstudio.encoders import Encoder
 from mmstudio.errors import SpaceMismatch, TrainingError
-from mmstudio.preparing import targets
+from mmstudio.preparing import _times, _without_leaks, targets
 from mmstudio.progress import finish
 from mmstudio.project import Project
 from mmstudio.training import runs
@@ -180,6 +181,61 @@ def test_near_duplicates_do_not_lie_in_two_parts(project: Project, starter: Enco
     assert "moved to train" in made.note or "figures flatter" in made.note or not (near & apart).any()
     if "moved" in made.note:
         assert not (near & apart).any()
+
+
+def _leaking(kind: Any, seed: int = 0) -> tuple[TrainingJob, np.ndarray, np.ndarray, np.ndarray]:
+    """Twenty groups of ten examples each, of which three lie near one of another group in another part, the last only
+    near one that is taken along with the second.
+    """
+    vectors = np.random.default_rng(seed).normal(size=(200, 1, 32)).astype(np.float32)
+    groups = np.repeat(np.arange(20), 10)
+    parts = np.repeat(np.array([TRAIN] * 14 + [VALIDATION] * 3 + [TEST] * 3, np.int8), 10)
+    for copy, original in ((145, 3), (172, 25), (181, 179)):  # of groups 14, 17 and 18; 17 and 18 are both test's
+        vectors[copy] = vectors[original]
+    return TrainingJob(split=Split(kind, column="group")), parts, groups, vectors
+
+
+def test_what_belongs_to_a_near_duplicate_goes_to_train_with_it(project: Project) -> None:
+    job, parts, groups, vectors = _leaking("grouped")
+    moved, note = finish(_without_leaks(job, parts, groups, vectors))
+    part_of = {group: set(moved[groups == group].tolist()) for group in range(20)}
+    assert all(len(found) == 1 for found in part_of.values())
+    assert [group for group in range(14, 20) if part_of[group] == {TRAIN}] == [14, 17, 18]
+    assert note.startswith("30 near-duplicates across parts, and what belongs to them,")
+    moved, note = finish(_without_leaks(job, parts, np.arange(200), vectors))
+    assert int((moved != parts).sum()) == 2
+
+
+@pytest.mark.parametrize("kind", ["time", "column"])
+def test_near_duplicates_are_told_and_stay_where_time_or_a_person_puts_them(kind: str) -> None:
+    job, parts, _, vectors = _leaking(kind)
+    moved, note = finish(_without_leaks(job, parts, np.arange(200), vectors))
+    assert np.array_equal(moved, parts)
+    assert note == "2 of 60 held-out examples are near-duplicates of others: the figures flatter."
+
+
+@pytest.mark.parametrize("kind", ["time", "column", "grouped"])
+def test_a_column_of_no_example_cannot_say_the_parts(project: Project, starter: Encoder, kind: Any) -> None:
+    job = TrainingJob(split=Split(kind, column="nonsuch"))
+    with pytest.raises(TrainingError, match="has a value in the column “nonsuch”"):
+        finish(project.make_run(job, starter))
+
+
+def test_times_are_numbers_or_iso_dates_and_others_are_told(project: Project, starter: Encoder) -> None:
+    assert _times(["2024-01-31", "2024-02-01T10:00:00Z", 2020.0, "01.02.2024", None]).astype(str).tolist() == [
+        "2024-01-31T00:00:00", "2024-02-01T10:00:00", "2020-01-01T00:00:00", "NaT", "NaT"]
+    assert _times([3, 1.5, None]).tolist()[:2] == [3.0, 1.5]
+    project.set_column(range(1, 25), "said", "next week")
+    with pytest.raises(TrainingError, match="holds no times"):
+        finish(project.make_run(TrainingJob(split=Split("time", column="said")), starter))
+
+
+def test_examples_of_no_group_are_told(project: Project, starter: Encoder) -> None:
+    project.set_column([1, 2, 3, 4, 5, 6], "box", "one")
+    project.set_column([7, 8, 9, 10], "box", "two")
+    job = TrainingJob(split=Split("grouped", column="box", keep_duplicates_together=False))
+    made = Examples.load(finish(project.make_run(job, starter)) / "examples")
+    assert "14 examples are of no group." in made.note
 
 
 def test_a_run_of_another_space_is_refused(project: Project, starter: Encoder, tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ class TrainingJob:
 
     def idle(self) -> tuple[str, ...]:
         """The settings that were chosen and would do nothing, see ``meaning``."""
-        return tuple(name for name in OF_TASKS if getattr(self, name) != getattr(TrainingJob, name)
+        return tuple(name for name in (*OF_TASKS, "fusion") if getattr(self, name) != getattr(TrainingJob, name)
                      and why_not(self, name))
 
     def _check_trains(self) -> None:

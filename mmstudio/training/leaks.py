@@ -66,9 +66,12 @@ def find(parts: Parts, vectors: NDArray[np.float32] | None = None, hashes: Seque
     return Leaks(np.concatenate(pairs), np.concatenate(cosine), count, _spanning(root, parts))
 
 
-def moved_to_train(parts: Parts, leaks: Leaks) -> Parts:
-    """``(n,)`` int8: every group of near-duplicates that lay in several parts is train's, and no leak is left."""
-    return np.where(leaks.group >= 0, np.int8(TRAIN), parts).astype(np.int8)
+def moved_to_train(parts: Parts, leaks: Leaks, groups: Indices) -> Parts:
+    """``(n,)`` int8: every set of near-duplicates that lay in several parts is train's, with all that is of a group, by
+    ``groups (n,)``, with one of them. What was taken along may leave a leak behind.
+    """
+    taken = np.isin(groups, groups[leaks.group >= 0])
+    return np.where(taken, np.int8(TRAIN), parts).astype(np.int8)
 
 
 def _codes(hashes: Sequence[str | None]) -> NDArray[np.int32]:

@@ -16,7 +16,7 @@ _WORDS = {"resampling": "Resampling draws examples by the one class that each ha
           "class_weights": "Weights of classes are of classes or labels",
           "label_smoothing": "Label smoothing shares a little of the one right class, or word, with the others"}
 OF_TASKS = (*_ONE_OF, "balancing", "modality_dropout")
-"""The settings that ``why_not`` knows."""
+"""The settings that ``why_not`` knows, and “fusion”."""
 
 
 def why_not(job: TrainingJob, setting: str) -> str:
@@ -25,6 +25,9 @@ def why_not(job: TrainingJob, setting: str) -> str:
         return _why_not_balanced(job)
     if setting == "modality_dropout":
         return "" if len(job.modalities) > 1 else "There is only one modality, which cannot be left out."
+    if setting == "fusion":
+        return "" if job.task not in ("alignment", "captioning") else (
+            f"A fusion is of what tells classes, labels or amounts; a run of {job.task} has none.")
     if job.task in _ONE_OF[setting]:
         return ""
     return f"{_WORDS[setting]}; a run of {job.task} has none."
@@ -44,3 +47,16 @@ def _why_not_balanced(job: TrainingJob) -> str:
     if job.fusion in SUMMED and job.layers:
         return "Behind hidden layers the logits are no sum of what each modality gives: OGM-GE needs 0 of them here."
     return ""
+
+
+def validated_otherwise(job: TrainingJob) -> str:
+    """What the loss of a validation is where it is not the one that is learned from, as a sentence; else empty."""
+    if job.task == "alignment":
+        return "Its validation loss is the cross-entropy of partners at a temperature of 0.05, whatever it learns from."
+    more = [word for word, has in (("focal", job.loss_name == "focal"), ("Huber", job.loss_name == "huber"),
+                                   ("weights of classes", job.class_weights),
+                                   ("label smoothing", job.label_smoothing > 0)) if has]
+    if not more:
+        return ""
+    plain = "squared error" if job.task == "regression" else "cross-entropy"
+    return f"Its validation loss is the plain {plain}, to compare runs by; it learns from one with {', '.join(more)}."

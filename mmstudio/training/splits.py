@@ -52,7 +52,7 @@ def random(n: int, shares: Shares = USUAL, seed: int = 0) -> Division:
 
 def stratified(labels: Sequence[Hashable] | NDArray[np.generic], shares: Shares = USUAL, seed: int = 0) -> Division:
     """Every class in the same shares; each class has an example in train."""
-    return _iterative([[place] for place in _numbered(labels)], shares, seed)
+    return _iterative([[place] for place in numbered(labels)], shares, seed)
 
 
 def stratified_labels(truth: NDArray[np.bool_], shares: Shares = USUAL, seed: int = 0) -> Division:
@@ -67,11 +67,12 @@ def grouped(groups: Sequence[Hashable] | NDArray[np.generic], shares: Shares = U
     empty text, nan) is a group of its own. A wanted part gets at least one group as far as they go, train first.
     """
     wanted = _checked(len(groups), shares)
-    of = _numbered(groups, alone=True)
+    of = numbered(groups, alone=True)
     members = np.bincount(of)
     if len(members) < 2:
         raise TrainingError("All examples are of one group, so that nothing would be left to test on.",
                             hint="Divide at random, or choose another column.")
+    alone = sum(map(_is_missing, groups))
     order = shuffled(len(members), seed)
     order = order[np.argsort(-members[order], kind="stable")]
     lacking = wanted * len(of)
@@ -82,7 +83,7 @@ def grouped(groups: Sequence[Hashable] | NDArray[np.generic], shares: Shares = U
         empty = [other for other in empty if other != part]
         lacking[part] -= members[group]
         part_of[group] = part
-    return _told(part_of[of], wanted)
+    return _told(part_of[of], wanted, [f"{_examples(alone)} of no group."] if alone else [])
 
 
 def by_time(times: NDArray[np.generic], shares: Shares = USUAL) -> Division:
@@ -94,6 +95,8 @@ def by_time(times: NDArray[np.generic], shares: Shares = USUAL) -> Division:
         raise TrainingError("The column holds no times.", hint="Choose a column of numbers or dates.")
     missing = np.isnat(given) if given.dtype.kind == "M" else np.isnan(given.astype(np.float64))
     known = np.flatnonzero(~missing)
+    if not len(known):
+        raise TrainingError("The column holds no times.", hint="Choose a column of numbers, or of dates as 2026-01-31.")
     wanted = _checked(len(known), shares)
     order = known[np.argsort(given[known], kind="stable")]
     parts = np.zeros(len(given), np.int8)
@@ -216,7 +219,7 @@ def _checked(n: int, shares: Shares) -> NDArray[np.float64]:
     return wanted / wanted.sum()
 
 
-def _numbered(values: Sequence[Hashable] | NDArray[np.generic], alone: bool = False) -> list[int]:
+def numbered(values: Sequence[Hashable] | NDArray[np.generic], alone: bool = False) -> list[int]:
     """0, 1, … by first appearance. Missing values are one, or, where ``alone``, each its own."""
     listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
     seen: dict[Hashable, int] = {}

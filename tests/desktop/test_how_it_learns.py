@@ -36,6 +36,14 @@ def test_every_setting_comes_back_as_it_was_chosen(how: HowItLearns) -> None:
     assert replace(JOB, **how.values()) == job
 
 
+def test_a_column_that_is_gone_is_kept_so_that_it_is_told(how: HowItLearns) -> None:
+    for kind in ("grouped", "time"):
+        how.be_like(replace(JOB, split=Split(kind, column="gone")))
+        assert how.values()["split"].column == "gone"
+    how.be_like(replace(JOB, split=Split("time")))
+    assert how.values()["split"].column == ""
+
+
 @pytest.mark.parametrize(("changes", "greyed"), [
     ({"task": "regression", "classes": ()}, {"class_weights", "resampling", "balancing", "label_smoothing"}),
     ({"task": "multi-label"}, {"resampling", "balancing", "label_smoothing"}),

@@ -27,7 +27,7 @@ from mmstudio.training.fusion import AllTokens, Mixer, build
 from mmstudio.training.job import LOSSES, Fusion, TrainingJob
 from mmstudio.training.learner import Learner
 from mmstudio.training.loop import train
-from mmstudio.training.meaning import LATE, SUMMED
+from mmstudio.training.meaning import LATE, SUMMED, validated_otherwise
 from mmstudio.training.predict import Predictor
 
 Make = Callable[..., Path]
@@ -235,11 +235,12 @@ def test_balancing_is_refused_where_it_is_not_defined(job: TrainingJob, fusion: 
 @pytest.mark.parametrize(("setting", "task"), [
     ("resampling", "multi-label"), ("resampling", "regression"), ("class_weights", "regression"),
     ("class_weights", "alignment"), ("label_smoothing", "multi-label"), ("label_smoothing", "regression"),
-    ("modality_dropout", "classification")])
+    ("modality_dropout", "classification"), ("fusion", "alignment")])
 def test_a_setting_that_would_do_nothing_is_refused_but_an_older_run_with_it_is_read(
     job: TrainingJob, make_run: Make, setting: str, task: str,
 ) -> None:
-    value = 0.1 if isinstance(getattr(TrainingJob, setting), float) else True
+    default = getattr(TrainingJob, setting)
+    value = 0.1 if isinstance(default, float) else "gated" if isinstance(default, str) else True
     changes = {"task": task, "classes": job.classes if task in ("classification", "multi-label") else (),
                "modalities": ("image",) if setting == "modality_dropout" else job.modalities}
     odd = replace(job, **changes, **{setting: value})
@@ -248,6 +249,14 @@ def test_a_setting_that_would_do_nothing_is_refused_but_an_older_run_with_it_is_
     folder = make_run()
     (folder / "job.json").write_text(odd.to_json())
     assert runs.look(folder).job == replace(job, **changes)
+
+
+def test_a_validation_that_measures_another_loss_is_told(job: TrainingJob) -> None:
+    assert validated_otherwise(job) == ""
+    assert "focal, label smoothing" in validated_otherwise(replace(job, loss="focal", label_smoothing=0.1))
+    assert "weights of classes" in validated_otherwise(replace(job, class_weights=True))
+    assert "squared error" in validated_otherwise(replace(job, task="regression", classes=(), loss="huber"))
+    assert "partners" in validated_otherwise(replace(job, task="alignment", classes=()))
 
 
 def test_focal_is_a_loss_of_classes_and_labels_alone(job: TrainingJob) -> None:

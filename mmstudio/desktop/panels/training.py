@@ -40,6 +40,7 @@ from mmstudio.errors import StudioError
 from mmstudio.training.baseline_runs import lacking
 from mmstudio.training.beside import VECTORS
 from mmstudio.training.job import RUN
+from mmstudio.training.meaning import validated_otherwise
 from mmstudio.training.runs import Run, is_classifier
 from mmstudio.training.sweep import KeptSweep
 
@@ -421,7 +422,7 @@ def _told(run: Run) -> str:
     told = tr("{} · {} · {} · rate {:g} · batch {} · seed {}").format(
         " + ".join(name.rsplit("/", 1)[-1] for name in job.model_names), classes, " + ".join(job.modalities), job.lr,
         count(job.batch), job.seed)
-    lines = [told, run.provenance.left_out]
+    lines = [told, run.provenance.left_out, tr(validated_otherwise(job))]
     if run.trial is not None and run.trial.pruned:
         lines.insert(0, tr("Pruned: {}").format(run.trial.pruned))
     return "\n".join(filter(None, lines))

@@ -291,7 +291,10 @@ class HowItLearns(QWidget):
             check.setChecked(bool(getattr(job, name)))
         for box, value in ((self.loss, job.loss_name), (self.precision, job.precision), (self.split, job.split.kind)):
             box.setCurrentIndex(max(0, box.findData(value)))
-        self.column.setCurrentIndex(max(0, self.column.findData(job.split.column)))
+        column = job.split.column
+        if self.column.isEnabled() and self.column.findData(column) < 0:
+            self.column.addItem(column, column)  # it is gone: that is told then, and no other takes its place
+        self.column.setCurrentIndex(max(0, self.column.findData(column)))
         self.validation.setValue(round(100 * job.split.validation))
         self.test.setValue(round(100 * job.split.test))
         self.apart.setChecked(job.split.keep_duplicates_together)
