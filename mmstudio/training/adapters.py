@@ -23,16 +23,37 @@ class Adapter(nn.Module):
     """``anchors (classes, dim)`` are the vectors of the classes' names; what is read is the modalities' mean."""
 
     anchors: Tensor
+    bias: Tensor | None
 
     def __init__(self, anchors: Tensor) -> None:
         super().__init__()
         self.register_buffer("anchors", F.normalize(anchors, dim=-1), persistent=False)
         self.log_scale = nn.Parameter(torch.tensor(SCALE))
+        self.register_parameter("bias", None)
+
+    def decide_each(self) -> None:
+        """Tell each label by itself, by a bias that learns; ``settle`` gives it a beginning."""
+        self.bias = nn.Parameter(torch.zeros(len(self.anchors)))
+
+    @torch.no_grad()
+    def settle(self, vectors: Tensor, present: Tensor, truth: Tensor) -> None:
+        """Begin so that each label is told of as many of these examples as have it, ``truth (n, classes)``: a cosine to
+        a label's name says what is nearer, and not whether it is near.
+        """
+        assert self.bias is not None
+        logits = self(vectors, present).logits.sort(0, descending=True).values
+        have = truth.sum(0).long()[None]
+        edge = torch.cat([logits[:1] + 1, logits, logits[-1:] - 1])
+        self.bias -= (edge.gather(0, have) + edge.gather(0, have + 1))[0] / 2
 
     def forward(self, vectors: Tensor, present: Tensor) -> Told:
         weights = present / present.sum(1, keepdim=True)
         mean = F.normalize((vectors * weights[..., None]).sum(1), dim=-1)
-        return Told(self.logits(mean), torch.stack([self.logits(one) for one in vectors.unbind(1)], 1))
+        return Told(self._told(mean), torch.stack([self._told(one) for one in vectors.unbind(1)], 1))
+
+    def _told(self, vectors: Tensor) -> Tensor:
+        logits = self.logits(vectors)
+        return logits if self.bias is None else logits + self.bias
 
     def logits(self, vectors: Tensor) -> Tensor:
         """``(b, dim)`` of length 1 to ``(b, classes)``"""

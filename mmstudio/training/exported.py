@@ -182,10 +182,11 @@ def _head(job: TrainingJob, recipe: Recipe, weights: dict[str, Tensor]) -> nn.Mo
         head = fusion.build(job, recipe.dim)
     elif anchors is None:
         raise TrainingError("The vectors of the classes' names are missing.")
-    elif job.trains == "clip adapter":
-        head = ClipAdapter(anchors)
     else:
-        head = TipAdapter(anchors, weights["keys"], torch.ones_like(weights["values"]))
+        head = ClipAdapter(anchors) if job.trains == "clip adapter" else TipAdapter(
+            anchors, weights["keys"], torch.ones_like(weights["values"]))
+        if "bias" in weights:
+            head.decide_each()
     head.load_state_dict(_below("head.", weights) if job.reads_media else weights)
     return head
 

@@ -108,10 +108,13 @@ class Learner:
             return build(job, dim)
         if examples.anchors is None or len(examples.anchors) != len(job.classes):
             raise TrainingError("The run does not know the vectors of its classes' names.", hint="Make the run anew.")
-        anchors = torch.tensor(examples.anchors, dtype=torch.float32)
-        if job.trains == "clip adapter":
-            return ClipAdapter(anchors)
-        return TipAdapter(anchors, *self._memory(examples.rows(TRAIN)))
+        anchors, rows = torch.tensor(examples.anchors, dtype=torch.float32), examples.rows(TRAIN)
+        head = ClipAdapter(anchors) if job.trains == "clip adapter" else TipAdapter(anchors, *self._memory(rows))
+        if job.task == "multi-label":
+            head.decide_each()
+            if len(rows):
+                head.settle(self.vectors[rows].cpu(), self.present[rows].cpu().float(), self.targets[rows].cpu())
+        return head
 
     def _memory(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Vectors of training examples, at most 64 a class, and what they are."""

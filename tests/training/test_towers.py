@@ -19,8 +19,9 @@ from mmstudio.encoders.base import encode
 from mmstudio.errors import TrainingError
 from mmstudio.media import Limits, MediaRef, load
 from mmstudio.progress import finish
-from mmstudio.training import interpolation, runs, towers
+from mmstudio.training import exported, interpolation, runs, towers
 from mmstudio.training.examples import Examples
+from mmstudio.training.export_run import export_run
 from mmstudio.training.job import TrainingJob
 from mmstudio.training.learner import Learner, learned
 from mmstudio.training.loop import train
@@ -178,6 +179,26 @@ def test_an_adapter_begins_as_the_zero_shot_classifier_and_gets_better(
     results = finish(train(folder))
     assert results["parts"]["test"]["accuracy"] > max(0.2, results["before"]["accuracy"] - 0.01)
     assert results["parts"]["train"]["accuracy"] > 0.5
+
+
+@pytest.mark.parametrize("trains", ["clip adapter", "tip adapter"])
+def test_an_adapter_tells_several_labels_and_as_many_as_there_are_from_the_beginning(
+    make: Make, seen: Examples, trains: str, tmp_path: Path,
+) -> None:
+    labels = (np.asarray(seen.targets)[:, None] == np.arange(10)).astype(np.float32)
+    folder = make(replace(seen, targets=labels), modalities=("audio", "text"), task="multi-label", trains=trains,
+                  epochs=20, lr=2e-3)
+    examples = Examples.load(folder / "examples")
+    learner = Learner(runs.look(folder).job, examples, torch.device("cpu"))
+    logits, _ = learner.outputs(learner.model, examples.rows(0))
+    assert ((logits > 0).sum(0) == labels[examples.rows(0)].sum(0)).all()
+    results = finish(train(folder))
+    assert results["parts"]["train"]["micro F1"] > 0.45  # of one label in ten by chance: 0.1 to 0.18
+    assert results["parts"]["test"]["hamming loss"] < 0.18
+    finish(export_run(folder, tmp_path / "left"))
+    vectors, present, predictor = np.array(examples.vectors), np.array(examples.present), Predictor(folder)
+    predictor.see(vectors, present)
+    assert np.allclose(exported.load(tmp_path / "left").shares(vectors, present), predictor.outputs(), atol=1e-5)
 
 
 def test_locked_text_moves_the_pictures_and_leaves_the_texts(make: Make, seen: Examples) -> None:
