@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def lacking(run: Run, some: Iterable[Run]) -> tuple[bool, bool]:
     if run.state.status != "done" or not run.results or run.job.task not in TASKS or run.beside is not None:
         return False, False
     known = {one.beside.source for one in some if one.beside is not None and one.beside.run == run.folder.name}
-    return VECTORS not in known, not known & set(run.job.modalities)
+    return VECTORS not in known, not known - {VECTORS}
 
 
 def on_vectors(folder: Path) -> Work[list[Path]]:
@@ -55,26 +55,51 @@ def on_vectors(folder: Path) -> Work[list[Path]]:
 
 
 def on_media(folder: Path, media: Mapping[int, Sequence[MediaRef]]) -> Work[list[Path]]:
-    """As ``on_vectors`` on each modality's media without any encoder, ``media`` by an example's key. Of an example's
-    several media of one modality the first counts, and examples without one count not.
+    """As ``on_vectors`` on each modality's media without any encoder, and on those of several together, ``media`` by an
+    example's key. Of an example's several media of one modality the first counts, and examples without one count not.
 
     Raises TrainingError where nothing can be learned from, MediaError for a file that cannot be read.
     """
     run, examples = _finished(folder)
+    sides = list[_Side]()
     kept = list[Path]()
     for place, modality in enumerate(run.job.modalities):
         firsts = [next((ref for ref in media.get(int(key), ()) if ref.modality == modality), None)
                   for key in examples.keys]
-        some = _only(examples, np.flatnonzero([ref is not None for ref in firsts]), place)
-        if not len(some.rows(TRAIN)) or not len(some.rows(_held_out(run))):
+        rows = np.flatnonzero([ref is not None for ref in firsts])
+        parts = np.asarray(examples.parts)[rows]
+        if not (parts == TRAIN).any() or not (parts == _held_out(run)).any():
             continue
-        made = yield from _fitted(modality, [ref for ref in firsts if ref is not None], _labels(run, some), some,
-                                  len(run.job.classes))
-        job = replace(_job(run, ABOUT), modalities=(modality,), model="")
-        kept += [_keep(run, job, some, one, modality) for one in made if one.name not in LEAST]
+        read = _read(modality, [ref for ref in firsts if ref is not None])
+        sides.append(_Side(place, rows, (yield from baselines.described(modality, read, parts))))
+        kept += yield from _on_sides(run, examples, sides[-1:])
+    if len(sides) > 1:
+        kept += yield from _on_sides(run, examples, sides)
     if not kept:
         raise TrainingError("No media of this run's examples are at hand.", hint="Open the project that it is of.")
     return kept
+
+
+@dataclass(frozen=True)
+class _Side:
+    """A modality's ``place`` among the run's, the ``rows`` of the examples that have it, and their ``features``."""
+
+    place: int
+    rows: NDArray[np.int64]
+    features: Any
+
+
+def _on_sides(run: Run, examples: Examples, sides: Sequence[_Side]) -> Work[list[Path]]:
+    """The folders of what is fitted on a modality, or on several together."""
+    rows = np.unique(np.concatenate([side.rows for side in sides]))
+    some = _only(examples, rows, [side.place for side in sides])
+    modalities, parts = tuple(run.job.modalities[side.place] for side in sides), np.asarray(some.parts)
+    features = sides[0].features if len(sides) == 1 else baselines.side_by_side(
+        [(np.searchsorted(rows, side.rows), side.features) for side in sides], parts)
+    made = yield from baselines.on_features(features, _labels(run, some), parts, len(run.job.classes), *modalities)
+    fusion: Fusion = "concatenate" if len(sides) > 1 else "joint mean"
+    job = replace(_job(run, ABOUT), modalities=modalities, model="", fusion=fusion)
+    return [_keep(run, job, some, one, " + ".join(modalities)) for one in made if one.name not in LEAST]
 
 
 def _finished(folder: Path) -> tuple[Run, Examples]:
@@ -95,10 +120,10 @@ def _labels(run: Run, examples: Examples) -> NDArray[Any]:
     return targets > 0.5 if run.job.task == "multi-label" else targets.astype(np.int64)
 
 
-def _only(examples: Examples, rows: NDArray[np.int64], place: int) -> Examples:
-    """Some examples with one of their modalities."""
-    return Examples(np.asarray(examples.keys[rows]), np.asarray(examples.vectors[rows][:, [place]]),
-                    np.asarray(examples.present[rows][:, [place]]), np.asarray(examples.targets[rows]),
+def _only(examples: Examples, rows: NDArray[np.int64], places: list[int]) -> Examples:
+    """Some examples with some of their modalities."""
+    return Examples(np.asarray(examples.keys[rows]), np.asarray(examples.vectors[rows][:, places]),
+                    np.asarray(examples.present[rows][:, places]), np.asarray(examples.targets[rows]),
                     np.asarray(examples.parts[rows]), examples.note)
 
 
@@ -107,15 +132,9 @@ def _job(run: Run, names: Iterable[str]) -> TrainingJob:
     return TrainingJob(**{name: getattr(run.job, name) for name in names})
 
 
-def _fitted(modality: Modality, refs: Sequence[MediaRef], labels: NDArray[Any], examples: Examples,
-            classes: int) -> Work[list[Baseline]]:
-    read, parts = (load(ref, Limits()) for ref in refs), np.asarray(examples.parts)
-    if modality == "text":
-        return (yield from baselines.on_texts([str(one) for one in read], labels, parts, classes))
-    if modality == "image":
-        pictures = (one for one in read if isinstance(one, Image))
-        return (yield from baselines.on_pictures(pictures, labels, parts, classes))
-    return (yield from baselines.on_sounds((one for one in read if isinstance(one, AudioClip)), labels, parts, classes))
+def _read(modality: Modality, refs: Sequence[MediaRef]) -> Iterator[Any]:
+    kind = {"text": str, "image": Image, "audio": AudioClip}[modality]
+    return (one for one in (load(ref, Limits()) for ref in refs) if isinstance(one, kind))
 
 
 # ---- as a run's folder ----------------------------------------------------------------------------------------------

@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.Image import Image
 
 from mmstudio.errors import TrainingError
-from mmstudio.media import AudioClip
+from mmstudio.media import Modality
 from mmstudio.progress import Progress, Work
 from mmstudio.training import simple_features
 from mmstudio.training.calibration import fit_temperature, softmax
@@ -37,6 +36,7 @@ UNSETTLED = "Fitting stopped before it had settled."
 ON_VECTORS = ("most frequent class", "logistic regression", "linear SVM", "nearest neighbours")
 ON_TEXTS = ("most frequent class", "logistic regression", "linear SVM")
 ON_RAW = ("most frequent class", "linear SVM")
+_SOURCES: dict[Modality, str] = {"text": "TF-IDF", "image": "pixels", "audio": "mel bands"}
 FOR_AMOUNTS = {"most frequent class": "mean amount", "linear SVM": "ridge regression",
                "nearest neighbours": "nearest neighbours"}
 FOR_LABELS = {"most frequent class": "frequency of each label"}
@@ -88,31 +88,54 @@ def on_vectors(vectors: NDArray[np.floating], labels: NDArray[Any], parts: Parts
     return (yield from _fitted(_Examples(tuple(given[part] for part in rows), told, classes, source), names))
 
 
-def on_texts(texts: Sequence[str], labels: NDArray[Any], parts: Parts, classes: int) -> Work[list[Baseline]]:
-    """As ``on_vectors`` for texts: TF-IDF of 1 and 2 words and of 3 to 5 letters, known from train alone."""
-    rows, told = _rows(len(texts), labels, parts, classes)
-    train, validation, test = ([texts[i] for i in part.tolist()] for part in rows)
+def on_features(features: Any, labels: NDArray[Any], parts: Parts, classes: int, *modalities: Modality,
+                ) -> Work[list[Baseline]]:
+    """As ``on_vectors`` for what was ``described`` of a modality, or of several ``side_by_side``."""
+    source = " + ".join(_SOURCES[modality] for modality in modalities)
+    names = ON_TEXTS if modalities == ("text",) else ON_RAW
+    if isinstance(features, np.ndarray):
+        return (yield from on_vectors(features, labels, parts, classes, names, source))
+    rows, told = _rows(features.shape[0], labels, parts, classes)
+    return (yield from _fitted(_Examples(tuple(features[part] for part in rows), told, classes, source), names))
+
+
+def described(modality: Modality, media: Iterable[Any], parts: Parts) -> Work[Any]:
+    """Features without any model, ``(n, width)``: of texts TF-IDF of 1 and 2 words and of 3 to 5 letters, known from
+    train alone, sparse; of RGB pictures colours and edges, of sounds mel bands. Media are read one at a time. Raises
+    TrainingError.
+    """
+    if modality != "text":
+        describe = simple_features.of_picture if modality == "image" else simple_features.of_sound
+        return (yield from _each_described(media, describe, len(parts)))
+    texts = list(media)
+    train = [text for text, part in zip(texts, parts, strict=True) if part == TRAIN]
     if not any(text.strip() for text in train):
         raise TrainingError("The texts of train are all empty.", hint="Divide in another way, or take another column.")
-    terms = _terms()
-    features = (terms.fit_transform(train), *(terms.transform(part) if part else None for part in (validation, test)))
+    terms = _terms().fit(train)
     yield Progress(0, 0, "counted words")
-    return (yield from _fitted(_Examples(features, told, classes, "TF-IDF"), ON_TEXTS))
+    return terms.transform(texts)
 
 
-def on_pictures(pictures: Iterable[Image], labels: NDArray[Any], parts: Parts, classes: int) -> Work[list[Baseline]]:
-    """As ``on_vectors`` for colours and edges of RGB pictures, which are read one at a time."""
-    features = yield from _described(pictures, simple_features.of_picture, len(parts))
-    return (yield from on_vectors(features, labels, parts, classes, ON_RAW, "pixels"))
+def side_by_side(some: Sequence[tuple[Labels, Any]], parts: Parts) -> Any:
+    """Features of several modalities as sparse ``(n, widths)``: of each the rows ``(k,)`` that have it and what was
+    ``described`` of them ``(k, width)``; what is missing is zeros. Dense ones are standardised by train and divided by
+    the root of their width, so that a modality weighs as much as another.
+    """
+    from scipy.sparse import csr_matrix, hstack
+
+    blocks = []
+    for rows, features in some:
+        k, width = features.shape
+        if isinstance(features, np.ndarray):
+            train = features[np.asarray(parts)[rows] == TRAIN]
+            spread = train.std(0)
+            features = (features - train.mean(0)) / np.where(spread > 0, spread, 1) / np.sqrt(width)
+        places = csr_matrix((np.ones(k), (rows, np.arange(k))), (len(parts), k))
+        blocks.append(places @ csr_matrix(features))
+    return hstack(blocks, format="csr")
 
 
-def on_sounds(clips: Iterable[AudioClip], labels: NDArray[Any], parts: Parts, classes: int) -> Work[list[Baseline]]:
-    """As ``on_vectors`` for the mel bands of sounds, which are read one at a time."""
-    features = yield from _described(clips, simple_features.of_sound, len(parts))
-    return (yield from on_vectors(features, labels, parts, classes, ON_RAW, "mel bands"))
-
-
-def _described(items: Iterable[Any], describe: Callable[[Any], NDArray[np.float32]],
+def _each_described(items: Iterable[Any], describe: Callable[[Any], NDArray[np.float32]],
                n: int) -> Work[NDArray[np.float32]]:
     found = []
     for item in items:
@@ -160,7 +183,7 @@ def _fitted(examples: _Examples, names: Sequence[str]) -> Work[list[Baseline]]:
             done += len(strengths)
         title = FOR_LABELS.get(name, name) if several else name
         title = f"{examples.source} + {title}" if examples.source and title not in LEAST else title
-        whole = _side_by_side(made) if several else made[0]
+        whole = _joined(made) if several else made[0]
         found.append(replace(whole, name=title, seconds=time.perf_counter() - began))
         yield Progress(done, total, f"fitted {title}", fresh=found[-1])
     return found
@@ -179,7 +202,7 @@ def _best(examples: _Examples, name: str, strengths: Sequence[float], so_far: Pr
     return best
 
 
-def _side_by_side(made: Sequence[Baseline]) -> Baseline:
+def _joined(made: Sequence[Baseline]) -> Baseline:
     """Baselines that each tell whether one label is there, as one of all labels."""
     train, validation, test = (np.stack([getattr(one, part)[:, 1] for one in made], 1)
                                for part in ("train", "validation", "test"))

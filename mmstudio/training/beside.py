@@ -18,8 +18,9 @@ MEANT = (*ABOUT, "model", "models", "space", "revision", "preprocessing", "dim")
 
 @dataclass(frozen=True)
 class Beside:
-    """``run`` is the name of the run's folder, ``model`` what was fitted, on ``source``: ``VECTORS``, or a modality
-    whose media it read. ``note`` says what was chosen; scikit-learn's ``version`` fitted it.
+    """``run`` is the name of the run's folder, ``model`` what was fitted, on ``source``: ``VECTORS``, or the
+    modalities, “text + image”, whose media it read. ``note`` says what was chosen; scikit-learn's ``version`` fitted
+    it.
     """
 
     run: str

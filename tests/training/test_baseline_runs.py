@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
@@ -156,7 +157,9 @@ def test_words_alone_are_told_on_the_runs_parts(texts: tuple[Path, list[str]]) -
     folder, words = texts
     made = finish(baseline_runs.on_media(folder, _media(words)))
     examples = Examples.load(folder / "examples")
-    alone = finish(baselines.on_texts(words, np.asarray(examples.targets), np.asarray(examples.parts), 2))[1:]
+    targets, parts = np.asarray(examples.targets), np.asarray(examples.parts)
+    features = finish(baselines.described("text", words, parts))
+    alone = finish(baselines.on_features(features, targets, parts, 2, "text"))[1:]
     assert [one.name for one in alone] == ["TF-IDF + logistic regression", "TF-IDF + linear SVM"]
     assert list(_by_name(made)) == [one.name for one in alone]
     for kept, one in zip(made, alone, strict=True):
@@ -173,3 +176,29 @@ def test_examples_without_media_are_left_out_and_without_any_it_is_said(texts: t
     assert sorted(load(made[0]).keys.tolist()) == sorted(some)
     with pytest.raises(TrainingError, match="at hand"):
         finish(baseline_runs.on_media(folder, {}))
+
+
+def test_media_of_several_modalities_are_also_told_together(tmp_path: Path) -> None:
+    rng, colours = np.random.default_rng(2), ("red", "blue")
+    targets = np.arange(60) % 2
+    media: dict[int, list[MediaRef]] = {}
+    for key, target in enumerate(targets, 1):
+        Image.new("RGB", (16, 16), colours[target if rng.random() < 0.8 else 1 - target]).save(tmp_path / f"{key}.png")
+        media[key] = [MediaRef(tmp_path / f"{key}.png", "image")]
+        if key % 5:
+            media[key].append(MediaRef(Path("table.csv"), "text", f"row {key}", f"{('sun', 'moon')[target]} {key}"))
+    examples = Examples(np.arange(1, 61), rng.normal(0, 1, (60, 2, 4)).astype(np.float32), np.ones((60, 2), bool),
+                        targets, np.repeat(np.array([0, 1, 2], np.int8), 20))
+    folder = runs.make(tmp_path / "runs", TrainingJob(classes=("day", "night"), modalities=("image", "text"), epochs=1,
+                                                      fusion="concatenate"), examples)
+    finish(train(folder))
+    made = _by_name(finish(baseline_runs.on_media(folder, media)))
+    assert list(made) == ["pixels + linear SVM", "TF-IDF + logistic regression", "TF-IDF + linear SVM",
+                          "pixels + TF-IDF + linear SVM"]
+    both = runs.look(made["pixels + TF-IDF + linear SVM"])
+    assert (both.beside.source, both.job.modalities) == ("image + text", ("image", "text"))  # type: ignore[union-attr]
+    assert len(load(both.folder).keys) == 60
+    assert len(load(made["TF-IDF + linear SVM"]).keys) == 48
+    accuracy = {name: overview.best_of(runs.look(one))[1] for name, one in made.items()}  # type: ignore[index]
+    assert accuracy["pixels + TF-IDF + linear SVM"] >= accuracy["pixels + linear SVM"]
+    assert baseline_runs.lacking(runs.look(folder), runs.runs(folder.parent)) == (True, False)

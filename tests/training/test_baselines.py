@@ -13,7 +13,7 @@ from PIL import Image
 
 from mmstudio.errors import TrainingError
 from mmstudio.media import AudioClip
-from mmstudio.progress import Progress, finish
+from mmstudio.progress import Progress, Work, finish
 from mmstudio.training import baselines, metrics, simple_features, splits
 from mmstudio.training.splits import TEST, VALIDATION
 
@@ -28,6 +28,12 @@ def blobs(classes: int = 3, dim: int = 8) -> np.ndarray:
 
 def right(one: baselines.Baseline, labels: np.ndarray = LABELS) -> float:
     return metrics.accuracy(labels[PARTS == TEST], one.test)
+
+
+def on(modality: Any, media: Any, labels: Any, parts: Any, classes: int) -> Work[list[baselines.Baseline]]:
+    """Baselines on media of one modality."""
+    features = yield from baselines.described(modality, media, parts)
+    return (yield from baselines.on_features(features, labels, parts, classes, modality))
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -126,7 +132,7 @@ def test_without_scikit_learn_the_error_says_so(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(TrainingError, match="scikit-learn"):
         finish(baselines.on_vectors(blobs(), LABELS, PARTS, 3))
     with pytest.raises(TrainingError, match="scikit-learn"):
-        finish(baselines.on_texts(["a"] * 150, LABELS, PARTS, 3))
+        finish(on("text", ["a"] * 150, LABELS, PARTS, 3))
 
 
 def test_texts_are_told_by_their_words_and_letters() -> None:
@@ -135,7 +141,7 @@ def test_texts_are_told_by_their_words_and_letters() -> None:
     filler = ["the", "a", "of", "and", "it", "was"]
     texts = [" ".join([*rng.choice(filler, 6), *rng.choice(words[label], 2)]) for label in LABELS]
     texts[0], texts[1] = "", "🎈"
-    found = finish(baselines.on_texts(texts, LABELS, PARTS, 3))
+    found = finish(on("text", texts, LABELS, PARTS, 3))
     assert [one.name for one in found] == [
         "most frequent class", "TF-IDF + logistic regression", "TF-IDF + linear SVM"]
     assert all(right(one) > 0.9 for one in found[1:])
@@ -144,11 +150,11 @@ def test_texts_are_told_by_their_words_and_letters() -> None:
 
 def test_texts_of_train_that_are_all_empty_are_an_error_and_signs_are_words() -> None:
     with pytest.raises(TrainingError, match="empty"):
-        finish(baselines.on_texts([" "] * 150, LABELS, PARTS, 3))
-    found = finish(baselines.on_texts([("☀", "☔", "☃")[label] for label in LABELS], LABELS, PARTS, 3))
+        finish(on("text", [" "] * 150, LABELS, PARTS, 3))
+    found = finish(on("text", [("☀", "☔", "☃")[label] for label in LABELS], LABELS, PARTS, 3))
     assert right(found[-1]) == 1
     no_validation = np.where(PARTS == VALIDATION, 0, PARTS)
-    assert finish(baselines.on_texts(["a", "b"] * 75, LABELS, no_validation, 3))[1].validation.shape == (0, 3)
+    assert finish(on("text", ["a", "b"] * 75, LABELS, no_validation, 3))[1].validation.shape == (0, 3)
 
 
 def picture(label: int, rng: np.random.Generator) -> Image.Image:
@@ -161,11 +167,11 @@ def picture(label: int, rng: np.random.Generator) -> Image.Image:
 
 def test_pictures_are_told_by_their_edges() -> None:
     rng = np.random.default_rng(3)
-    found = finish(baselines.on_pictures((picture(label, rng) for label in LABELS), LABELS, PARTS, 3))
+    found = finish(on("image", (picture(label, rng) for label in LABELS), LABELS, PARTS, 3))
     assert [one.name for one in found] == ["most frequent class", "pixels + linear SVM"]
     assert right(found[1]) > 0.85
     with pytest.raises(TrainingError, match="1 items and 150 parts"):
-        finish(baselines.on_pictures([picture(0, rng)], LABELS, PARTS, 3))
+        finish(on("image", [picture(0, rng)], LABELS, PARTS, 3))
 
 
 def test_sounds_are_told_by_their_bands() -> None:
@@ -173,7 +179,7 @@ def test_sounds_are_told_by_their_bands() -> None:
     times = np.arange(4000) / 8000
     clips = [AudioClip(((np.sin(2 * np.pi * (300, 800, 2000)[label] * times) * rng.uniform(0.1, 1)
                          + 0.1 * rng.normal(size=4000)).astype(np.float32),), 8000) for label in LABELS]
-    found = finish(baselines.on_sounds(clips, LABELS, PARTS, 3))
+    found = finish(on("audio", clips, LABELS, PARTS, 3))
     assert [one.name for one in found] == ["most frequent class", "mel bands + linear SVM"]
     assert right(found[1]) > 0.95
 
@@ -219,3 +225,26 @@ def test_short_silent_and_broken_sounds_have_features(clip: AudioClip) -> None:
     assert found.shape == (simple_features.SOUND_DIM,)
     assert np.isfinite(found).all()
     assert found.min() >= -100.001
+
+
+def test_modalities_side_by_side_are_told_together_with_zeros_for_what_is_missing() -> None:
+    rng = np.random.default_rng(5)
+    both = rng.integers(0, 2, (150, 2))
+    labels = 2 * both[:, 0] + both[:, 1]  # half of it in the words, half in the numbers
+    texts = [f"{('sun', 'moon')[word]} {rng.integers(9)}" for word in both[:, 0]]
+    numbers = rng.normal(size=(140, 6)).astype(np.float32)
+    numbers[:, 2] += 100 + 6 * both[:140, 1]
+    numbers[:, 5] = 3
+    words = finish(baselines.described("text", texts, PARTS))
+    table = baselines.side_by_side([(np.arange(150), words), (np.arange(140), numbers)], PARTS)
+    assert table.shape == (150, words.shape[1] + 6)
+    assert table[140:, words.shape[1]:].nnz == 0
+    dense = table[:140, words.shape[1]:].toarray()
+    train = PARTS[:140] == 0
+    assert np.allclose(dense[train].mean(0), 0, atol=1e-5)
+    assert np.allclose((dense[train] ** 2).sum(1).mean(), 5 / 6, atol=1e-4)  # one of six says nothing
+    found = finish(baselines.on_features(table, labels, PARTS, 4, "text", "image"))
+    assert [one.name for one in found] == ["most frequent class", "TF-IDF + pixels + linear SVM"]
+    told = found[1].test.argmax(1) == labels[PARTS == 2]
+    alone = finish(baselines.on_features(words, labels, PARTS, 4, "text"))[-1].test.argmax(1) == labels[PARTS == 2]
+    assert told.mean() > alone.mean() + 0.2

@@ -413,7 +413,7 @@ def _told(run: Run) -> str:
     job, beside = run.job, run.beside
     if beside is not None:
         on = tr("the vectors") if beside.source == VECTORS else tr("the {} themselves").format(
-            modality_name(beside.source).lower())
+            " + ".join(modality_name(one).lower() for one in beside.source.split(" + ")))
         return " ".join(filter(None, [
             tr("A baseline beside run {}: {} on {}, with the same examples and parts.").format(
                 int(beside.run), beside.model, on),
