@@ -416,13 +416,14 @@ def _without_leaks(job: TrainingJob, parts: NDArray[np.int8], groups: NDArray[np
     would be left to test with. Texts beside other modalities may be the same words.
     """
     compared = [m for m, name in enumerate(job.modalities) if name != "text" or len(job.modalities) == 1]
-    moved, again = parts, True
+    moved, again, along = parts, True, False
     while again:
         again = False
         for m in compared:
             found = yield from leaks.find(moved, vectors[:, m])
             with_groups = leaks.moved_to_train(moved, found, groups)
             again |= bool(((with_groups != moved) & (found.group < 0)).any())  # these may have left others behind
+            along |= again
             moved = with_groups
     if np.array_equal(moved, parts):
         return parts, ""
@@ -430,7 +431,7 @@ def _without_leaks(job: TrainingJob, parts: NDArray[np.int8], groups: NDArray[np
     stays = job.split.kind in ("time", "column")
     if stays or left < held / 2 or not all((moved == part).any() for part in np.unique(parts)):
         return parts, f"{held - left} of {held} held-out examples are near-duplicates of others: the figures flatter."
-    return moved, f"{held - left} near-duplicates across parts, and what belongs to them, were moved to train."
+    return moved, f"Moved to train, as near-duplicates of others{' or of a group with one' * along}: {held - left}."
 
 
 def _first(unit: list[Item], column: str) -> str | float | None:

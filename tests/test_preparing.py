@@ -178,8 +178,8 @@ def test_near_duplicates_do_not_lie_in_two_parts(project: Project, starter: Enco
     unit = made.vectors[:, 0]
     near = unit @ unit.T >= 0.98
     apart = made.parts[:, None] != made.parts
-    assert "moved to train" in made.note or "figures flatter" in made.note or not (near & apart).any()
-    if "moved" in made.note:
+    assert "Moved to train" in made.note or "figures flatter" in made.note or not (near & apart).any()
+    if "Moved" in made.note:
         assert not (near & apart).any()
 
 
@@ -201,9 +201,10 @@ def test_what_belongs_to_a_near_duplicate_goes_to_train_with_it(project: Project
     part_of = {group: set(moved[groups == group].tolist()) for group in range(20)}
     assert all(len(found) == 1 for found in part_of.values())
     assert [group for group in range(14, 20) if part_of[group] == {TRAIN}] == [14, 17, 18]
-    assert note.startswith("30 near-duplicates across parts, and what belongs to them,")
+    assert note == "Moved to train, as near-duplicates of others or of a group with one: 30."
     moved, note = finish(_without_leaks(job, parts, np.arange(200), vectors))
     assert int((moved != parts).sum()) == 2
+    assert note == "Moved to train, as near-duplicates of others: 2."
 
 
 @pytest.mark.parametrize("kind", ["time", "column"])
