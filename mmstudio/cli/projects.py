@@ -173,8 +173,7 @@ def report(asked: argparse.Namespace) -> int:
 
 def _in_pages(work: Work[Report], asked: argparse.Namespace, title: str) -> Work[Report]:
     """The steps and the outcome of a report, written as a PDF."""
-    from mmstudio.explain.report import Entry, Report
-    from mmstudio.explain.report_html import entry_html, head_html
+    from mmstudio.explain.report_html import page_html
     from mmstudio.exports.target import ExportError, written
 
     try:
@@ -186,10 +185,8 @@ def _in_pages(work: Work[Report], asked: argparse.Namespace, title: str) -> Work
                           hint="Write .html, which every browser prints.")
 
     def add(step: Progress) -> Progress:
-        if isinstance(step.fresh, Report):
-            pages.add(head_html(step.fresh))
-        elif isinstance(step.fresh, Entry):
-            pages.add(entry_html(step.fresh))
+        if html := page_html(step.fresh):
+            pages.add(html)
         return step
 
     report = yield from retold(work, add)

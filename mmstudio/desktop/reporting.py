@@ -28,8 +28,8 @@ from mmstudio.desktop.sharing import with_members
 from mmstudio.desktop.text import count, tr
 from mmstudio.encoders.base import Encoder, Vectors
 from mmstudio.explain.methods import Method, offered
-from mmstudio.explain.report import Entry, Report, Wish, reported
-from mmstudio.explain.report_html import entry_html, head_html
+from mmstudio.explain.report import Report, Wish, reported
+from mmstudio.explain.report_html import page_html
 from mmstudio.exports.report_page import written_page
 from mmstudio.exports.target import ExportError, checked, written
 from mmstudio.media.scan import printable
@@ -69,10 +69,8 @@ class Reporting(QObject):
             return (yield from found if in_pages else written_page(found, target))
 
         def step(progress: Progress) -> None:
-            if pages is not None and isinstance(progress.fresh, Report):
-                pages.add(head_html(progress.fresh))
-            elif pages is not None and isinstance(progress.fresh, Entry):
-                pages.add(entry_html(progress.fresh))
+            if pages is not None and (html := page_html(progress.fresh)):
+                pages.add(html)
 
         def done(report: Report) -> None:
             if pages is None:

@@ -80,6 +80,13 @@ def section(entry: Entry) -> str:
     return f'<section class="item">{entry_html(entry)}</section>\n'
 
 
+def page_html(told: object) -> str:
+    """What a step of ``reported`` tells, for a page of its own; empty where that is no part of the report."""
+    if isinstance(told, Report):
+        return head_html(told)
+    return entry_html(told) if isinstance(told, Entry) else ""
+
+
 def head_html(report: Report) -> str:
     """What the report is about and how it is read."""
     query = f"nearness to “{shown(report.query)}”" if report.query else "what carries each item's own vector"
